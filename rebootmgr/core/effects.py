@@ -1,0 +1,99 @@
+"""Things to do, in the imperative. The core asks; the daemon's hands obey, in order.
+
+Each effect that asks carries a ticket and is answered by exactly one event with that ticket.
+A `SaveMemory` that fails takes the acts behind it in the same step with it: they are answered
+as not done (`LockUnasked`, `HooksFailed`), because nothing may happen that is not on record.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rebootmgr.core.facts import Session
+from rebootmgr.core.memory import Memory
+from rebootmgr.core.model import Deployment, Phase, Slot, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFacts:
+    """Look at everything afresh; `clock` asks timedate1 as well. Answered by `FactsRead`."""
+
+    ticket: Ticket
+    clock: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunHooks:
+    """Run the hooks of one phase; answered by `HooksPassed` or `HooksFailed`."""
+
+    ticket: Ticket
+    phase: Phase
+    target: Deployment | None
+
+
+@dataclass(frozen=True, slots=True)
+class StopHooks:
+    """End the hooks that `RunHooks` with this ticket started; they still answer."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Acquire:
+    """POST v1/pre-reboot; answered by one of `LockAnswer`."""
+
+    ticket: Ticket
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """Close the connection of the request with this ticket; it is then answered as unclear."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """POST v1/steady-state, two minutes at most; answered by one of `ReleaseAnswer`."""
+
+    ticket: Ticket
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMemory:
+    """Make `memory` survive a power cut before doing anything that follows.
+
+    Answered by `Saved` or `SaveFailed`.
+    """
+
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """Ask logind for the reboot; answered by `RebootAccepted` or `RebootRefused`."""
+
+    target: Deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Tell these sessions on their terminals that the reboot is `in_s` seconds away."""
+
+    sessions: tuple[Session, ...]
+    target: Deployment
+    in_s: float
+
+
+Effect: TypeAlias = (
+    ReadFacts
+    | RunHooks
+    | StopHooks
+    | Acquire
+    | CancelRequest
+    | Release
+    | SaveMemory
+    | Reboot
+    | Warn
+)

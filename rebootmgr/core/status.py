@@ -1,0 +1,102 @@
+"""The one value behind everything that is shown: status, why, metrics, STATUS=, journal."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from rebootmgr.core.memory import Hold, PastReboot, Quarantine
+from rebootmgr.core.model import Deployment, Notice, Outcome, Reason, Slot
+from rebootmgr.core.window import Opening
+
+
+class StateName(StrEnum):
+    """The words for where the attempt is (SPEC 7)."""
+
+    STARTING = "starting"
+    POST_BOOT = "post_boot"
+    IDLE = "idle"
+    WAITING = "waiting"
+    CHECKING = "checking"
+    ASKING = "asking"
+    PREPARING = "preparing"
+    COMMITTING = "committing"
+    UNDOING = "undoing"
+    REBOOTING = "rebooting"
+
+
+class Verdict(StrEnum):
+    """`reboot` only while the reboot is being or has been called (SPEC 11)."""
+
+    REBOOT = "reboot"
+    WAIT = "wait"
+    IDLE = "idle"
+
+
+class GateState(StrEnum):
+    """What is known of one gate."""
+
+    CLEAR = "clear"
+    BLOCKING = "blocking"
+    NOT_EVALUATED = "not_evaluated"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBlocker:
+    """A blocker, and since when it has been one."""
+
+    reason: Reason
+    detail: str
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate in reading order; `name` is the reason it would block with."""
+
+    name: Reason
+    state: GateState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A slot that is presumed ours."""
+
+    slot: Slot
+    kept: bool
+    since_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Where we are and why, at one instant (`at`). All instants are aware and in UTC.
+
+    `pending` is what a reboot would boot into; `predicted` the earliest instant at which the known
+    gates allow it, None where it cannot be known; `lock_held`: a slot is presumed ours.
+    """
+
+    at: datetime
+    state: StateName
+    verdict: Verdict
+    strategies: tuple[str, ...]
+    booted: Deployment | None = None
+    pending: Deployment | None = None
+    pending_since: datetime | None = None
+    blockers: tuple[ShownBlocker, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    predicted: datetime | None = None
+    window: Opening | None = None
+    next_window: Opening | None = None
+    lock_held: bool = False
+    owed: tuple[Owed, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    quarantine: tuple[Quarantine, ...] = ()
+    history: tuple[PastReboot, ...] = ()
+    outcomes: tuple[tuple[Outcome, int], ...] = ()
+    reboots_total: int = 0
+    users: int = 0
+    config_valid: bool = True
+    config_problems: tuple[str, ...] = ()
+    sentence: str = field(default="")
