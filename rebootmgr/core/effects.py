@@ -1,24 +1,24 @@
 """Things to do, in the imperative. The core asks; the daemon's hands obey, in order.
 
 Each effect that asks carries a ticket and is answered by exactly one event with that ticket.
-A `SaveMemory` that fails takes the acts behind it in the same step with it: they are answered
-as not done (`LockUnasked`, `HooksFailed`), because nothing may happen that is not on record.
+A `SaveMemory` that fails takes with it what has to be on record and comes behind it in the same
+step: a question to a lock server (`LockUnasked`) and pre-reboot.d (`HooksFailed`).
 """
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rebootmgr.core.facts import Session
+from rebootmgr.core.facts import Look, Session
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Deployment, Phase, Slot, Ticket
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFacts:
-    """Look at everything afresh; `clock` asks timedate1 as well. Answered by `FactsRead`."""
+    """Look at these sources afresh; answered by `FactsRead`."""
 
     ticket: Ticket
-    clock: bool = False
+    look: Look
 
 
 @dataclass(frozen=True, slots=True)

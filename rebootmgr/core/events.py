@@ -1,18 +1,19 @@
 """Things that happened, in the past tense."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from rebootmgr.core.facts import Facts
+from rebootmgr.core.facts import Facts, Look
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Slot, Ticket, UpdateKey
 
 
 @dataclass(frozen=True, slots=True)
 class HostChanged:
-    """Something that a gate looks at changed, or may have: look again. `what` is for the log."""
+    """Something that a gate looks at changed, or may have. `what` is for the log."""
 
-    what: str = ""
+    look: Look
+    what: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

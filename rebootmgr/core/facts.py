@@ -1,9 +1,9 @@
 """What one look at the host found. Read by the adapters, judged by the gates."""
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum, Flag, auto
 
-from rebootmgr.core.model import BootId, Deployment
+from rebootmgr.core.model import BootId, Deployment, Phase
 
 
 class Finalization(Enum):
@@ -87,16 +87,30 @@ class LogindUnreachable:
     detail: str
 
 
+class Look(Flag):
+    """Where to look; a change is reported, and a fresh look asked for, by source."""
+
+    NOWHERE = 0
+    OS = auto()
+    LOGIND = auto()
+    BOOT = auto()
+    HOOKS = auto()
+    CLOCK = auto()
+    HOST = OS | LOGIND | BOOT | HOOKS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """One look at everything. `boot` is boot id + soft-reboot count.
+    """What one look found; None where it did not look.
 
-    `boot_incomplete` names what boot-complete.target still waits for, or the units that failed;
-    "" once it is reached. `clock_synchronized` is what timedate1 said, None where it was not asked.
+    `boot` is boot id + soft-reboot count; `boot_incomplete` names what boot-complete.target waits
+    for, or the units that failed, "" once it is reached; `hooks` are the phases that have any.
+    `clock_synchronized` is false, too, where nobody can tell.
     """
 
     boot: BootId
-    os: Deployments | OsUnknown | NotOstree
-    logind: Logind | LogindUnreachable
-    boot_incomplete: str = ""
+    os: Deployments | OsUnknown | NotOstree | None = None
+    logind: Logind | LogindUnreachable | None = None
+    boot_incomplete: str | None = None
+    hooks: frozenset[Phase] | None = None
     clock_synchronized: bool | None = None

@@ -8,15 +8,22 @@ from rebootmgr.core.model import BootId, Deployment, DeploymentId, Outcome, Slot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """The reboot we are about to ask for. `mono` is CLOCK_BOOTTIME of `boot`, in seconds."""
+    """The reboot we are about to ask for. `mono` is CLOCK_BOOTTIME of `boot`, in seconds.
+
+    `hooks_s` went into pre-reboot.d before. `shutdown_seen`: the machine began to go down;
+    `seen_booted`: the target came up once.
+    """
 
     target: DeploymentId
     key: UpdateKey
+    version: str
     booted: DeploymentId
     boot: BootId
     at: datetime
     mono: float
+    hooks_s: float = 0.0
     shutdown_seen: bool = False
+    seen_booted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +73,7 @@ class Ask:
 class PastReboot:
     """One reboot that we asked for, and what became of it once that is known.
 
-    `seconds` is the time from the reboot call to boot-complete; 0.0 where it is not known.
+    `seconds` is the time from pre-reboot.d to boot-complete; 0.0 where it is not known.
     """
 
     at: datetime

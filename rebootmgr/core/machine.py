@@ -1,0 +1,180 @@
+"""The whole decision: (state, event) in, (state, effects) out. No clock, no I/O, no awaits.
+
+Each step has three parts: take in what the event says, let the attempt go as far as it can, and
+bring slots, looks and memory in line with where it got (SPEC 4 to 9, 13).
+"""
+
+from dataclasses import replace
+
+from rebootmgr.core import slots
+from rebootmgr.core.advance import advance
+from rebootmgr.core.backoff import next_retry
+from rebootmgr.core.events import (
+    Cancelled,
+    ClockJumped,
+    Event,
+    FactsRead,
+    Forgiven,
+    HoldAdded,
+    HoldReleased,
+    HooksFailed,
+    HooksPassed,
+    HostChanged,
+    LockAnswer,
+    LockGranted,
+    LockRefused,
+    LockReserved,
+    LockUnasked,
+    LockUnclear,
+    PolicyLoaded,
+    RebootAccepted,
+    RebootAsked,
+    RebootRefused,
+    ReleaseUnclear,
+    Saved,
+    SaveFailed,
+    ShutdownBegan,
+    SlotReleased,
+    StopAsked,
+    Ticked,
+)
+from rebootmgr.core.facts import Facts, LogindUnreachable, Look, OsUnknown
+from rebootmgr.core.memory import Memory, Unreadable
+from rebootmgr.core.model import Moment, Reason
+from rebootmgr.core.operator import absorb_operator
+from rebootmgr.core.policy import Policy
+from rebootmgr.core.progress import after_hooks, after_lock
+from rebootmgr.core.state import (
+    Asking,
+    Checking,
+    Committing,
+    Known,
+    Preparing,
+    Rebooting,
+    State,
+    Waiting,
+)
+from rebootmgr.core.turn import Step, Turn
+
+
+def start(memory: Memory | Unreadable, *, at: Moment, policy: Policy) -> Step:
+    """Begin with what survived: look at the host, and presume every recorded slot still ours."""
+    if isinstance(memory, Memory):
+        state = State(memory=memory, ledger=slots.load(memory.debts))
+    else:
+        state = State(unsaved=memory.detail, readable=False)
+    turn = Turn(state, at, policy)
+    turn.look(Look.HOST)
+    return turn.end()
+
+
+def step(state: State, event: Event, *, at: Moment, policy: Policy) -> Step:
+    """Decide what follows from `event`; total over every pair of state and event."""
+    turn = Turn(state, at, policy)
+    _absorb(turn, event)
+    advance(turn)
+    return turn.end()
+
+
+def _absorb(turn: Turn, event: Event) -> None:
+    match event:
+        case HostChanged(look):
+            turn.state = replace(turn.state, look_next=turn.state.look_next | look)
+        case FactsRead(ticket, facts):
+            if ticket == turn.state.looking:
+                _learn(turn, facts)
+        case HooksPassed() | HooksFailed():
+            after_hooks(turn, event)
+        case LockGranted() | LockReserved() | LockRefused() | LockUnclear() | LockUnasked():
+            _hear(turn, event)
+        case SlotReleased() | ReleaseUnclear():
+            ledger = slots.released(turn.state.ledger, event, turn.at.mono, turn.policy)
+            turn.keep_ledger(ledger)
+        case Saved():
+            if turn.state.readable:
+                turn.state = replace(turn.state, unsaved="", save_again=None)
+        case SaveFailed(detail):
+            _lose(turn, detail)
+        case RebootRefused(detail):
+            if isinstance(turn.attempt, Rebooting):
+                turn.set_back(Reason.LOGIND_UNREACHABLE, detail)
+                turn.abandon()
+        case ShutdownBegan():
+            _note_shutdown(turn)
+        case PolicyLoaded():
+            _reconsider(turn)
+        case HoldAdded() | HoldReleased() | RebootAsked() | Cancelled() | Forgiven():
+            absorb_operator(turn, event)
+        case StopAsked():
+            _stop(turn)
+        case RebootAccepted() | Ticked() | ClockJumped():
+            pass
+
+
+def _learn(turn: Turn, facts: Facts) -> None:
+    """Merge a look into what is known: what could not be read keeps its last good value."""
+    known = turn.state.known or Known(boot=facts.boot)
+    match facts.os:
+        case None:
+            pass
+        case OsUnknown(detail):
+            known = replace(known, os_unknown=detail)
+        case os:
+            known = replace(known, os=os, os_unknown="")
+    match facts.logind:
+        case None:
+            pass
+        case LogindUnreachable(detail):
+            known = replace(known, logind_unknown=detail)
+        case logind:
+            known = replace(known, logind=logind, logind_unknown="")
+    if facts.boot_incomplete is not None:
+        known = replace(known, boot_incomplete=facts.boot_incomplete)
+    if facts.hooks is not None:
+        known = replace(known, hooks=facts.hooks)
+    if facts.clock_synchronized is not None and not known.clock_synchronized:
+        known = replace(known, clock_synchronized=facts.clock_synchronized)
+    again = None
+    if known.os_unknown or known.logind_unknown:
+        last, policy = turn.state.look_again, turn.policy
+        again = next_retry(last, turn.at.mono, policy.patience, seed=policy.seed)
+    turn.state = replace(turn.state, known=known, looking=None, look_again=again)
+    everything = (facts.os, facts.logind, facts.boot_incomplete, facts.hooks)
+    turn.fresh = turn.state.look_next is Look.NOWHERE and None not in everything
+
+
+def _hear(turn: Turn, event: LockAnswer) -> None:
+    """Take the lock server's answer; one to an older attempt changes only the ledger."""
+    turn.keep_ledger(slots.answered(turn.state.ledger, event))
+    if isinstance(turn.attempt, Asking) and turn.attempt.ticket == event.ticket:
+        after_lock(turn, turn.attempt, event)
+
+
+def _lose(turn: Turn, detail: str) -> None:
+    patience, seed = turn.policy.patience, turn.policy.seed
+    again = next_retry(turn.state.save_again, turn.at.mono, patience, seed=seed)
+    turn.state = replace(turn.state, unsaved=detail, save_again=again)
+
+
+def _note_shutdown(turn: Turn) -> None:
+    """The machine goes down: what we asked for was carried out as far as anybody can see."""
+    intent = turn.state.memory.intent
+    if isinstance(turn.attempt, Rebooting) and intent is not None and not intent.shutdown_seen:
+        seen = replace(intent, shutdown_seen=True)
+        turn.remember(replace(turn.state.memory, intent=seen))
+
+
+def _reconsider(turn: Turn) -> None:
+    """A new policy starts every attempt over; an accepted reboot is past that."""
+    if isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):
+        turn.state = replace(turn.state, setback=None)
+        turn.abandon()
+
+
+def _stop(turn: Turn) -> None:
+    """Let go of the attempt, so that the slot can go back; the runner waits a little for that."""
+    turn.state = replace(turn.state, stopping=True)
+    if isinstance(turn.attempt, Rebooting):
+        _note_shutdown(turn)
+    elif isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):
+        turn.abandon()

@@ -1,0 +1,217 @@
+"""One turn of the machine: a draft of the next state and of what has to be done.
+
+Mutable, but never older than one call of `step` and never seen outside the core.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from rebootmgr.core import slots
+from rebootmgr.core.backoff import next_retry
+from rebootmgr.core.effects import Effect, ReadFacts, RunHooks, SaveMemory, StopHooks
+from rebootmgr.core.facts import Look
+from rebootmgr.core.gates import local_blockers, pending
+from rebootmgr.core.memory import Memory
+from rebootmgr.core.model import Blocker, Deployment, Moment, Phase, Reason, Ticket
+from rebootmgr.core.policy import Policy
+from rebootmgr.core.state import (
+    Asking,
+    Attempt,
+    Checking,
+    Committing,
+    Entry,
+    Idle,
+    Known,
+    PostBoot,
+    Preparing,
+    Rebooting,
+    Setback,
+    Starting,
+    State,
+    Undoing,
+    Waiting,
+)
+
+
+class Step(NamedTuple):
+    """What follows from one event: the state we are in now, and what is to be done, in order."""
+
+    state: State
+    effects: tuple[Effect, ...] = ()
+
+
+class Turn:
+    """The draft. `fresh`: this answers the newest look, a complete one; nothing changed since."""
+
+    def __init__(self, state: State, at: Moment, policy: Policy) -> None:
+        self.before = state
+        self.state = state
+        self.at = at
+        self.policy = policy
+        self.effects: list[Effect] = []
+        self.fresh = False
+        self._judged: tuple[State, tuple[Blocker, ...]] | None = None
+
+    @property
+    def attempt(self) -> Attempt:
+        """Where the attempt is, as drafted so far."""
+        return self.state.attempt
+
+    @property
+    def known(self) -> Known | None:
+        """What is known of the host, as drafted so far."""
+        return self.state.known
+
+    @property
+    def target(self) -> Deployment | None:
+        """What a reboot would boot into."""
+        return pending(self.state.known)
+
+    def blockers(self) -> tuple[Blocker, ...]:
+        """The local gates that are closed now."""
+        if self._judged is None or self._judged[0] is not self.state:
+            self._judged = self.state, local_blockers(self.state, self.policy, self.at)
+        return self._judged[1]
+
+    def has_hooks(self, phase: Phase) -> bool:
+        """Whether somebody put hooks there."""
+        return self.state.known is not None and phase in self.state.known.hooks
+
+    def ticket(self) -> Ticket:
+        """A number that no question has had."""
+        self.state = replace(self.state, tickets=self.state.tickets + 1)
+        return Ticket(self.state.tickets)
+
+    def become(self, attempt: Attempt) -> None:
+        """Go on as `attempt`."""
+        if attempt != self.state.attempt:
+            self.state = replace(self.state, attempt=attempt)
+
+    def remember(self, memory: Memory) -> None:
+        """Let this survive; it is saved before anything else that this step does."""
+        self.state = replace(self.state, memory=memory)
+
+    def keep_ledger(self, ledger: tuple[Entry, ...]) -> None:
+        """The slots are like this now."""
+        if ledger != self.state.ledger:
+            self.state = replace(self.state, ledger=ledger)
+
+    def ask_fleet(self, target: Deployment) -> None:
+        """Ask for the slot as soon as no earlier request for it is unfinished."""
+        if self.policy.slot is None:
+            return
+        ledger, question = slots.ask(self.state.ledger, self.policy.slot, self.ticket)
+        if question is not None:
+            self.keep_ledger(ledger)
+            self.effects.append(question)
+            self.become(Asking(target, question.ticket))
+
+    def run_hooks(self, phase: Phase, target: Deployment | None) -> Ticket:
+        """Start the hooks of a phase."""
+        ticket = self.ticket()
+        self.effects.append(RunHooks(ticket, phase, target))
+        return ticket
+
+    def look(self, look: Look) -> None:
+        """Read afresh; an answer that is still under way no longer counts."""
+        ticket = self.ticket()
+        self.effects.append(ReadFacts(ticket, look))
+        self.fresh = False
+        self.state = replace(self.state, looking=ticket, look_next=Look.NOWHERE)
+
+    def set_back(self, reason: Reason, detail: str, *, at_least: float = 0.0) -> None:
+        """Note that a try failed; the next one waits longer."""
+        last = None if self.state.setback is None else self.state.setback.retry
+        patience, seed = self.policy.patience, self.policy.seed
+        retry = next_retry(last, self.at.mono, patience, seed=seed, at_least=at_least)
+        self.state = replace(self.state, setback=Setback(Blocker(reason, detail), retry))
+
+    def rest(self, *, queued: bool = False) -> None:
+        """No attempt is under way."""
+        if (target := self.target) is not None:
+            self.become(Waiting(target, queued))
+        else:
+            self.state = replace(
+                self.state, attempt=Idle(), setback=None, grace=None, passed_checks_at=None
+            )
+
+    def abandon(self, *, queued: bool = False) -> None:
+        """Call the attempt off, and undo what pre-reboot.d did before the slot may go back."""
+        match self.attempt:
+            case Checking(ticket=ticket) | Preparing(ticket=ticket):
+                self.effects.append(StopHooks(ticket))
+            case PostBoot() | Undoing() | Starting() | Idle() | Waiting():
+                pass
+            case Asking() | Committing() | Rebooting():
+                pass
+        if self.state.memory.intent is not None:
+            self.remember(replace(self.state.memory, intent=None))
+        if not self.state.memory.drained:
+            self.rest(queued=queued)
+        elif self.state.stopping:
+            self.rest()  # the next start finds the mark, undoes, and gives the slot back then
+        else:
+            self.become(Undoing(self.run_hooks(Phase.ABANDONED, None)))
+
+    def end(self) -> Step:
+        """Bring the ledger, the looks and the memory in line, and close the draft."""
+        self._settle_slots()
+        self._look_if_needed()
+        self._save_if_changed()
+        return Step(self.state, tuple(self.effects))
+
+    def _settle_slots(self) -> None:
+        wish = self._wish()
+        ledger, effects = slots.settle(self.state.ledger, wish, self.at.mono)
+        self.effects.extend(effects)
+        if self.state.readable and not self.policy.dry_run:
+            ledger, effects = slots.give_back(ledger, self.at.mono, self.ticket)
+            self.effects.extend(effects)
+        self.keep_ledger(ledger)
+
+    def _wish(self) -> slots.Wish:
+        if not self.state.readable or self.policy.dry_run:
+            return slots.Wish(freeze=True)
+        if self.state.stopping and self.state.memory.drained:
+            return slots.Wish(freeze=True)
+        match self.attempt:
+            case Starting() | PostBoot() | Rebooting() | Undoing():
+                return slots.Wish(freeze=True)
+            case Asking() | Preparing() | Committing():
+                return slots.Wish(slot=self.policy.slot)
+            case Waiting(queued=True) | Checking(queued=True):
+                return slots.Wish(slot=self.policy.slot)
+            case Idle() | Waiting() | Checking():
+                return slots.Wish()
+
+    def _look_if_needed(self) -> None:
+        if self.state.looking is not None or not self.state.look_next:
+            return
+        wanted = Look(self.state.look_next)
+        if Look.OS in wanted:
+            wanted = Look(wanted | Look.HOST)
+        elif isinstance(self.attempt, Idle):  # who is logged in matters only once something pends
+            wanted = Look(wanted & ~Look.LOGIND)
+        if wanted:
+            self.look(wanted)
+        else:
+            self.state = replace(self.state, look_next=Look.NOWHERE)
+
+    def _save_if_changed(self) -> None:
+        memory, debts = self.state.memory, slots.debts(self.state.ledger)
+        if debts != memory.debts:
+            memory = replace(memory, debts=debts)
+        again = self.state.save_again
+        due = again is not None and again.is_due(self.at.mono)
+        if not self.state.readable or not (due or memory != self.before.memory):
+            return
+        memory = replace(memory, last_seen=self._latest())
+        self.state = replace(self.state, memory=memory, save_again=None)
+        self.effects.insert(0, SaveMemory(self.state.memory))
+
+    def _latest(self) -> datetime:
+        """The latest time ever seen: a clock that nobody vouches for never turns it back."""
+        last, known = self.state.memory.last_seen, self.state.known
+        vouched = known is not None and known.clock_synchronized
+        return self.at.wall if last is None or vouched else max(last, self.at.wall)

@@ -1,0 +1,128 @@
+"""Two states that will behave alike become one: tickets are renumbered, instants and counts fold.
+
+What is folded away never steers a decision, or steers it only by what is left of it: an instant is
+due or not due, a ticket is awaited or stale, a boot is this one or another.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from rebootmgr.core.backoff import Retry
+from rebootmgr.core.memory import Memory
+from rebootmgr.core.model import Blocker, BootId, DeploymentId, Reason, Ticket
+from rebootmgr.core.state import (
+    Asking,
+    Checking,
+    Committing,
+    Entry,
+    Ours,
+    PostBoot,
+    Preparing,
+    Rebooting,
+    Setback,
+    State,
+    Undoing,
+)
+
+SOON = 1.0
+SOMETHING = Blocker(Reason.LOCK_REFUSED, "")
+THEN = datetime(2030, 1, 6, tzinfo=UTC)
+THIS, OTHER = BootId("this"), BootId("other")
+
+
+def due(mono: float) -> float:
+    return 0.0 if mono <= 0.0 else SOON
+
+
+def retry(value: Retry | None) -> Retry | None:
+    return None if value is None else Retry(0, due(value.at))
+
+
+def boot(value: BootId | None) -> BootId | None:
+    return value if value in {None, THIS} else OTHER
+
+
+def memory(value: Memory, budget: int) -> Memory:
+    intent = value.intent
+    if intent is not None:
+        intent = replace(
+            intent, at=THEN, hooks_s=0.0, mono=due(intent.mono), boot=boot(intent.boot) or OTHER
+        )
+    reboots = tuple(
+        replace(one, at=THEN, target=DeploymentId(""), version="", seconds=0.0)
+        for one in value.reboots[-budget:]
+    )
+    return replace(
+        value,
+        settled=boot(value.settled),
+        intent=intent,
+        reboots=reboots,
+        outcomes=(),
+        reboots_total=0,
+        last_seen=None,
+        ask=None if value.ask is None else replace(value.ask, boot=boot(value.ask.boot) or OTHER),
+        quarantine=tuple(replace(one, why="", since=THEN) for one in value.quarantine),
+    )
+
+
+def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]:
+    """The folded state, and how to rename the tickets of the questions under way."""
+    names: dict[Ticket, Ticket] = {}
+
+    def name(ticket: Ticket) -> Ticket:
+        return names.setdefault(ticket, Ticket(len(names) + 1))
+
+    looking = None if value.looking is None else name(value.looking)
+    attempt = value.attempt
+    match attempt:
+        case PostBoot(int() as ticket):
+            attempt = PostBoot(name(ticket))
+        case Checking(target, ticket, queued):
+            attempt = Checking(target, name(ticket), queued)
+        case Asking(target, int() as ticket):
+            attempt = Asking(target, name(ticket))
+        case Preparing(target, ticket, phase, _):
+            attempt = Preparing(target, name(ticket), phase, 0.0)
+        case Undoing(ticket):
+            attempt = Undoing(name(ticket))
+        case Committing(target, float(until)):
+            attempt = Committing(target, due(until))
+        case Rebooting(target_id, until):
+            attempt = Rebooting(target_id, due(until))
+        case _:
+            pass
+
+    def entry(one: Entry) -> Entry:
+        match one.tenure:
+            case Ours(asking, cancelled):
+                asking = None if asking is None else name(asking)
+                return replace(one, tenure=Ours(asking, cancelled))
+            case owed:
+                releasing = None if owed.releasing is None else name(owed.releasing)
+                at = Retry(0, due(owed.retry.at))
+                return replace(one, tenure=replace(owed, releasing=releasing, retry=at, error=""))
+
+    ledger = tuple(entry(one) for one in sorted(value.ledger, key=lambda one: one.slot))
+    setback = value.setback
+    if setback is not None:
+        setback = Setback(SOMETHING, Retry(0, SOON)) if setback.retry.at > 0.0 else None
+    grace = value.grace
+    if grace is not None:
+        grace = replace(grace, until=due(grace.until))
+    checks = value.passed_checks_at
+    folded = replace(
+        value,
+        attempt=attempt,
+        ledger=ledger,
+        looking=looking,
+        look_again=retry(value.look_again),
+        clock_again=None if value.clock_again is None else due(value.clock_again),
+        setback=setback,
+        grace=grace,
+        passed_checks_at=None if checks is None or checks < 0.0 else 0.0,
+        save_again=retry(value.save_again),
+        memory=memory(value.memory, budget),
+        tickets=len(names),
+    )
+    return folded, lambda ticket: names.get(ticket, Ticket(0))

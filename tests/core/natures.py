@@ -1,0 +1,75 @@
+"""The explorations: each lets some things happen in every order, and leaves the others alone."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from rebootmgr.core.policy import ClockRule, Policy, Strategy
+from tests.core import canonical
+from tests.core.world import ALL_HOOKS, PATIENCE, S1, S2, SUNDAYS, A, B, Nature
+
+IMMEDIATE: Final = Policy(patience=PATIENCE, sessions_grace=timedelta(seconds=canonical.SOON))
+FLEET: Final = replace(IMMEDIATE, strategies=frozenset({Strategy.FLEET_LOCK}), slot=S1)
+OTHER_FLEET: Final = replace(FLEET, slot=S2)
+WINDOWED: Final = replace(
+    FLEET,
+    strategies=frozenset({Strategy.PERIODIC, Strategy.FLEET_LOCK}),
+    calendar=SUNDAYS,
+    clock=ClockRule.NEVER,
+)
+BOLD: Final = replace(FLEET, attempts_per_deployment=1, reboots_per_day=2)
+
+NATURES: Final = (
+    Nature(name="slow looks", policies=(FLEET,), slow_looks=True, crashes=False),
+    Nature(
+        name="two updates and an rpm-ostree that falls silent",
+        policies=(IMMEDIATE,),
+        updates=(A, B),
+        slow_looks=True,
+        unknowns=True,
+        crashes=False,
+    ),
+    Nature(name="crashes", policies=(IMMEDIATE,), slow_looks=True),
+    Nature(name="crashes in a fleet", policies=(FLEET,)),
+    Nature(name="replaced in the queue", policies=(FLEET,), updates=(A, B), inhibits=False),
+    Nature(name="hooks", policies=(IMMEDIATE,), hooks=ALL_HOOKS, logind_refuses=True),
+    Nature(name="hooks in a fleet", policies=(FLEET,), hooks=ALL_HOOKS),
+    Nature(
+        name="slow looks around hooks",
+        policies=(IMMEDIATE,),
+        hooks=ALL_HOOKS,
+        slow_looks=True,
+        crashes=False,
+    ),
+    Nature(name="another server", policies=(FLEET, OTHER_FLEET), inhibits=False, crashes=False),
+    Nature(name="another strategy", policies=(FLEET, IMMEDIATE), inhibits=False),
+    Nature(name="people", policies=(FLEET,), sessions=True, inhibits=False, hooks=ALL_HOOKS),
+    Nature(
+        name="people while looks are slow",
+        policies=(IMMEDIATE,),
+        sessions=True,
+        slow_looks=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(name="operators", policies=(FLEET,), operators=True, inhibits=False),
+    Nature(
+        name="boots",
+        policies=(BOLD,),
+        reboots=True,
+        inhibits=False,
+        boot_fails=True,
+        crashes=False,
+    ),
+    Nature(
+        name="boots, hooks and crashes",
+        policies=(replace(BOLD, slot=None, strategies=frozenset({Strategy.IMMEDIATE})),),
+        hooks=ALL_HOOKS,
+        reboots=True,
+        inhibits=False,
+    ),
+    Nature(name="a full disk", policies=(FLEET,), hooks=ALL_HOOKS, save_fails=True, inhibits=False),
+    Nature(name="windows", policies=(WINDOWED,), window_moves=True, inhibits=False),
+    Nature(name="stops", policies=(FLEET,), hooks=ALL_HOOKS, stops=True, inhibits=False),
+    Nature(name="logind refuses", policies=(FLEET,), logind_refuses=True, inhibits=False),
+)

@@ -1,0 +1,153 @@
+"""A transcript: feed an event, say what must follow."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Self, TypeVar
+
+from rebootmgr.core.deadline import deadline
+from rebootmgr.core.describe import blockers
+from rebootmgr.core.effects import Effect, ReadFacts
+from rebootmgr.core.events import Event, FactsRead, Ticked
+from rebootmgr.core.facts import Deployments, Facts, Logind, Look, Session
+from rebootmgr.core.machine import start, step
+from rebootmgr.core.memory import Memory
+from rebootmgr.core.model import (
+    BootId,
+    Deployment,
+    DeploymentId,
+    Moment,
+    Phase,
+    Reason,
+    Slot,
+    UpdateKey,
+)
+from rebootmgr.core.policy import Policy, Strategy
+from rebootmgr.core.state import State
+
+T = TypeVar("T", bound=Effect)
+
+EPOCH = datetime(2030, 1, 6, 1, tzinfo=UTC)  # a Sunday
+UP_S = 7200.0
+FIRST_BOOT = BootId("b1")
+SLOT = Slot("https://lock.example/", "default", "me")
+IMMEDIATE = Policy(seed="me")
+FLEET = Policy(strategies=frozenset({Strategy.FLEET_LOCK}), slot=SLOT, seed="me")
+
+
+def deployment(version: str, *, timestamp: int = 1) -> Deployment:
+    key = UpdateKey(f"os:{version}")
+    return Deployment(
+        id=DeploymentId(f"os-{version}.0"), key=key, version=version, timestamp=timestamp
+    )
+
+
+OLD, NEW, NEWER = deployment("1"), deployment("2"), deployment("3")
+ALICE = Session(id="1", user="alice", tty="pts/0")
+BOB = Session(id="2", user="bob", tty="pts/1")
+
+
+@dataclass
+class Script:
+    """One host and its daemon. `facts` is what the next look will find."""
+
+    policy: Policy = IMMEDIATE
+    memory: Memory = field(default_factory=Memory)
+    staged: Deployment | None = None
+    logind: Logind = field(default_factory=Logind)
+    hooks: frozenset[Phase] = frozenset()
+    boot: BootId = FIRST_BOOT
+    booted: Deployment = OLD
+    on_disk: tuple[str, ...] = ()
+    boot_incomplete: str = ""
+    synchronized: bool | None = None
+    seconds: float = UP_S
+    began: datetime = EPOCH
+    state: State = field(init=False)
+    effects: list[Effect] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._booted_at = self.began - timedelta(seconds=self.seconds)
+        self.state, effects = start(self.memory, at=self.at, policy=self.policy)
+        self.effects.extend(effects)
+
+    @property
+    def at(self) -> Moment:
+        return Moment(wall=self._booted_at + timedelta(seconds=self.seconds), mono=self.seconds)
+
+    def on(self, *events: Event) -> Self:
+        """These happen, one after the other; `effects` is what they brought."""
+        self.effects = []
+        for event in events:
+            self.state, effects = step(self.state, event, at=self.at, policy=self.policy)
+            self.effects.extend(effects)
+        return self
+
+    def look(self) -> Self:
+        """The look under way is answered with what the host is like now."""
+        assert self.state.looking is not None
+        return self.on(FactsRead(self.state.looking, self.facts))
+
+    def settle(self) -> Self:
+        """Answer looks until none is under way."""
+        effects: list[Effect] = []
+        while self.state.looking is not None:
+            effects += self.look().effects
+        self.effects = effects
+        return self
+
+    @property
+    def facts(self) -> Facts:
+        os = Deployments(
+            booted=self.booted,
+            default=self.staged or self.booted,
+            staged=self.staged is not None,
+            on_disk=self.on_disk,
+        )
+        return Facts(
+            boot=self.boot,
+            os=os,
+            logind=self.logind,
+            boot_incomplete=self.boot_incomplete,
+            hooks=self.hooks,
+            clock_synchronized=self.synchronized,
+        )
+
+    def later(self, seconds: float) -> Self:
+        """Time passes, and the alarm rings."""
+        self.seconds += seconds
+        return self.on(Ticked())
+
+    def sleep(self) -> Self:
+        """Jump to the next deadline that the core named."""
+        due = deadline(self.state, at=self.at, policy=self.policy)
+        waits = [] if due.mono is None else [due.mono - self.seconds]
+        waits += [] if due.wall is None else [(due.wall - self.at.wall).total_seconds()]
+        assert waits, "nothing to wait for"
+        return self.later(min(waits))
+
+    def get(self, kind: type[T]) -> T:
+        """The one effect of this kind."""
+        (found,) = [effect for effect in self.effects if isinstance(effect, kind)]
+        return found
+
+    def has(self, kind: type[Effect]) -> bool:
+        return any(isinstance(effect, kind) for effect in self.effects)
+
+    @property
+    def reasons(self) -> list[Reason]:
+        """What is in the way now."""
+        return [one.reason for one in blockers(self.state, self.policy, self.at)]
+
+    def looks_at(self) -> Look:
+        return self.get(ReadFacts).look
+
+    def under(self, **changes: object) -> Self:
+        """Change the policy that the following events meet."""
+        self.policy = replace(self.policy, **changes)  # type: ignore[arg-type] # by name, as in replace
+        return self
+
+
+def running(policy: Policy = IMMEDIATE, **host: object) -> Script:
+    """A daemon that looked around once, in a boot that is settled."""
+    memory = Memory(settled=BootId("b1"), booted=OLD)
+    return Script(policy=policy, **{"memory": memory, **host}).settle()  # type: ignore[arg-type]

@@ -1,0 +1,146 @@
+"""When to try again: bounds, growth, and hosts that do not march in step."""
+
+from itertools import pairwise
+from typing import Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rebootmgr.core.backoff import (
+    TRIED_ONCE,
+    UNTRIED,
+    Retry,
+    jitter,
+    next_release,
+    next_retry,
+)
+from rebootmgr.core.policy import Patience
+
+PATIENCE: Final = Patience()
+CEILINGS: Final = (10, 20, 40, 80, 160, 300, 300, 300)
+FLEET: Final = [f"{number:032x}" for number in range(1000)]
+NOW: Final = 7200.0
+
+seeds = st.text(max_size=40)
+instants = st.floats(0, 1e9)
+wishes = st.floats(0, 1e7)
+
+
+def waits(tries: int, seed: str, now: float, wish: float = 0.0) -> list[float]:
+    """How long each of so many failures in a row makes a host wait."""
+    found: list[float] = []
+    retry: Retry | None = None
+    for _ in range(tries):
+        retry = next_retry(retry, now, PATIENCE, seed=seed, at_least=wish)
+        found.append(retry.at - now)
+        now = retry.at
+    return found
+
+
+def release_waits(tries: int, seed: str, now: float) -> list[float]:
+    found: list[float] = []
+    retry = Retry(UNTRIED, now)
+    for _ in range(tries):
+        retry = next_release(retry, now, PATIENCE, seed=seed)
+        found.append(retry.at - now)
+        now = retry.at
+    return found
+
+
+def busiest(instants: list[float]) -> int:
+    """How many fall into the fullest second."""
+    seconds = [int(one) for one in instants]
+    return max(seconds.count(second) for second in set(seconds))
+
+
+@given(seeds, instants)
+def test_a_wait_is_below_a_ceiling_that_doubles_from_ten_seconds_to_five_minutes(
+    seed: str, now: float
+) -> None:
+    for wait, ceiling in zip(waits(8, seed, now), CEILINGS, strict=True):
+        assert 0 <= wait <= ceiling + 1e-6
+
+
+def test_the_ceiling_is_reached_by_somebody_and_never_falls() -> None:
+    longest = [max(column) for column in zip(*(waits(8, s, NOW) for s in FLEET), strict=True)]
+    for wait, ceiling in zip(longest, CEILINGS, strict=True):
+        assert wait > 0.98 * ceiling
+    assert all(before <= after * 1.02 for before, after in pairwise(longest))
+
+
+def test_the_level_stops_growing_with_the_ceiling() -> None:
+    """However long a server is away, the state of its host stays small, and its retries too."""
+    retry: Retry | None = None
+    for _ in range(10_000):
+        retry = next_retry(retry, NOW, PATIENCE, seed="x")
+    assert retry is not None
+    assert retry.level == 4
+
+
+@given(seeds, instants, st.integers(0, 6), wishes)
+def test_a_wish_of_the_server_is_a_lower_bound_up_to_an_hour(
+    seed: str, now: float, level: int, wish: float
+) -> None:
+    wait = next_retry(Retry(level, now), now, PATIENCE, seed=seed, at_least=wish).at - now
+    assert wait >= min(wish, 3600.0) - 1e-6
+    assert wait <= 3600.0 + 1e-6
+
+
+@given(seeds, instants, st.integers(UNTRIED, 6), wishes)
+def test_a_release_keeps_to_the_servers_wish_too(
+    seed: str, now: float, level: int, wish: float
+) -> None:
+    wait = next_release(Retry(level, now), now, PATIENCE, seed=seed, at_least=wish).at - now
+    assert min(wish, 3600.0) - 1e-6 <= wait <= 3600.0 + 1e-6
+
+
+@given(seeds, instants)
+def test_a_release_that_failed_is_tried_again_within_three_seconds_and_then_like_the_rest(
+    seed: str, now: float
+) -> None:
+    first, *others = release_waits(8, seed, now)
+    assert 1.0 - 1e-6 <= first <= 3.0 + 1e-6
+    for wait, ceiling in zip(others, CEILINGS[:7], strict=True):
+        assert 0 <= wait <= ceiling + 1e-6
+
+
+def test_a_second_failure_is_no_longer_quick_whatever_the_patience() -> None:
+    impatient = Patience(first_retry_s=5.0, longest_retry_s=5.0)
+    once = next_release(Retry(UNTRIED, NOW), NOW, impatient, seed="x")
+    twice = next_release(once, NOW, impatient, seed="x")
+    assert (once.level, twice.level) == (TRIED_ONCE, 0)
+
+
+def test_hosts_that_failed_at_the_same_instant_do_not_come_back_together() -> None:
+    for tries, most in ((1, 130), (2, 130), (3, 70), (5, 30), (8, 25)):
+        back = [sum(waits(tries, seed, NOW)) for seed in FLEET]
+        assert busiest(back) < most
+
+
+def test_hosts_that_were_told_the_same_wait_do_not_come_back_together() -> None:
+    back = [waits(1, seed, NOW, wish=30.0)[0] for seed in FLEET]
+    assert min(back) >= 30.0
+    assert max(back) <= 40.0
+    assert busiest(back) < 130
+
+
+def test_releases_that_collided_are_spread_over_two_seconds() -> None:
+    back = sorted(release_waits(1, seed, NOW)[0] for seed in FLEET)
+    assert busiest([wait * 10 for wait in back]) < 80  # in no tenth of a second more than 8 %
+    assert back[0] < 1.01
+    assert back[-1] > 2.99
+
+
+def test_one_host_does_not_wait_the_same_fraction_each_time() -> None:
+    fractions = {round(jitter("host", NOW + n), 3) for n in range(100)}
+    assert len(fractions) > 90
+
+
+@given(seeds, instants, st.integers(UNTRIED, 6))
+def test_the_same_host_at_the_same_instant_decides_the_same(
+    seed: str, now: float, level: int
+) -> None:
+    last = Retry(level, now)
+    assert next_release(last, now, PATIENCE, seed=seed) == next_release(
+        last, now, PATIENCE, seed=seed
+    )

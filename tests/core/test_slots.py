@@ -1,0 +1,183 @@
+"""The ledger by itself: who is asked, what stays ours, and when it goes back."""
+
+from collections.abc import Callable
+from itertools import count, pairwise
+
+from rebootmgr.core.backoff import UNTRIED, Retry
+from rebootmgr.core.effects import Acquire, CancelRequest, Release
+from rebootmgr.core.events import (
+    LockGranted,
+    LockRefused,
+    LockReserved,
+    LockUnclear,
+    ReleaseUnclear,
+    SlotReleased,
+)
+from rebootmgr.core.memory import Debt
+from rebootmgr.core.model import Slot, Ticket
+from rebootmgr.core.policy import Policy
+from rebootmgr.core.slots import (
+    Ledger,
+    Wish,
+    ask,
+    debts,
+    free,
+    give_back,
+    is_worth_a_warning,
+    keep,
+    load,
+    released,
+    settle,
+)
+from rebootmgr.core.slots import answered as heard
+from rebootmgr.core.state import Entry, Ours, Owed
+
+ONE = Slot("https://one.example", "default", "me")
+TWO = Slot("https://two.example", "default", "me")
+POLICY = Policy(seed="me")
+HELD = (Entry(slot=ONE, tenure=Ours()),)
+NOW = 1000.0
+NOTHING = Wish()
+
+
+def tickets(first: int = 1) -> Callable[[], Ticket]:
+    """A fresh ticket for each call."""
+    numbers = count(first)
+    return lambda: Ticket(next(numbers))
+
+
+def owed(*slots: Slot) -> Ledger:
+    return tuple(Entry(slot=slot, tenure=Owed(None, Retry(UNTRIED, NOW))) for slot in slots)
+
+
+def fail(ledger: Ledger, now: float, *, wish: float = 0.0) -> tuple[Ledger, float]:
+    """Send what is due, and let it fail; the wait until the next try."""
+    ledger, (release,) = give_back(ledger, now, tickets())
+    assert isinstance(release, Release)
+    unclear = ReleaseUnclear(release.ticket, release.slot, "HTTP 500", wish)
+    ledger = released(ledger, unclear, now, POLICY)
+    (entry,) = [one for one in ledger if one.slot == release.slot]
+    assert isinstance(entry.tenure, Owed)
+    return ledger, entry.tenure.retry.at - now
+
+
+def test_an_abandoned_slot_is_given_back_at_once() -> None:
+    ledger, effects = settle(HELD, NOTHING, NOW)
+    assert effects == ()
+    _, effects = give_back(ledger, NOW, tickets(5))
+    assert effects == (Release(Ticket(5), ONE),)
+
+
+def test_a_release_that_lost_a_race_comes_again_soon_then_in_the_common_rhythm() -> None:
+    ledger, now, waits = owed(ONE), NOW, []
+    for _ in range(9):
+        ledger, wait = fail(ledger, now)
+        waits.append(wait)
+        now += wait
+    assert 1.0 <= waits[0] <= 3.0
+    for wait, ceiling in zip(waits[1:], (10, 20, 40, 80, 160, 300, 300, 300), strict=True):
+        assert wait <= ceiling
+
+
+def test_a_server_that_asks_for_patience_gets_it_for_a_release_too() -> None:
+    _, wait = fail(owed(ONE), NOW, wish=60.0)
+    assert 60.0 <= wait <= 70.0
+
+
+def test_each_server_has_a_rhythm_of_its_own() -> None:
+    ledger = owed(ONE)
+    now = NOW
+    for _ in range(8):
+        ledger, wait = fail(ledger, now)
+        now += wait
+    both = (*ledger, *settle((Entry(slot=TWO, tenure=Ours()),), NOTHING, now)[0])
+    _, effects = give_back(both, now, tickets())
+    assert Release(Ticket(2), TWO) in effects
+
+
+def test_a_question_takes_a_debt_over_and_starts_its_rhythm_anew() -> None:
+    ledger, _ = fail(owed(ONE), NOW)
+    ledger, question = ask(ledger, ONE, tickets(9))
+    assert question == Acquire(Ticket(9), ONE)
+    assert debts(ledger) == (Debt(slot=ONE, unanswered=True),)
+    ledger = heard(ledger, LockGranted(Ticket(9), ONE))
+    ledger, _ = settle(ledger, NOTHING, NOW)
+    _, wait = fail(ledger, NOW)
+    assert wait <= 3.0
+
+
+def test_requests_for_one_slot_are_one_at_a_time() -> None:
+    releasing, _ = give_back(owed(ONE), NOW, tickets())
+    assert ask(releasing, ONE, tickets()) == (releasing, None)
+    assert give_back(releasing, NOW, tickets()) == (releasing, ())
+    asking, _ = ask((), ONE, tickets())
+    assert ask(asking, ONE, tickets(2)) == (asking, None)
+    cancelled, effects = settle(asking, NOTHING, NOW)
+    assert effects == (CancelRequest(Ticket(1)),)
+    assert give_back(cancelled, NOW, tickets()) == (cancelled, ())
+    assert settle(cancelled, NOTHING, NOW) == (cancelled, ())
+
+
+def test_an_answer_to_another_request_changes_nothing() -> None:
+    asking, _ = ask((), ONE, tickets(4))
+    assert heard(asking, LockRefused(Ticket(3), ONE, "")) == asking
+    assert heard(asking, LockRefused(Ticket(4), TWO, "")) == asking
+    releasing, _ = give_back(owed(ONE), NOW, tickets(4))
+    assert released(releasing, SlotReleased(Ticket(3), ONE), NOW, POLICY) == releasing
+
+
+def test_only_a_clean_refusal_leaves_the_ledger_empty() -> None:
+    asking, _ = ask((), ONE, tickets())
+    ours = (Entry(slot=ONE, tenure=Ours()),)
+    assert heard(asking, LockRefused(Ticket(1), ONE, "")) == ()
+    assert heard(asking, LockGranted(Ticket(1), ONE)) == ours
+    assert heard(asking, LockReserved(Ticket(1), ONE, "")) == ours
+    assert heard(asking, LockUnclear(Ticket(1), ONE, "", answered=True)) == ours
+    lost = heard(asking, LockUnclear(Ticket(1), ONE, "", answered=False))
+    assert debts(lost) == (Debt(slot=ONE, unanswered=True),)
+
+
+def test_after_an_unanswered_question_a_release_is_sent_twice_however_it_fails() -> None:
+    ledger = load([Debt(slot=ONE, unanswered=True)])
+    ledger, _ = settle(ledger, NOTHING, NOW)
+    ledger, wait = fail(ledger, NOW)
+    now = NOW + wait
+    ledger, _ = give_back(ledger, now, tickets(7))
+    ledger = released(ledger, SlotReleased(Ticket(7), ONE), now, POLICY)
+    assert give_back(ledger, now + 299.9, tickets())[1] == ()
+    ledger, wait = fail(ledger, now + 300.0)
+    assert wait <= 3.0
+    now += 300.0 + wait
+    ledger, _ = give_back(ledger, now, tickets(8))
+    assert released(ledger, SlotReleased(Ticket(8), ONE), now, POLICY) == ()
+
+
+def test_a_kept_slot_survives_everything_but_being_freed() -> None:
+    ledger = keep(HELD)
+    assert settle(ledger, NOTHING, NOW) == (ledger, ())
+    asking, _ = ask(ledger, ONE, tickets())
+    assert debts(heard(asking, LockRefused(Ticket(1), ONE, ""))) == (Debt(slot=ONE, kept=True),)
+    freed, _ = settle(free(ledger, None), NOTHING, NOW)
+    assert give_back(freed, NOW, tickets())[1] == (Release(Ticket(1), ONE),)
+
+
+def test_one_failure_is_no_warning_and_a_lasting_one_is_a_warning_an_hour() -> None:
+    ledger, now, told = owed(ONE), NOW, None
+    assert not is_worth_a_warning(HELD[0], None, now)
+    assert not is_worth_a_warning(ledger[0], None, now)
+    warned: list[float] = []
+    for tries in range(200):
+        ledger, wait = fail(ledger, now)
+        if is_worth_a_warning(ledger[0], told, now):
+            assert tries > 0
+            told = now
+            warned.append(now)
+        now += wait
+    hours = (now - NOW) / 3600
+    assert hours - 1 <= len(warned) <= hours + 1
+    assert all(later - earlier >= 3600 for earlier, later in pairwise(warned))
+
+
+def test_a_server_that_asks_for_patience_is_worth_a_warning_at_once() -> None:
+    ledger, _ = fail(owed(ONE), NOW, wish=3600.0)
+    assert is_worth_a_warning(ledger[0], None, NOW)
