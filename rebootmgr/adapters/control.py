@@ -1,0 +1,224 @@
+"""org.rebootmgr1 on the system bus (SPEC 12): anybody may read, root may change."""
+
+import asyncio
+import json
+import logging
+import pwd
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+from rebootmgr.adapters.bus import Bus, Reply, Request, variant
+from rebootmgr.codec.control import PROPERTIES, decode_until, encode_properties, encode_status
+from rebootmgr.codec.introspection import (
+    INTROSPECTABLE,
+    MANAGER,
+    PEER,
+    PROPERTIES_INTERFACE,
+    encode_introspection,
+    encode_parent,
+)
+from rebootmgr.core.status import Status
+from rebootmgr.core.text import harmless
+from rebootmgr.errors import BusError, RebootmgrError, UsageError
+
+log = logging.getLogger(__name__)
+
+Method: TypeAlias = Callable[[Request], Awaitable[Reply]]
+Interfaces: TypeAlias = Mapping[str, Mapping[str, tuple[str, Method]]]
+"""By interface and member: the signature of the arguments, and what answers."""
+
+NAME: Final = "org.rebootmgr1"
+PATH: Final = "/org/rebootmgr1"
+PARENTS: Final = {"/": "org", "/org": "rebootmgr1"}
+INVALID: Final = "org.rebootmgr1.Error.ConfigInvalid"
+_DRIVER: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+_ERROR: Final = "org.freedesktop.DBus.Error."
+
+
+class Operators(Protocol):
+    """Whoever does what people ask for. UsageError for what makes no sense."""
+
+    async def hold(self, reason: str, owner: str, until: datetime | None) -> str:
+        """Keep this host from rebooting, on record; the id of the hold."""
+        ...
+
+    async def release(self, id_: str) -> None:
+        """Lift that hold, on record."""
+
+
+class Control:
+    """The object that people and scripts talk to; news reach it by `publish` alone.
+
+    `reload` takes the configuration anew and returns what is wrong with it; `changers` are the
+    uids that may ask for changes; `machine_id` is the file that org.freedesktop.DBus.Peer asks for.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        status: Status,
+        *,
+        reload: Callable[[], Awaitable[tuple[str, ...]]],
+        operators: Operators,
+        changers: Collection[int],
+        machine_id: Path,
+    ) -> None:
+        self._bus = bus
+        self._status = status
+        self._properties = encode_properties(status)
+        self._reload = reload
+        self._operators = operators
+        self._changers = changers
+        self._machine_id = machine_id
+        self._interfaces: Interfaces = {
+            MANAGER: {
+                "Describe": ("", self._describe),
+                "Reload": ("", self._take_reload),
+                "Hold": ("sx", self._hold),
+                "Release": ("s", self._release),
+            },
+            PROPERTIES_INTERFACE: {
+                "Get": ("ss", self._get),
+                "GetAll": ("s", self._get_all),
+                "Set": ("ssv", self._set),
+            },
+            **self._standard(encode_introspection()),
+        }
+
+    async def serve(self) -> None:
+        """Answer calls, then take the name; BusError when another rebootmgrd has it."""
+        self._bus.serve(PATH, lambda request: _dispatch(self._interfaces, request))
+        for path, child in PARENTS.items():  # so that `busctl tree` finds the way
+            self._bus.serve(path, self._parent(child))
+        await self._bus.own(NAME)
+
+    async def publish(self, status: Status) -> None:
+        """Show `status` from now on; signal the properties that changed, if any did."""
+        before, self._properties = self._properties, encode_properties(status)
+        self._status = status
+        changed = {
+            name: variant(PROPERTIES[name], value)
+            for name, value in self._properties.items()
+            if value != before[name]
+        }
+        if changed:
+            body = [MANAGER, changed, []]
+            await self._bus.emit(PATH, PROPERTIES_INTERFACE, "PropertiesChanged", "sa{sv}as", body)
+
+    async def _describe(self, _: Request) -> Reply:
+        return Reply("s", [json.dumps(encode_status(self._status))])
+
+    async def _take_reload(self, request: Request) -> Reply:
+        await self._authorize(request)
+        if errors := await self._reload():
+            raise BusError(INVALID, "\n".join(errors))
+        return Reply()
+
+    async def _hold(self, request: Request) -> Reply:
+        owner = await asyncio.to_thread(_user, await self._authorize(request))
+        reason, until_usec = request.body
+        try:
+            return Reply("s", [await self._operators.hold(reason, owner, decode_until(until_usec))])
+        except (UsageError, ValueError) as error:
+            raise BusError(f"{_ERROR}InvalidArgs", str(error)) from error
+        except RebootmgrError as error:
+            raise BusError(f"{_ERROR}Failed", str(error)) from error
+
+    async def _release(self, request: Request) -> Reply:
+        await self._authorize(request)
+        try:
+            await self._operators.release(request.body[0])
+        except UsageError as error:
+            raise BusError(f"{_ERROR}InvalidArgs", str(error)) from error
+        except RebootmgrError as error:
+            raise BusError(f"{_ERROR}Failed", str(error)) from error
+        return Reply()
+
+    async def _authorize(self, request: Request) -> int:
+        """Raise AccessDenied unless root or our own user asks; the uid, as the bus knows it."""
+        [uid] = await self._bus.call(*_DRIVER, "GetConnectionUnixUser", "s", [request.sender])
+        if uid not in self._changers:
+            log.warning("uid %s may not call %s", uid, harmless(request.member))
+            raise BusError(
+                f"{_ERROR}AccessDenied", f"uid {uid} may not call {request.member}: only root may"
+            )
+        return int(uid)
+
+    async def _get(self, request: Request) -> Reply:
+        name = _known(request)
+        return Reply("v", [variant(PROPERTIES[name], self._properties[name])])
+
+    async def _get_all(self, request: Request) -> Reply:
+        if not _is_ours(request):
+            return Reply("a{sv}", [{}])
+        values = self._properties.items()
+        return Reply("a{sv}", [{name: variant(PROPERTIES[name], value) for name, value in values}])
+
+    async def _set(self, request: Request) -> Reply:
+        raise BusError(f"{_ERROR}PropertyReadOnly", f"property {_known(request)} is read-only")
+
+    def _standard(self, xml: str) -> Interfaces:
+        """Give the interfaces that every object has (D-Bus specification, Standard Interfaces)."""
+
+        async def introspect(_: Request) -> Reply:
+            return Reply("s", [xml])
+
+        return {
+            INTROSPECTABLE: {"Introspect": ("", introspect)},
+            PEER: {"Ping": ("", _ping), "GetMachineId": ("", self._get_machine_id)},
+        }
+
+    def _parent(self, child: str) -> Method:
+        interfaces = self._standard(encode_parent(child))
+        return lambda request: _dispatch(interfaces, request)
+
+    async def _get_machine_id(self, _: Request) -> Reply:
+        try:
+            text = self._machine_id.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BusError(f"{_ERROR}FileNotFound", f"{self._machine_id}: {error}") from error
+        return Reply("s", [harmless(text)])
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+async def _ping(_: Request) -> Reply:
+    return Reply()
+
+
+async def _dispatch(interfaces: Interfaces, request: Request) -> Reply:
+    """Call the method that is meant; without an interface its name alone decides."""
+    if request.interface and request.interface not in interfaces:
+        raise BusError(f"{_ERROR}UnknownInterface", f"no interface {request.interface} here")
+    for interface, methods in interfaces.items():
+        if request.interface in {"", interface} and request.member in methods:
+            signature, method = methods[request.member]
+            if request.signature != signature:
+                text = f"{request.member} takes ({signature}), not ({request.signature})"
+                raise BusError(f"{_ERROR}InvalidArgs", text)
+            return await method(request)
+    raise BusError(f"{_ERROR}UnknownMethod", f"no method {request.member} here")
+
+
+def _is_ours(request: Request) -> bool:
+    """Whether the properties of Manager are meant; "" is any interface, standard ones have none."""
+    interface = request.body[0]
+    if interface in {"", MANAGER}:
+        return True
+    if interface in {PROPERTIES_INTERFACE, INTROSPECTABLE, PEER}:
+        return False
+    raise BusError(f"{_ERROR}UnknownInterface", f"no interface {interface} here")
+
+
+def _known(request: Request) -> str:
+    name = str(request.body[1])
+    if not _is_ours(request) or name not in PROPERTIES:
+        raise BusError(f"{_ERROR}UnknownProperty", f"no property {name} here")
+    return name

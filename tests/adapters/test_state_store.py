@@ -1,0 +1,231 @@
+"""At every instant, and after every fault, state.json is the old one or the new one."""
+
+import errno
+import os
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from rebootmgr.adapters.state_store import Files, StateStore
+from rebootmgr.codec.state_file import decode_state, encode_state
+from rebootmgr.core.memory import Memory, Unreadable
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+FIRST = Memory(reboots_total=1)
+OLD = Memory(reboots_total=2)
+NEW = Memory(reboots_total=3)
+
+
+class PowerCut(Exception):  # noqa: N818 - it is no error of ours
+    """The machine is gone: no handler may run on."""
+
+
+class Faulty(Files):
+    """Real files, until the call number `fails`, which ends in `fault` before doing anything."""
+
+    def __init__(self, fails: int, fault: Exception, *, small_writes: bool = False) -> None:
+        self.calls = 0
+        self.fails = fails
+        self.fault = fault
+        self.small_writes = small_writes
+
+    def step(self) -> None:
+        self.calls += 1
+        if self.calls == self.fails:
+            raise self.fault
+
+    def open(self, path: Path) -> int:
+        self.step()
+        return super().open(path)
+
+    def write(self, fd: int, data: bytes) -> int:
+        self.step()
+        return super().write(fd, data[:100] if self.small_writes else data)
+
+    def fsync(self, fd: int) -> None:
+        self.step()
+        super().fsync(fd)
+
+    def rename(self, old: Path, new: Path) -> None:
+        self.step()
+        super().rename(old, new)
+
+    def fsync_dir(self, path: Path) -> None:
+        self.step()
+        super().fsync_dir(path)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    path = tmp_path / "var/lib/rebootmgr"
+    path.mkdir(parents=True)
+    return path
+
+
+def read(root: Path) -> Memory | Unreadable:
+    return StateStore(root).read(at=NOON)
+
+
+def test_a_host_without_a_state_file_remembers_nothing(tmp_path: Path) -> None:
+    assert read(tmp_path) == Memory()
+
+
+def test_what_was_written_is_read_and_private(tmp_path: Path, directory: Path) -> None:
+    StateStore(tmp_path).write(OLD)
+    assert read(tmp_path) == OLD
+    assert (directory / "state.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_directory_is_made_when_it_is_missing(tmp_path: Path) -> None:
+    StateStore(tmp_path).write(OLD)
+    assert read(tmp_path) == OLD
+
+
+def test_the_last_good_copy_is_kept_beside_it_and_nothing_else(
+    tmp_path: Path, directory: Path
+) -> None:
+    for memory in (FIRST, OLD, NEW):
+        StateStore(tmp_path).write(memory)
+    assert sorted(path.name for path in directory.iterdir()) == ["state.json", "state.json~"]
+    assert decode_state((directory / "state.json~").read_bytes()) == OLD
+
+
+@pytest.mark.parametrize("fault", [PowerCut(), OSError(errno.ENOSPC, "full")], ids=repr)
+@pytest.mark.parametrize("step", range(1, 15))
+def test_after_a_fault_at_any_step_the_old_or_the_new_state_is_read(
+    tmp_path: Path, step: int, fault: Exception
+) -> None:
+    StateStore(tmp_path).write(FIRST)
+    StateStore(tmp_path).write(OLD)
+    files = Faulty(step, fault, small_writes=True)
+    try:
+        StateStore(tmp_path, files=files).write(NEW)
+    except (OSError, PowerCut):
+        assert files.calls == step
+        assert read(tmp_path) in {OLD, NEW}
+    else:
+        assert files.calls < step, "the fault was swallowed"
+        assert read(tmp_path) == NEW
+    StateStore(tmp_path).write(NEW)
+    assert read(tmp_path) == NEW
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_a_fault_while_mending_a_corrupt_file_does_not_cost_the_good_copy(
+    tmp_path: Path, directory: Path, step: int
+) -> None:
+    StateStore(tmp_path).write(OLD)
+    StateStore(tmp_path).write(OLD)
+    (directory / "state.json").write_bytes(b"\0" * 300)
+    with pytest.raises(PowerCut) if step <= 5 else nullcontext():
+        StateStore(tmp_path, files=Faulty(step, PowerCut())).write(NEW)
+    assert read(tmp_path) in {OLD, NEW}
+
+
+def test_faults_in_a_row_never_lose_the_state(tmp_path: Path) -> None:
+    StateStore(tmp_path).write(OLD)
+    for number in count(3):
+        memory = replace(OLD, reboots_total=number)
+        step = number % 7 + 1
+        before = read(tmp_path)
+        try:
+            StateStore(tmp_path, files=Faulty(step, PowerCut())).write(memory)
+        except PowerCut:
+            assert read(tmp_path) in {before, memory}
+        if number > 40:
+            break
+
+
+def test_a_corrupt_file_is_replaced_by_its_copy(tmp_path: Path, directory: Path) -> None:
+    StateStore(tmp_path).write(OLD)
+    StateStore(tmp_path).write(NEW)
+    (directory / "state.json").write_bytes(b"{")
+    assert read(tmp_path) == OLD
+
+
+@pytest.mark.parametrize("copy", [None, b"", b"junk"])
+def test_a_lost_state_holds_the_host_for_a_day(
+    tmp_path: Path, directory: Path, copy: bytes | None
+) -> None:
+    (directory / "state.json").write_bytes(b"")
+    if copy is not None:
+        (directory / "state.json~").write_bytes(copy)
+    found = read(tmp_path)
+    assert isinstance(found, Memory)
+    (hold,) = found.holds
+    assert found == Memory(holds=(hold,))
+    assert "state lost" in hold.reason
+    assert (hold.since, hold.until) == (NOON, NOON + timedelta(hours=24))
+
+
+def test_a_newer_state_file_is_neither_read_nor_overwritten(
+    tmp_path: Path, directory: Path
+) -> None:
+    newer = b'{"version": {"major": 2, "minor": 0}}'
+    (directory / "state.json").write_bytes(newer)
+    (directory / "state.json~").write_bytes(encode_state(OLD))
+    found = read(tmp_path)
+    assert isinstance(found, Unreadable)
+    assert "newer rebootmgr" in found.detail
+    with pytest.raises(OSError, match="newer rebootmgr"):
+        StateStore(tmp_path).write(NEW)
+    assert (directory / "state.json").read_bytes() == newer
+
+
+def test_a_directory_a_pipe_or_a_link_in_place_of_the_file_is_unreadable(
+    tmp_path: Path, directory: Path
+) -> None:
+    state = directory / "state.json"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(encode_state(OLD))
+    state.mkdir()
+    assert isinstance(read(tmp_path), Unreadable)
+    state.rmdir()
+    os.mkfifo(state)
+    assert isinstance(read(tmp_path), Unreadable)
+    state.unlink()
+    state.symlink_to(elsewhere)
+    found = read(tmp_path)
+    assert isinstance(found, Unreadable)
+    assert "symbolic link" in found.detail
+    with pytest.raises(OSError, match="symbolic link"):
+        StateStore(tmp_path).write(NEW)
+    assert decode_state(elsewhere.read_bytes()) == OLD
+
+
+def test_a_link_planted_as_the_temporary_file_is_not_followed(
+    tmp_path: Path, directory: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (directory / "state.json.new").symlink_to(victim)
+    StateStore(tmp_path).write(NEW)
+    assert victim.read_bytes() == b"precious"
+    assert read(tmp_path) == NEW
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_file_of_somebody_else_is_unreadable(tmp_path: Path, directory: Path) -> None:
+    StateStore(tmp_path).write(OLD)
+    os.chown(directory / "state.json", 4242, 4242)
+    found = read(tmp_path)
+    assert isinstance(found, Unreadable)
+    assert "belongs to user 4242" in found.detail
+
+
+def test_a_file_system_that_takes_no_files_is_an_error() -> None:
+    with pytest.raises(OSError, match="/proc"):
+        StateStore(Path("/proc")).write(NEW)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_directory_is_an_error(tmp_path: Path, directory: Path) -> None:
+    StateStore(tmp_path).write(OLD)
+    directory.chmod(0o500)
+    with pytest.raises(PermissionError):
+        StateStore(tmp_path).write(NEW)
+    assert read(tmp_path) == OLD

@@ -1,0 +1,39 @@
+"""Certificates for a lock server on loopback, made with openssl(1)."""
+
+import ssl
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def openssl(*arguments: str | Path) -> None:
+    """Run openssl; CalledProcessError when it would not."""
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A self-signed certificate for localhost, and its key."""
+
+    cert: Path
+    key: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> "Certificate":
+        """Make both in `folder`."""
+        made = cls(folder / "cert.pem", folder / "key.pem")
+        openssl(
+            *("req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost", "-newkey", "ec"),
+            *("-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", made.key, "-out", made.cert),
+        )
+        return made
+
+    def context(self, *, asks_clients: bool = False) -> ssl.SSLContext:
+        """Make what a server needs; `asks_clients` for this same certificate."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.cert, self.key)
+        if asks_clients:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.cert)
+        return context

@@ -1,0 +1,304 @@
+"""A whole host on loopback: a private bus, stand-ins for its services, and the real rebootmgrd.
+
+`async with Host(tmp) as host:` brings up the services; `await host.start()` the daemon, as its own
+process with `--root`. Everything it is told and everything it does crosses the real protocols.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any, Final, Self, TypeAlias
+
+from rebootmgr.adapters.bus import Bus
+from rebootmgr.adapters.inotify import FileWatch
+from rebootmgr.cli.bus_verbs import METRICS, read_metrics
+from rebootmgr.errors import BusError
+from tests.fakes.dbus_daemon import DbusDaemon
+from tests.fakes.logind import FakeLogind
+from tests.fakes.ostree_host import OstreeHost
+from tests.fakes.rpmostreed import FakeRpmOstree
+from tests.fakes.systemd1 import FakeSystemd, FakeTimedate
+from tests.fakes.terminal import Terminal
+
+Json: TypeAlias = dict[str, Any]
+
+MACHINE_ID: Final = "00112233445566778899aabbccddeeff"
+NODE_ID: Final = "eee0097b460c4b2dbf94510d0330626c"
+NAME: Final = "org.rebootmgr1"
+STATE: Final = "var/lib/rebootmgr/state.json"
+PATIENCE_S: Final = 20.0
+ASK_AGAIN_S: Final = 0.1
+_CHANGES: Final = (
+    f"type='signal',sender='{NAME}',interface='org.freedesktop.DBus.Properties',"
+    "member='PropertiesChanged'"
+)
+_OWNERS: Final = (
+    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+    f"member='NameOwnerChanged',arg0='{NAME}'"
+)
+
+
+class Host:
+    """One machine. `boots` counts; `log` is what the daemon wrote on standard error."""
+
+    def __init__(self, root: Path, *, systemd_version: int = 257, version: str = "42.1") -> None:
+        self.root = root
+        self.dbus = DbusDaemon()
+        self.trees = OstreeHost(root, root / "ostree-state.json")
+        self._first_version = version
+        self._systemd_version = systemd_version
+        self.log = root / "rebootmgrd.log"
+        self.boots = 0
+        self.more_environ: dict[str, str] = {}
+        self.daemon: Process | None = None
+        self._stack = AsyncExitStack()
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._write("etc/machine-id", f"{MACHINE_ID}\n")
+        self.trees.install(self._first_version)
+        self._stack.enter_context(self.dbus)
+        self.os = FakeRpmOstree(self.trees, self.dbus.address)
+        await self.os.start()
+        self._stack.push_async_callback(self.os.leave)
+        logind = FakeLogind(self.dbus.address, version=self._systemd_version)
+        self.logind = await self._stack.enter_async_context(logind)
+        systemd = FakeSystemd(self.dbus.address)
+        self.systemd = await self._stack.enter_async_context(systemd)
+        timedate = FakeTimedate(self.dbus.address)
+        self.timedate = await self._stack.enter_async_context(timedate)
+        await self._listen()
+        self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._new_boot()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill()
+        await self._stack.aclose()
+
+    async def _listen(self) -> None:
+        self.bus = await Bus.connect(self.dbus.address)
+        self._stack.push_async_callback(self.bus.close)
+        for rule in (_CHANGES, _OWNERS):
+            await self.bus.subscribe(rule, lambda _: self._changed.set())
+
+    def _write(self, path: str, text: str) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def configure(self, text: str, name: str = "50-test.toml") -> Path:
+        """Write a drop-in; a running daemon is not told."""
+        return self._write(f"etc/rebootmgr/config.d/{name}", text)
+
+    def hook(self, directory: str, name: str, script: str) -> Path:
+        """Install an executable."""
+        path = self._write(f"etc/rebootmgr/{directory}/{name}", f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    def install_rpm_ostreed(self) -> None:
+        """Let the bus start rpm-ostreed, as its own process, whenever it is called and asleep."""
+        options = ("--root", str(self.root), "--state", str(self.trees.state))
+        argv = (sys.executable, "-m", "tests.fakes.rpmostreed", *options)
+        self.dbus.install_service("org.projectatomic.rpmostree1", argv)
+
+    def _new_boot(self) -> None:
+        self.boots += 1
+        self._write(
+            "proc/sys/kernel/random/boot_id", f"{self.boots:08x}-0000-4000-8000-0000000000ff\n"
+        )
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a client or the daemon needs to find this host, and nothing of ours."""
+        kept = {
+            name: os.environ[name]
+            for name in ("PATH", "HOME", "LANG", "TERM")
+            if name in os.environ
+        }
+        return {**kept, "DBUS_SYSTEM_BUS_ADDRESS": self.dbus.address, **self.more_environ}
+
+    async def start(self, *options: str, wait: bool = True) -> None:
+        """Start the daemon; with `wait` until it is on the bus."""
+        with self.log.open("ab") as log:
+            self.daemon = await asyncio.create_subprocess_exec(
+                *("setpriv", "--pdeathsig", "KILL", sys.executable),
+                *("-m", "rebootmgr.daemon.main", "--root", str(self.root), *options),
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environ,
+            )
+        self._tasks.create_task(self._notice_end(self.daemon))
+        if wait:
+            await self.until(lambda status: status["state"] != "starting")
+
+    async def _notice_end(self, daemon: Process) -> None:
+        await daemon.wait()
+        self._changed.set()
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        return await self._end(signal.SIGTERM)
+
+    async def kill(self) -> None:
+        """SIGKILL, if it runs."""
+        await self._end(signal.SIGKILL)
+
+    async def _end(self, number: signal.Signals) -> int:
+        if self.daemon is None:
+            return 0
+        daemon, self.daemon = self.daemon, None
+        if daemon.returncode is None:
+            daemon.send_signal(number)
+        async with asyncio.timeout(PATIENCE_S):
+            return await daemon.wait()
+
+    async def wait_ended(self) -> int:
+        """Wait until the daemon ends by itself; its exit status."""
+        assert self.daemon is not None
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.daemon.wait()
+
+    async def reboot(self) -> None:
+        """What the machine does when logind means it: finalize, go down, come up."""
+        await self.stop()
+        self.trees.reboot()
+        self.logind.end_shutdown()
+        self._new_boot()
+        await self.os.refresh()
+
+    async def status(self) -> Json:
+        """What the daemon says of itself."""
+        body = await self.bus.call(
+            NAME, "/org/rebootmgr1", "org.rebootmgr1.Manager", "Describe", autostart=False
+        )
+        status: Json = json.loads(body[0])
+        return status
+
+    async def until(self, holds: Callable[[Json], bool]) -> Json:
+        """Wait until the daemon says so; what it said last is in the error if it never does."""
+        said: Json | None = None
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    self._changed.clear()
+                    try:
+                        said = await self.status()
+                    except BusError:
+                        said = None
+                    if said is not None and holds(said):
+                        return said
+                    self._check_alive()
+                    with suppress(TimeoutError):  # not everything that it says is signalled
+                        async with asyncio.timeout(ASK_AGAIN_S):
+                            await self._changed.wait()
+        except TimeoutError:
+            text = self.log.read_text()[-4000:] if self.log.exists() else ""
+            raise AssertionError(f"never so; last: {_brief(said)}\n{text}") from None
+
+    def _check_alive(self) -> None:
+        if self.daemon is not None and self.daemon.returncode is not None:
+            raise TimeoutError
+
+    async def until_remembered(self, holds: Callable[[Json], bool]) -> Json:
+        """Wait until state.json says so."""
+        changed = asyncio.Event()
+        watch = FileWatch(self.root, (STATE,), lambda _: changed.set())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    changed.clear()
+                    if self.state_file.exists() and holds(memory := self.remembered()):
+                        return memory
+                    await changed.wait()
+        finally:
+            watch.close()
+
+    async def until_screen(self, terminal: Terminal, text: str) -> None:
+        """Wait until a terminal shows `text`."""
+        await self.until(lambda _: text in terminal.screen())
+
+    async def until_blocked(self, *wanted: str) -> Json:
+        """Wait until exactly these are in the way of a pending update."""
+        return await self.until(
+            lambda status: bool(status["pending"]) and reasons(status) == list(wanted)
+        )
+
+    async def until_state(self, state: str) -> Json:
+        """Wait for a state."""
+        return await self.until(lambda status: status["state"] == state)
+
+    async def reload(self) -> str:
+        """Take the configuration anew over D-Bus; what is wrong with it, or ""."""
+        try:
+            await self.bus.call(NAME, "/org/rebootmgr1", "org.rebootmgr1.Manager", "Reload")
+        except BusError as error:
+            return error.text
+        return ""
+
+    def hang_up(self) -> None:
+        """SIGHUP."""
+        assert self.daemon is not None
+        self.daemon.send_signal(signal.SIGHUP)
+
+    async def ctl(self, *arguments: str) -> tuple[int, str, str]:
+        """Run rebootmgrctl; exit status, standard output, standard error."""
+        client = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "rebootmgr.cli.main", "--root", str(self.root), *arguments),
+            stdin=DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self.environ,
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            out, err = await client.communicate()
+        assert client.returncode is not None
+        return client.returncode, out.decode(), err.decode()
+
+    @property
+    def state_file(self) -> Path:
+        return self.root / STATE
+
+    def remembered(self) -> Json:
+        """What state.json holds."""
+        remembered: Json = json.loads(self.state_file.read_text())
+        return remembered
+
+    def remember(self, **keys: object) -> None:
+        """Write a state.json by hand."""
+        text = json.dumps({"version": {"major": 1, "minor": 0}, **keys})
+        self._write(STATE, text)
+
+    async def metrics(self) -> dict[str, float]:
+        """Scrape the socket: the value of each series, by its name with its labels."""
+        text = await asyncio.to_thread(read_metrics, self.root / METRICS)
+        lines = (line for line in text.splitlines() if not line.startswith("#"))
+        pairs = (line.rpartition(" ") for line in lines)
+        return {series: float(value) for series, _, value in pairs}
+
+    def reboots(self) -> int:
+        """How often logind was made to reboot."""
+        return self.logind.reboots
+
+
+def reasons(status: Json) -> list[str]:
+    """What is in the way."""
+    return [blocker["reason"] for blocker in status["blockers"]]
+
+
+def fleet_lock(url: str, *, strategy: str = '"fleet_lock"') -> str:
+    """Configure a lock server."""
+    return f'[updates]\nstrategy = {strategy}\n[updates.fleet_lock]\nbase_url = "{url}"\n'
+
+
+def _brief(said: Json | None) -> str:
+    return json.dumps({name: it for name, it in (said or {}).items() if name != "gates"})

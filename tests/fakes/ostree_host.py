@@ -1,0 +1,162 @@
+"""An ostree host made of files: deployments in boot order, staged or not, locked or not.
+
+It changes the host files as libostree does (the staged file is replaced, ostree/deploy touched),
+whoever asks: rpm-ostreed's stand-in, or "somebody else" while rpm-ostreed is asleep. Its own
+state is a JSON file, so that several processes may share one host.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tests.fakes.gvariant import Value, encode_dictionary
+
+Lock = Literal["", "key", "file", "gvariant"]
+
+
+@dataclass(kw_only=True)
+class Tree:
+    """A deployment. `extra` replaces keys of its dictionary: [signature, value], None drops one."""
+
+    version: str
+    checksum: str = ""
+    serial: int = 0
+    osname: str = "fedora-coreos"
+    timestamp: int = 1_764_000_000
+    staged: bool = False
+    unlocked: str = "none"
+    digest: str = ""
+    base_checksum: str = ""
+    lock: Lock = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Give each version a checksum of its own."""
+        self.checksum = self.checksum or self.version.encode().hex().ljust(64, "0")[:64]
+
+    @property
+    def name(self) -> str:
+        return f"{self.checksum}.{self.serial}"
+
+    @property
+    def id(self) -> str:
+        return f"{self.osname}-{self.name}"
+
+
+class OstreeHost:
+    """The host under `root`; `state` is where it remembers itself."""
+
+    def __init__(self, root: Path, state: Path | None = None) -> None:
+        self.root = root
+        self.state = state or root / "fake-ostree-host.json"
+        self.trees: list[Tree] = []
+        self.booted = ""
+        self.policy = "none"
+        self.overrides: dict[str, Any] = {}
+        if self.state.exists():
+            self.load()
+
+    def install(self, version: str, **fields: Any) -> Tree:
+        """Make a host that booted `version` and has nothing else."""
+        (self.root / "ostree/deploy").mkdir(parents=True, exist_ok=True)
+        (self.root / "run").mkdir(exist_ok=True)
+        (self.root / "run/ostree-booted").touch()
+        tree = Tree(version=version, **fields)
+        self.trees = [tree]
+        self.booted = tree.id
+        self._change()
+        return tree
+
+    def stage(self, version: str, **fields: Any) -> Tree:
+        """Stage a deployment, in the place of one that is staged already."""
+        tree = Tree(version=version, staged=True, **fields)
+        self.trees = [tree, *(old for old in self.trees if not old.staged)]
+        self._change()
+        return tree
+
+    def cleanup(self) -> None:
+        """Drop the staged deployment, as `rpm-ostree cleanup -p` does."""
+        self.trees = [tree for tree in self.trees if not tree.staged]
+        self._change()
+
+    def deploy(self, version: str, **fields: Any) -> Tree:
+        """Deploy without staging, as `ostree admin deploy` does."""
+        tree = Tree(version=version, **fields)
+        self.trees.insert(0, tree)
+        self._change()
+        return tree
+
+    def lock(self, how: Lock) -> None:
+        """Lock ("" to unlock) the staged deployment; ostree/deploy stays untouched."""
+        self.trees[0].lock = how
+        self._write_staged()
+        self.save()
+
+    def rollback(self) -> None:
+        """Boot the last deployment next time."""
+        self.trees.insert(0, self.trees.pop())
+        self._change()
+
+    def reboot(self) -> None:
+        """Finalize an unlocked staged deployment, empty /run/ostree, boot the first one."""
+        self.trees = [tree for tree in self.trees if not (tree.staged and tree.lock)]
+        for tree in self.trees:
+            tree.staged = False
+        self.booted = self.trees[0].id
+        self._change()
+
+    def save(self) -> None:
+        """Remember; atomically, because another process may be reading."""
+        state = {
+            "trees": [asdict(tree) for tree in self.trees],
+            "booted": self.booted,
+            "policy": self.policy,
+            "overrides": self.overrides,
+        }
+        draft = self.state.with_suffix(".new")
+        draft.write_text(json.dumps(state))
+        draft.replace(self.state)
+
+    def load(self) -> None:
+        """Take what another process saved."""
+        state = json.loads(self.state.read_text())
+        self.trees = [Tree(**tree) for tree in state["trees"]]
+        self.booted, self.policy = state["booted"], state["policy"]
+        self.overrides = state["overrides"]
+
+    def register_driver(self, name: str, unit: str) -> None:
+        """Register as update driver, as Zincati does."""
+        path = self.root / "run/rpm-ostree/update-driver.gv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_dictionary({"driver-name": name, "driver-sd-unit": unit}))
+
+    def _change(self) -> None:
+        self._write_staged()
+        self.save()
+        deploy = self.root / "ostree/deploy"
+        now = max(time.time_ns(), deploy.stat().st_mtime_ns + 1)
+        os.utime(deploy, ns=(now, now))
+
+    def _write_staged(self) -> None:
+        staged = self.root / "run/ostree/staged-deployment"
+        lock = staged.with_name("staged-deployment-locked")
+        tree = self.trees[0]
+        if not tree.staged:
+            staged.unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
+            return
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        target = {"name": tree.name, "osname": tree.osname, "bootcsum": "b" * 64}
+        content: dict[str, Value] = {"target": target, "kargs": ["rw", "x=locked"]}
+        if tree.lock == "gvariant":
+            content["locked"] = True
+        draft = staged.with_name("draft")
+        draft.write_bytes(encode_dictionary(content))
+        draft.replace(staged)
+        if tree.lock == "file":
+            lock.touch()
+        else:
+            lock.unlink(missing_ok=True)

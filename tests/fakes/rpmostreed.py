@@ -1,0 +1,283 @@
+"""A stand-in for rpm-ostreed on a real bus (facts/rpm-ostree.md §4): in a test, or a process.
+
+`python -m tests.fakes.rpmostreed --root DIR [--state FILE]` serves the host under DIR and can be
+activated by the bus. It is led by `org.rebootmgr.test.RpmOstree` at `/org/rebootmgr/test`:
+Stage(version, fields as JSON), Cleanup(), Lock(how), BeginTransaction(method), EndTransaction(),
+SetProperty(interface, name, `[signature, value]` as JSON), Mute(), Calls() and IdleExit().
+"""
+
+import argparse
+import asyncio
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+from rebootmgr.adapters.bus import Bus, Reply, Request, variant
+from rebootmgr.errors import BusError
+from tests.fakes.ostree_host import OstreeHost, Tree
+
+NAME: Final = "org.projectatomic.rpmostree1"
+ROOT: Final = "/org/projectatomic/rpmostree1"
+SYSROOT: Final = f"{ROOT}/Sysroot"
+OS: Final = f"{NAME}.OS"
+TEST: Final = ("/org/rebootmgr/test", "org.rebootmgr.test.RpmOstree")
+PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+_NOTHING: Final = ["", "", ""]
+_SIGNATURES: Final = {
+    "Booted": "o",
+    "Path": "s",
+    "ActiveTransaction": "(sss)",
+    "ActiveTransactionPath": "s",
+    "AutomaticUpdatePolicy": "s",
+    "Deployments": "aa{sv}",
+    "BootedDeployment": "a{sv}",
+    "DefaultDeployment": "a{sv}",
+    "RollbackDeployment": "a{sv}",
+    "CachedUpdate": "a{sv}",
+    "HasCachedUpdateRpmDiff": "b",
+    "Name": "s",
+}
+
+
+class FakeRpmOstree:
+    """rpm-ostreed for `host`: `start` brings it to the bus, `leave` is its idle exit."""
+
+    def __init__(self, host: OstreeHost, address: str) -> None:
+        self.host = host
+        self.calls: Counter[str] = Counter()
+        self.is_mute = False
+        self.leaves_at_next_call = False
+        self.transaction = list(_NOTHING)
+        self._address = address
+        self._bus: Bus | None = None
+        self._shown: dict[tuple[str, str], dict[str, Any]] = {}
+        self._never = asyncio.Event()
+        self._called = asyncio.Condition()
+
+    @property
+    def bus(self) -> Bus:
+        assert self._bus is not None, "rpm-ostreed is not running"
+        return self._bus
+
+    async def start(self) -> None:
+        """Export everything, then own the name: nobody hears a signal but NameOwnerChanged."""
+        self._bus = await Bus.connect(self._address)
+        self._bus.serve(*(TEST[0], self._lead))
+        self._shown = self._properties()
+        for path, _ in self._shown:
+            self._bus.serve(path, self._answer)
+        await self._bus.own(NAME)
+
+    async def leave(self) -> None:
+        """Leave the bus, as after 60 s without clients; calls under way get NoReply."""
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            await bus.close()
+
+    async def stage(self, version: str, **fields: Any) -> Tree:
+        """Stage in a transaction: its properties change while it is still active."""
+        await self.begin("Upgrade")
+        tree = self.host.stage(version, **fields)
+        await self.refresh()
+        await self.end()
+        return tree
+
+    async def begin(self, method: str) -> None:
+        """Start a transaction."""
+        self.transaction = [method, ":1.999", mangled(self.host.trees[0].osname)]
+        await self.refresh()
+
+    async def end(self) -> None:
+        """End it."""
+        self.transaction = list(_NOTHING)
+        await self.refresh()
+
+    async def until_called(self, member: str) -> None:
+        """Wait until somebody called `member`."""
+        async with self._called:
+            await self._called.wait_for(lambda: self.calls[member] > 0)
+
+    async def override(self, interface: str, name: str, raw: Any) -> None:
+        """Show another value, `[signature, value]`; None goes back to the truth."""
+        key = f"{interface}.{name}"
+        self.host.overrides.pop(key, None)
+        if raw is not None:
+            self.host.overrides[key] = raw
+        self.host.save()
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Look at the host again and tell what changed, the OS before the Sysroot."""
+        before, self._shown = self._shown, self._properties()
+        for (path, interface), shown in self._shown.items():
+            self.bus.serve(path, self._answer)
+            old = before.get((path, interface), {})
+            changed = {name: value for name, value in shown.items() if old.get(name) != value}
+            if changed:
+                body = [interface, changed, []]
+                await self.bus.emit(path, PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
+
+    async def _answer(self, request: Request) -> Reply:
+        self.calls[request.member] += 1
+        async with self._called:
+            self._called.notify_all()
+        if self.leaves_at_next_call:
+            self.leaves_at_next_call = False
+            self.bus._wire.end("left")
+        if self.is_mute:
+            await self._never.wait()
+        match request.member, list(request.body):
+            case "GetAll", [interface] if (request.path, interface) in self._shown:
+                return Reply("a{sv}", [self._shown[request.path, interface]])
+            case "Get", [interface, name] if name in self._shown.get((request.path, interface), ()):
+                return Reply("v", [self._shown[request.path, interface][name]])
+            case "Reload", []:
+                self.host.load()
+                await self.refresh()
+                return Reply()
+            case (("RegisterClient" | "UnregisterClient"), [_]):
+                return Reply()
+            case _:
+                raise BusError("org.freedesktop.DBus.Error.InvalidArgs", "No such interface")
+
+    async def _lead(self, request: Request) -> Reply:
+        match request.member, list(request.body):
+            case "Stage", [version, fields]:
+                return Reply("s", [(await self.stage(version, **json.loads(fields or "{}"))).id])
+            case "Cleanup", []:
+                self.host.cleanup()
+                await self.refresh()
+            case "Lock", [how]:
+                self.host.lock(how)
+            case "BeginTransaction", [method]:
+                await self.begin(method)
+            case "EndTransaction", []:
+                await self.end()
+            case "SetProperty", [interface, name, raw]:
+                await self.override(interface, name, json.loads(raw))
+            case "Mute", []:
+                self.is_mute = True
+            case "Calls", []:
+                return Reply("a{su}", [dict(self.calls)])
+            case "IdleExit", []:
+                asyncio.get_running_loop().call_soon(self.bus._wire.end, "idle exit")
+            case _:
+                raise BusError("org.freedesktop.DBus.Error.UnknownMethod", request.member)
+        return Reply()
+
+    def _properties(self) -> dict[tuple[str, str], dict[str, Any]]:
+        trees = self.host.trees
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        for osname in dict.fromkeys(tree.osname for tree in trees):
+            mine = [tree for tree in trees if tree.osname == osname]
+            found[mangled(osname), OS] = self._typed("OS", self._of_os(osname, mine))
+        booted = [tree.osname for tree in trees if tree.id == self.host.booted]
+        sysroot = {
+            "Booted": mangled(booted[0]) if booted else "/",
+            "Path": "/",
+            "ActiveTransaction": self.transaction,
+            "ActiveTransactionPath": "unix:path=/run/x" if self.transaction[0] else "",
+            "AutomaticUpdatePolicy": self.host.policy,
+            "Deployments": [self._dictionary(tree) for tree in trees],
+        }
+        found[SYSROOT, f"{NAME}.Sysroot"] = self._typed("Sysroot", sysroot)
+        return found
+
+    def _of_os(self, osname: str, mine: list[Tree]) -> dict[str, Any]:
+        at = next((n for n, tree in enumerate(mine) if tree.id == self.host.booted), None)
+        booted = {} if at is None else self._dictionary(mine[at])
+        return {
+            "BootedDeployment": booted,
+            "DefaultDeployment": self._dictionary(mine[0]),  # the booted one, if it is the first
+            "RollbackDeployment": {}
+            if at is None or at + 1 >= len(mine)
+            else self._dictionary(mine[at + 1]),
+            "CachedUpdate": {},
+            "HasCachedUpdateRpmDiff": False,
+            "Name": osname,
+        }
+
+    def _typed(self, interface: str, values: dict[str, Any]) -> dict[str, Any]:
+        typed = {name: variant(_SIGNATURES[name], value) for name, value in values.items()}
+        for key, raw in self.host.overrides.items():
+            owner, _, name = key.partition(".")
+            if owner == interface and raw == "missing":
+                typed.pop(name, None)
+            elif owner == interface:
+                typed[name] = _from_json(*raw)
+        return typed
+
+    def _dictionary(self, tree: Tree) -> dict[str, Any]:
+        empty = ("packages", "requested-packages", "requested-local-packages")
+        found: dict[str, tuple[str, Any]] = {
+            "id": ("s", tree.id),
+            "osname": ("s", tree.osname),
+            "checksum": ("s", tree.checksum),
+            "serial": ("i", tree.serial),
+            "booted": ("b", tree.id == self.host.booted),
+            "staged": ("b", tree.staged),
+            "pinned": ("b", False),
+            "unlocked": ("s", tree.unlocked),
+            "version": ("s", tree.version),
+            "timestamp": ("t", tree.timestamp),
+            "base-commit-meta": ("a{sv}", {"version": variant("s", tree.version)}),
+            "base-local-replacements": ("a(vv)", []),
+            "regenerate-initramfs": ("b", False),
+            **{name: ("as", []) for name in empty},
+        }
+        if tree.digest:
+            reference = "ostree-image-signed:docker://quay.io/fedora/fedora-coreos:stable"
+            found["container-image-reference"] = ("s", reference)
+            found["container-image-reference-digest"] = ("s", tree.digest)
+            manifest = {  # as large as the real ones
+                "ostree.manifest-digest": variant("s", tree.digest),
+                "ostree.manifest": variant("s", json.dumps({"layers": ["m" * 60] * 170})),
+                "ostree.container.image-config": variant("s", json.dumps(["c" * 60] * 200)),
+            }
+            found["base-commit-meta"] = ("a{sv}", manifest)
+        else:
+            found["origin"] = ("s", "fedora:fedora/x86_64/coreos/stable")
+        if tree.base_checksum:
+            found["base-checksum"] = ("s", tree.base_checksum)
+        if tree.lock in {"key", "file"}:
+            found["finalization-locked"] = ("b", True)
+        typed = {key: variant(*value) for key, value in found.items()}
+        for key, raw in tree.extra.items():
+            if raw is None:
+                typed.pop(key, None)
+            else:
+                typed[key] = _from_json(*raw)
+        return typed
+
+
+def mangled(osname: str) -> str:
+    """Object path of an OS (facts/rpm-ostree.md §1.1)."""
+    kept = [
+        chr(byte) if chr(byte).isalnum() and byte < 128 else "_" if chr(byte) in "_-/" else None
+        for byte in osname.encode()
+    ]
+    escaped = zip(kept, osname.encode(), strict=True)
+    return f"{ROOT}/" + "".join(char or f"_{byte:02X}" for char, byte in escaped)
+
+
+def _from_json(signature: str, value: Any) -> Any:
+    if signature == "a{sv}":
+        value = {key: _from_json(*item) for key, item in value.items()}
+    return variant(signature, value)
+
+
+async def _main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--state", type=Path)
+    options = parser.parse_args()
+    address = os.environ.get("DBUS_STARTER_ADDRESS") or os.environ["DBUS_SYSTEM_BUS_ADDRESS"]
+    fake = FakeRpmOstree(OstreeHost(options.root, options.state), address)
+    await fake.start()
+    await fake.bus.wait_lost()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,53 @@
+"""The end of NOTIFY_SOCKET that systemd listens at (sd_notify(3))."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+
+class ServiceManager:
+    """`async with ServiceManager(directory) as manager:`; `heard` is every datagram so far."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = str(directory / "notify")
+        self.heard: list[str] = []
+        self._arrived = asyncio.Event()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    async def __aenter__(self) -> Self:
+        self._socket.bind(self.path)
+        asyncio.get_running_loop().add_reader(self._socket, self._read)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def _read(self) -> None:
+        self.heard.append(self._socket.recv(65536).decode())
+        self._arrived.set()
+
+    async def until(self, wanted: Callable[[str], bool], *, within_s: float = 10) -> str:
+        """Wait for a datagram."""
+        async with asyncio.timeout(within_s):
+            while True:
+                self._arrived.clear()
+                for one in self.heard:
+                    if wanted(one):
+                        return one
+                await self._arrived.wait()
+
+    @property
+    def beats(self) -> int:
+        """How often the watchdog was fed."""
+        return self.heard.count("WATCHDOG=1")
+
+    async def until_beat(self, number: int) -> None:
+        """Wait until the watchdog was fed that often."""
+        await self.until(lambda _: self.beats >= number, within_s=60)
+
+    async def until_status(self, text: str) -> str:
+        """Wait for a STATUS= that holds `text`."""
+        return await self.until(lambda one: one.startswith("STATUS=") and text in one)

@@ -1,0 +1,187 @@
+"""A handful of Status values, for everything that shows one."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rebootmgr.core.memory import Hold, PastReboot, Quarantine
+from rebootmgr.core.model import (
+    Deployment,
+    DeploymentId,
+    Notice,
+    NoticeKind,
+    Outcome,
+    Reason,
+    Slot,
+    UpdateKey,
+)
+from rebootmgr.core.status import (
+    Gate,
+    GateState,
+    Owed,
+    ShownBlocker,
+    StateName,
+    Status,
+    Verdict,
+)
+from rebootmgr.core.window import Opening
+
+NOW: Final = datetime(2030, 1, 5, 20, 10, tzinfo=UTC)
+
+
+def ago(**span: float) -> datetime:
+    return NOW - timedelta(**span)
+
+
+def ahead(**span: float) -> datetime:
+    return NOW + timedelta(**span)
+
+
+def deployment(version: str, letter: str) -> Deployment:
+    checksum = letter * 64
+    return Deployment(
+        id=DeploymentId(f"fedora-coreos-{checksum}.0"), key=UpdateKey(checksum), version=version
+    )
+
+
+BOOTED: Final = deployment("42.20291201.3.0", "a")
+UPDATE: Final = deployment("42.20300102.3.0", "b")
+SLOT: Final = Slot(server="https://lock.example.org/base", group="workers", id="5f2c1e")
+
+
+def gates(*blocking: Reason, unasked: tuple[Reason, ...] = ()) -> tuple[Gate, ...]:
+    def state(reason: Reason) -> GateState:
+        if reason in blocking:
+            return GateState.BLOCKING
+        return GateState.NOT_EVALUATED if reason in unasked else GateState.CLEAR
+
+    return tuple(Gate(reason, state(reason)) for reason in Reason if reason is not Reason.REBOOTING)
+
+
+IDLE: Final = Status(
+    at=NOW,
+    state=StateName.IDLE,
+    verdict=Verdict.IDLE,
+    strategies=("immediate",),
+    booted=BOOTED,
+    gates=gates(),
+    window=Opening(ago(days=1), ahead(days=400)),
+    sentence="Idle: nothing pending.",
+)
+
+WAITING: Final = Status(
+    at=NOW,
+    state=StateName.WAITING,
+    verdict=Verdict.WAIT,
+    strategies=("periodic", "fleet_lock"),
+    booted=BOOTED,
+    pending=UPDATE,
+    pending_since=ago(hours=10),
+    blockers=(
+        ShownBlocker(Reason.HELD, "database migration (alice)", ago(hours=2), ahead(hours=1)),
+        ShownBlocker(
+            Reason.OUTSIDE_WINDOW,
+            "the next maintenance window opens Sat 2030-01-05 23:30 UTC",
+            ago(hours=10),
+            ahead(hours=3, minutes=20),
+        ),
+        ShownBlocker(Reason.USERS_LOGGED_IN, "alice on pts/0 (session 3)", ago(minutes=4), None),
+    ),
+    gates=gates(
+        Reason.HELD,
+        Reason.OUTSIDE_WINDOW,
+        Reason.USERS_LOGGED_IN,
+        unasked=(
+            Reason.CHECK_FAILED,
+            Reason.HOOK_FAILED,
+            Reason.LOCK_PENDING,
+            Reason.LOCK_REFUSED,
+        ),
+    ),
+    predicted=ahead(hours=3, minutes=20),
+    next_window=Opening(ahead(hours=3, minutes=20), ahead(hours=4, minutes=20)),
+    holds=(
+        Hold(
+            id="h1",
+            owner="alice",
+            reason="database migration",
+            since=ago(hours=2),
+            until=ahead(hours=1),
+        ),
+    ),
+    history=(
+        PastReboot(
+            at=ago(days=7),
+            target=BOOTED.id,
+            version=BOOTED.version,
+            outcome=Outcome.SUCCEEDED,
+            seconds=72.0,
+        ),
+    ),
+    outcomes=((Outcome.SUCCEEDED, 9),),
+    reboots_total=9,
+    users=1,
+)
+
+STUCK: Final = Status(
+    at=NOW,
+    state=StateName.WAITING,
+    verdict=Verdict.WAIT,
+    strategies=("fleet_lock",),
+    booted=BOOTED,
+    pending=UPDATE,
+    pending_since=ago(days=2),
+    blockers=(
+        ShownBlocker(
+            Reason.CONFIG_INVALID,
+            "/etc/rebootmgr/config.d/50-fleet.toml:3: updates.fleet_lock.base_url: not a URL",
+            ago(days=1),
+            None,
+        ),
+        ShownBlocker(
+            Reason.QUARANTINED, "rolled back twice; `rebootmgrctl forgive`", ago(days=2), None
+        ),
+    ),
+    gates=gates(Reason.CONFIG_INVALID, Reason.QUARANTINED),
+    notices=(Notice(NoticeKind.SLOT_KEPT, "kept because 42.20300102.3.0 failed here twice"),),
+    lock_held=True,
+    owed=(Owed(SLOT, kept=True), Owed(SLOT, kept=False, since_error="no answer")),
+    quarantine=(Quarantine(key=UPDATE.key, why="rolled back twice", since=ago(days=2)),),
+    history=(
+        PastReboot(
+            at=ago(days=2), target=UPDATE.id, version=UPDATE.version, outcome=Outcome.ROLLED_BACK
+        ),
+    ),
+    config_valid=False,
+    config_problems=(
+        "/etc/rebootmgr/config.d/50-fleet.toml:3: updates.fleet_lock.base_url: not a URL",
+    ),
+)
+
+REBOOTING: Final = Status(
+    at=NOW,
+    state=StateName.REBOOTING,
+    verdict=Verdict.REBOOT,
+    strategies=("immediate",),
+    booted=BOOTED,
+    pending=UPDATE,
+    pending_since=ago(seconds=9),
+    blockers=(ShownBlocker(Reason.REBOOTING, "the reboot was called", NOW, None),),
+    gates=gates(),
+    predicted=NOW,
+)
+
+STARTING: Final = Status(
+    at=NOW,
+    state=StateName.STARTING,
+    verdict=Verdict.IDLE,
+    strategies=("immediate",),
+    blockers=(ShownBlocker(Reason.STARTING, "looking at the host for the first time", NOW, None),),
+)
+
+ALL: Final = {
+    "idle": IDLE,
+    "waiting": WAITING,
+    "stuck": STUCK,
+    "rebooting": REBOOTING,
+    "starting": STARTING,
+}
