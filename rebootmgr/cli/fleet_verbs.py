@@ -1,0 +1,204 @@
+"""`fleet-lock`: the FleetLock client for scripts, and for a dead host's slot (SPEC 11)."""
+
+import asyncio
+import json
+import os
+from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
+from typing import Final
+
+from rebootmgr.adapters.bus_address import bus_address
+from rebootmgr.adapters.fleetlock import LONGEST_RELEASE_S, FleetLock
+from rebootmgr.cli.fleet_order import Order, note, read_order
+from rebootmgr.cli.script_lock import ScriptLock, reach_daemon
+from rebootmgr.cli.verb import Context, Verb
+from rebootmgr.codec.fleetlock import (
+    Answer,
+    Api,
+    Reply,
+    Silence,
+    decode_error,
+    decode_error_kind,
+    decode_lock_answer,
+    decode_release_answer,
+)
+from rebootmgr.core.events import (
+    LockGranted,
+    LockRefused,
+    LockReserved,
+    LockUnasked,
+    LockUnclear,
+    ReleaseUnclear,
+    SlotReleased,
+)
+from rebootmgr.core.model import Ticket
+from rebootmgr.core.text import harmless
+from rebootmgr.errors import RebootmgrError
+
+HURRY_S: Final = 5.0
+RESERVED_S: Final = 600.0
+NO_DAEMON: Final = (
+    "rebootmgrd is not running, so no hold keeps it from this slot:"
+    " once it is started it may use the slot or give it back"
+)
+MAYBE_OURS: Final = "the slot may be held all the same: `fleet-lock unlock` gives it back"
+
+
+def _fleet_lock(arguments: Namespace, context: Context) -> int:
+    order = read_order(arguments, context)
+    reply = asyncio.run(_carry_out(order, context))
+    is_done, text = _outcome(order, reply)
+    if context.json:
+        print(json.dumps(_encode(order, reply, is_done=is_done), indent=2), file=context.out)
+    if not is_done:
+        raise RebootmgrError(text)
+    if not context.json:
+        print(text, file=context.out)
+    return 0
+
+
+async def _carry_out(order: Order, context: Context) -> Reply:
+    if not order.is_ours:
+        return await _ask(order, order.api)
+    address = bus_address(context.root, os.environ)
+    async with reach_daemon(address, order.slot, lambda text: note(context, text)) as daemon:
+        if daemon is None:
+            note(context, NO_DAEMON)
+            return await _ask(order, order.api)
+        if order.api is Api.PRE_REBOOT:
+            return await _lock(order, daemon, context)
+        return await _unlock(order, daemon)
+
+
+async def _ask(order: Order, api: Api, *, longest_s: float = LONGEST_RELEASE_S) -> Reply:
+    timeout_s = order.server.timeout_s
+    if api is Api.STEADY_STATE:
+        timeout_s = min(timeout_s, longest_s)
+    client = FleetLock(observed=lambda *_: None)
+    return await client.ask(api, order.slot, order.server, timeout_s)
+
+
+async def _lock(order: Order, daemon: ScriptLock, context: Context) -> Reply:
+    async with daemon.hold(order.server.timeout_s) as hold:
+        try:
+            reply = await _ask(order, Api.PRE_REBOOT)
+        except asyncio.CancelledError:
+            await _give_back(order, daemon, hold, context, longest_s=HURRY_S)
+            raise
+        try:
+            match decode_lock_answer(Ticket(0), order.slot, reply, at=datetime.now(UTC)):
+                case LockGranted():
+                    await daemon.keep(None)
+                case LockReserved():
+                    await daemon.keep(RESERVED_S)
+                case LockUnclear():
+                    await _give_back(order, daemon, hold, context)
+                case LockRefused() | LockUnasked():
+                    pass
+        except RebootmgrError as error:  # the server's answer stands, whatever the daemon does
+            note(context, f"{error}; {NO_DAEMON}")
+        return reply
+
+
+async def _give_back(
+    order: Order,
+    daemon: ScriptLock,
+    hold: str,
+    context: Context,
+    *,
+    longest_s: float = LONGEST_RELEASE_S,
+) -> None:
+    """Leave nothing behind of a question without a grant, unless a script relies on the slot."""
+    if await daemon.holds() - {hold}:
+        return
+    reply = await _ask(order, Api.STEADY_STATE, longest_s=longest_s)
+    match decode_release_answer(Ticket(0), order.slot, reply, at=datetime.now(UTC)):
+        case ReleaseUnclear(detail=detail):
+            note(context, f"could not give back what the server may have lent ({detail})")
+            note(context, MAYBE_OURS)
+        case SlotReleased():
+            pass
+
+
+async def _unlock(order: Order, daemon: ScriptLock) -> Reply:
+    await daemon.check_unused()
+    async with daemon.hold(LONGEST_RELEASE_S):
+        reply = await _ask(order, Api.STEADY_STATE)
+        match decode_release_answer(Ticket(0), order.slot, reply, at=datetime.now(UTC)):
+            case SlotReleased():
+                await daemon.lift()
+            case ReleaseUnclear():
+                pass
+        return reply
+
+
+def _outcome(order: Order, reply: Reply) -> tuple[bool, str]:
+    """Whether it was done, and one line that says so or says what to do."""
+    slot, now = order.slot, datetime.now(UTC)
+    where = f"group {slot.group} at {slot.server}, id {slot.id}"
+    repeat = "fleet-lock unlock" if order.is_ours else f"fleet-lock unlock --id {slot.id}"
+    if order.api is Api.STEADY_STATE:
+        match decode_release_answer(Ticket(0), slot, reply, at=now):
+            case SlotReleased():
+                words = "" if _status(reply) == 200 else f" (HTTP {_status(reply)}: it held none)"
+                return True, f"released: {where}{words}"
+            case ReleaseUnclear(detail=detail):
+                again = "a hold stays until it is" if order.is_ours else "it may be held still"
+                return False, f"not released: {where}: {detail}; repeat the command, {again}"
+    match decode_lock_answer(Ticket(0), slot, reply, at=now):
+        case LockGranted():
+            return True, f"granted: {where}"
+        case LockReserved(detail=detail):
+            cure = f"repeat the command in 10 to 30 s, or give up with `{repeat}`"
+            return False, f"reserved, still draining: {where}: {detail}; {cure}"
+        case LockRefused(detail=detail) | LockUnclear(detail=detail):
+            cure = "try again later; a dead host's slot is freed by `fleet-lock unlock --id ID`"
+            return False, f"not granted: {where}: {detail}; {cure}"
+        case LockUnasked():
+            return False, f"not asked: {where}"
+
+
+def _encode(order: Order, reply: Reply, *, is_done: bool) -> dict[str, object]:
+    kind, value = decode_error(reply.body) if isinstance(reply, Answer) else ("", reply.detail)
+    return {
+        "operation": "lock" if order.api is Api.PRE_REBOOT else "unlock",
+        "server": order.slot.server,
+        "group": order.slot.group,
+        "id": order.slot.id,
+        "granted" if order.api is Api.PRE_REBOOT else "released": is_done,
+        "status": _status(reply),
+        "kind": harmless(kind) or decode_error_kind(order.api, reply),
+        "value": harmless(value) or None,
+    }
+
+
+def _status(reply: Reply) -> int | None:
+    match reply:
+        case Answer(status=status):
+            return status
+        case Silence():
+            return None
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("operation", choices=("lock", "unlock"), help="take a slot, or return it")
+    parser.add_argument("--id", metavar="ID", help="another host's id, such as a dead one's")
+    parser.add_argument("--group", metavar="G", help="the group, if not identity.group")
+    parser.add_argument(
+        "--base-url", metavar="URL", help="the server, if not updates.fleet_lock.base_url"
+    )
+
+
+VERBS: Final = (
+    Verb(
+        name="fleet-lock",
+        summary="take or return a slot of the lock server, for scripts and for dead hosts",
+        examples=(
+            "rebootmgrctl fleet-lock lock && { do-the-work; rebootmgrctl fleet-lock unlock; }",
+            "rebootmgrctl fleet-lock unlock --id eee0097b460c4b2dbf94510d0330626c",
+            "rebootmgrctl --json fleet-lock lock --group db | jq -r .value",
+        ),
+        arguments=_arguments,
+        run=_fleet_lock,
+    ),
+)

@@ -1,0 +1,229 @@
+"""`status` and `why` as text for people: pure functions of the daemon's JSON, now, zone and width.
+
+Plain ASCII of our own, so that it reads the same in a C locale; colour only repeats what is said.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from rebootmgr.cli.page import DIM, GREEN, RED, YELLOW, Page, span
+from rebootmgr.codec.described import UNKNOWN, Record
+from rebootmgr.core.model import Reason
+from rebootmgr.core.sentence import doing, headline, until
+from rebootmgr.core.status import GateState, StateName, Verdict
+
+ASKED: Final = {"check": "checks", "hook": "hooks", "lock": "the lock server"}
+COLORS: Final = {GateState.NOT_EVALUATED: DIM, GateState.CLEAR: GREEN}
+OTHER_GATES: Final = {GateState.NOT_EVALUATED: "Not asked yet", GateState.CLEAR: "Clear"}
+ENDLESS: Final = timedelta(days=366)  # the calendar looks no further than 400 days
+CHECKSUM: Final = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")
+VERDICTS: Final = {Verdict.REBOOT: RED, Verdict.WAIT: YELLOW, Verdict.IDLE: GREEN}
+
+
+def render_status(status: Record, page: Page) -> str:
+    """One screen: what runs, what waits, what is in the way and when it goes on."""
+    return _lines(
+        _summary(status, page),
+        _blockers(status, page),
+        _notices(status, page),
+        _holds(status, page),
+    )
+
+
+def render_why(status: Record, page: Page) -> str:
+    """Every gate with who closes it, since when and until when, and when the reboot may come."""
+    return _lines(
+        page.field("Verdict", _verdict(status), _verdict_color(status)),
+        page.field("Pending", _pending(status, page)),
+        page.field("Next reboot", _predicted(status, page)),
+        _blockers(status, page),
+        _other_gates(status, page),
+        _notices(status, page),
+    )
+
+
+def _lines(*parts: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for part in parts for line in part)
+
+
+def _summary(status: Record, page: Page) -> Iterator[str]:
+    yield from page.field("Verdict", _verdict(status), _verdict_color(status))
+    yield from page.field("State", _state(status))
+    yield from page.field("Booted", _deployment(status, "booted", "unknown"))
+    yield from page.field("Pending", _pending(status, page))
+    yield from page.field("Strategy", ", ".join(status.texts("strategies")) or UNKNOWN)
+    yield from page.field("Next reboot", _predicted(status, page))
+    yield from page.field("Window", _window(status, page))
+    yield from page.field("Slot", _slot(status))
+    yield from page.field("Last reboot", _last(status, page))
+    problems = status.texts("config_problems")
+    if problems or not status.is_true("config_valid"):
+        known = "invalid" if status.has("config_valid") else UNKNOWN
+        yield from page.field("Configuration", "; ".join((known, *problems)), RED)
+
+
+def _holds(status: Record, page: Page) -> Iterator[str]:
+    holds = status.parts("holds")
+    if holds:
+        yield from ("", "Holds:")
+    for hold in holds:
+        end = hold.instant("until")
+        text = f"{hold.text('reason')} ({hold.text('owner')})"
+        times = f"until {page.instant(end) if end else 'it is released'}"
+        yield from page.item("x", RED, hold.text("id"), [text, times])
+
+
+def _blockers(status: Record, page: Page) -> Iterator[str]:
+    blockers = status.parts("blockers")
+    if blockers:
+        is_idle = status.text("verdict") == Verdict.IDLE  # there is nothing that it could block
+        yield from ("", "Would block a reboot now:" if is_idle else "Blocked by:")
+    for blocker in blockers:
+        yield from page.item("x", RED, blocker.text("reason"), _explained(blocker, page))
+
+
+def _other_gates(status: Record, page: Page) -> Iterator[str]:
+    """Give the gates that do not block: one line each where there is something to say."""
+    blocking = {blocker.text("reason") for blocker in status.parts("blockers")}
+    for state, label in OTHER_GATES.items():
+        gates = [gate for gate in status.parts("gates") if gate.text("state") == state]
+        names = [gate.text("gate") for gate in gates if gate.text("gate") not in blocking]
+        if names:
+            yield from ("", *page.field(label, ", ".join(names), COLORS[state]))
+        for gate in gates:
+            if gate.members.get("detail"):
+                yield from page.item(" ", DIM, gate.text("gate"), [gate.text("detail")])
+
+
+def _notices(status: Record, page: Page) -> Iterator[str]:
+    notices = status.parts("notices")
+    if notices:
+        yield from ("", "Notices:")
+    for notice in notices:
+        yield from page.item("!", YELLOW, notice.text("notice"), [notice.text("detail")])
+
+
+def _explained(blocker: Record, page: Page) -> list[str]:
+    """Say what is in the way, since when and until when."""
+    name, detail = blocker.text("reason"), blocker.text("detail")
+    reason = Reason(name) if name in set(Reason) else None
+    times = [f"since {page.instant(blocker.instant('since'))}"]
+    end = blocker.instant("until")
+    if end is not None:
+        times.append(f"{until(reason) if reason else 'until'} {page.instant(end)}")
+        if reason is Reason.OUTSIDE_WINDOW:  # its detail says the same in UTC
+            detail = ""
+    return [detail or (headline(reason) if reason else UNKNOWN), *times]
+
+
+def _verdict(status: Record) -> str:
+    count = len(status.parts("blockers"))
+    match status.text("verdict"):
+        case Verdict.REBOOT:
+            return "reboot: the reboot is being called"
+        case Verdict.WAIT:
+            return f"wait: {count} {'gate is' if count == 1 else 'gates are'} closed"
+        case Verdict.IDLE:
+            return "idle: nothing is pending"
+        case other:
+            return other
+
+
+def _verdict_color(status: Record) -> str:
+    verdict = status.text("verdict")
+    return VERDICTS[Verdict(verdict)] if verdict in set(Verdict) else YELLOW
+
+
+def _state(status: Record) -> str:
+    state = status.text("state")
+    if state not in set(StateName):
+        return state
+    gloss = doing(StateName(state))
+    return state if gloss == state else f"{state}: {gloss}"
+
+
+def _deployment(status: Record, name: str, nothing: str) -> str:
+    deployment = status.part(name)
+    if deployment is None:
+        return nothing if status.has(name) else UNKNOWN
+    return f"{deployment.text('version')} ({_short(deployment.text('id'))})"
+
+
+def _short(text: str) -> str:
+    """Cut the checksum in a deployment's id, as git does; --json has all of it."""
+    return CHECKSUM.sub(r"\1", text)
+
+
+def _pending(status: Record, page: Page) -> str:
+    text = _deployment(status, "pending", "nothing")
+    pending = status.part("pending")
+    return f"{text}, since {page.instant(pending.instant('since'))}" if pending else text
+
+
+def _predicted(status: Record, page: Page) -> str:
+    """Say when, and what nobody can know in advance, such as a lock server's answer."""
+    at = status.instant("predicted")
+    if at is not None and status.text("verdict") == Verdict.WAIT:
+        asked_last = _asked_last(status)
+        rest = f"; not asked yet: {', '.join(asked_last)}" if asked_last else ""
+        return f"{page.instant(at)} at the earliest{rest}"
+    match status.text("verdict"):
+        case Verdict.IDLE:
+            return "none"
+        case Verdict.REBOOT:
+            return "now"
+        case _:
+            endless = [b.text("reason") for b in status.parts("blockers") if not b.instant("until")]
+            return f"cannot be known: {', '.join(endless)}" if endless else "cannot be known"
+
+
+def _asked_last(status: Record) -> list[str]:
+    """Name whom the gates ask that are not evaluated yet, where no other gate of theirs blocks."""
+    known = {_whom(blocker.text("reason")) for blocker in status.parts("blockers")}
+    gates = status.parts("gates")
+    open_ones = (gate for gate in gates if gate.text("state") == GateState.NOT_EVALUATED)
+    whom = dict.fromkeys(_whom(gate.text("gate")) for gate in open_ones)
+    return [each for each in whom if each not in known]
+
+
+def _whom(gate: str) -> str:
+    return ASKED.get(gate.partition("_")[0], gate)
+
+
+def _window(status: Record, page: Page) -> str:
+    window, coming = status.part("window"), status.part("next_window")
+    if window is not None:
+        end = window.instant("end")
+        is_near = end is not None and end - page.now < ENDLESS
+        return f"open until {page.instant(end)}" if is_near else "open"
+    if coming is not None:
+        return f"closed until {page.instant(coming.instant('start'))}"
+    return "closed, and none is known to come" if status.has("window") else UNKNOWN
+
+
+def _slot(status: Record) -> str:
+    slots = [
+        f"{'kept' if slot.is_true('kept') else 'to be given back'}: {slot.text('server')}"
+        f" (group {slot.text('group')}, id {slot.text('id')})"
+        + (f": {slot.text('error')}" if slot.members.get("error") else "")
+        for slot in status.parts("slots")
+    ]
+    if slots:
+        return "; ".join(slots)
+    if not status.has("lock_held"):
+        return UNKNOWN
+    return "presumed ours" if status.is_true("lock_held") else "none"
+
+
+def _last(status: Record, page: Page) -> str:
+    history = status.parts("history")
+    if not history:
+        return "none by rebootmgr" if status.has("history") else UNKNOWN
+    last = history[-1]
+    took = last.number("seconds")
+    text = f"{page.instant(last.instant('at'))} into {last.text('version')}"
+    known = last.members.get("outcome") is not None
+    outcome = last.text("outcome") if known else "outcome not known yet"
+    return f"{text}: {outcome}{f' after {span(took)}' if took else ''}"

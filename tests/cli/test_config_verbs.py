@@ -1,0 +1,262 @@
+"""check-config, cat-config and plan, as they meet people and scripts."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rebootmgr.cli.main import main
+from rebootmgr.codec.config import DropIn, decode_config
+
+WINDOW = """
+[[updates.periodic.window]]
+days = ["Sat"]
+start_time = "23:30"
+length_minutes = 60
+"""
+PERIODIC = f"[updates]\nstrategy = 'periodic'\n{WINDOW}"
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(root: Path, *words: str) -> Done:
+    """Run the program in this process: starting one costs a third of a second each time."""
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        status = main(["--root", str(root), *words])
+    return Done(status, out.getvalue(), err.getvalue())
+
+
+def run_program(root: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rebootmgr.cli.main", "--root", str(root), *words]
+    environ = {**os.environ, **environment}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env=environ
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def drop_in(root: Path, text: str, name: str = "50-a.toml") -> Path:
+    path = root / "etc/rebootmgr/config.d" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def answer(root: Path, *words: str, status: int = 0) -> Any:  # JSON is of any type
+    done = run(root, "--json", *words)
+    assert (done.returncode, done.stderr) == (status, "")
+    return json.loads(done.stdout)
+
+
+def test_a_host_without_drop_ins_is_valid(tmp_path: Path) -> None:
+    assert answer(tmp_path, "check-config") == {"valid": True, "errors": [], "warnings": []}
+    done = run(tmp_path, "check-config")
+    assert done.stdout == "configuration valid: 0 errors, 0 warnings\n"
+
+
+def test_check_config_names_every_error_in_json(tmp_path: Path) -> None:
+    path = drop_in(tmp_path, "[updates]\nenabled = 1\n[hooks]\ntimeout = 3\n")
+    assert answer(tmp_path, "check-config", status=78) == {
+        "valid": False,
+        "errors": [
+            {
+                "file": str(path),
+                "line": 2,
+                "key": "updates.enabled",
+                "message": "must be true or false, not 1",
+                "hint": "write it without quotes",
+            },
+            {
+                "file": str(path),
+                "line": 4,
+                "key": "hooks.timeout",
+                "message": "is no known key",
+                "hint": "did you mean hooks.timeout_seconds?",
+            },
+        ],
+        "warnings": [],
+    }
+
+
+def test_check_config_is_readable_for_people_and_editors(tmp_path: Path) -> None:
+    path = drop_in(tmp_path, "[updates]\nenabled = 1\nallow_downgrade = true\n")
+    done = run_program(tmp_path, "check-config")
+    assert (done.returncode, done.stderr) == (78, "")
+    warning = "updates.allow_downgrade: has no effect here"
+    cure = "Zincati's own; rebootmgr does not fetch updates"
+    assert done.stdout.splitlines() == [
+        f"{path}:2: updates.enabled: must be true or false, not 1 (write it without quotes)",
+        f"{path}:3: warning: {warning} ({cure})",
+        "configuration invalid: 1 error, 1 warning",
+    ]
+
+
+def test_strict_turns_warnings_into_errors(tmp_path: Path) -> None:
+    drop_in(tmp_path, WINDOW)
+    assert answer(tmp_path, "check-config")["valid"]
+    strict = answer(tmp_path, "check-config", "--strict", status=78)
+    assert not strict["valid"]
+    (warning,) = strict["warnings"]
+    assert warning["message"] == "has no effect without the strategy periodic"
+
+
+def test_a_policy_that_never_opens_is_an_error_of_check_config_only(tmp_path: Path) -> None:
+    drop_in(tmp_path, "[[updates.blackout]]\nstart = 2020-01-01\nend = 2999-01-01\n")
+    (error,) = answer(tmp_path, "check-config", status=78)["errors"]
+    assert error["message"] == "no reboot would be allowed in the next 400 days"
+    assert answer(tmp_path, "plan")["openings"] == []
+
+
+def test_an_image_without_machine_id_gets_a_warning_where_it_matters(tmp_path: Path) -> None:
+    drop_in(tmp_path, "[updates]\nstrategy = 'fleet_lock'\nfleet_lock.base_url = 'http://h'\n")
+    (warning,) = answer(tmp_path, "check-config")["warnings"]
+    assert (warning["key"], warning["line"]) == ("updates.strategy", 2)
+    (tmp_path / "etc/machine-id").write_text("00112233445566778899aabbccddeeff\n")
+    assert answer(tmp_path, "check-config")["warnings"] == []
+
+
+def test_a_variable_that_this_host_does_not_have_is_an_error(tmp_path: Path) -> None:
+    url = "http://h/${platform}"
+    drop_in(tmp_path, f"[updates]\nstrategy = 'fleet_lock'\nfleet_lock.base_url = '{url}'\n")
+    (tmp_path / "etc/machine-id").write_text("00112233445566778899aabbccddeeff\n")
+    (error,) = answer(tmp_path, "check-config", status=78)["errors"]
+    assert error["message"] == "this host has no value for ${platform}"
+
+
+def test_cat_config_is_toml_that_means_the_same(tmp_path: Path) -> None:
+    path = drop_in(tmp_path, PERIODIC)
+    done = run(tmp_path, "cat-config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f'start_time = "23:30"  # from {path}:6' in done.stdout
+    written = decode_config((DropIn("a", done.stdout),), localtime=None)
+    assert written.errors == ()
+    expected = decode_config((DropIn("a", PERIODIC),), localtime=None)
+    assert written.settings == expected.settings
+
+
+def test_cat_config_in_json_has_no_secret(tmp_path: Path) -> None:
+    path = drop_in(tmp_path, "updates.fleet_lock.base_url = 'https://me:hunter2@h/'\n")
+    settings = {each["key"]: each for each in answer(tmp_path, "cat-config")["settings"]}
+    assert settings["updates.fleet_lock.base_url"] == {
+        "key": "updates.fleet_lock.base_url",
+        "value": "https://***@h/",
+        "file": str(path),
+        "line": 1,
+    }
+    assert settings["hooks.timeout_seconds"]["file"] is None
+
+
+@pytest.mark.parametrize("verb", ["cat-config", "plan"])
+def test_an_invalid_configuration_is_one_line_per_error(tmp_path: Path, verb: str) -> None:
+    path = drop_in(tmp_path, "[updates]\nenabled = 1\n[hooks]\ntimeout = 3\n")
+    done = run_program(tmp_path, verb)
+    assert (done.returncode, done.stdout) == (78, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"rebootmgrctl: {path}:2: updates.enabled: must be true or false")
+    assert second.startswith(f"rebootmgrctl: {path}:4: hooks.timeout: is no known key")
+
+
+def test_plan_lists_openings_clipped_to_the_range(tmp_path: Path) -> None:
+    drop_in(tmp_path, PERIODIC)
+    between = ("--from", "2026-11-22T00:00:00Z", "--to", "2026-11-28T23:45:00+00:00")
+    assert answer(tmp_path, "plan", *between) == {
+        "from": "2026-11-22T00:00:00Z",
+        "to": "2026-11-28T23:45:00Z",
+        "openings": [
+            {"start": "2026-11-22T00:00:00Z", "end": "2026-11-22T00:30:00Z"},
+            {"start": "2026-11-28T23:30:00Z", "end": "2026-11-28T23:45:00Z"},
+        ],
+    }
+
+
+def test_plan_speaks_the_hosts_local_time_to_people(tmp_path: Path) -> None:
+    drop_in(tmp_path, PERIODIC)
+    (tmp_path / "etc/localtime").symlink_to("../usr/share/zoneinfo/Europe/Rome")
+    done = run(tmp_path, "plan", "--from", "2026-11-21 12:00", "--to", "2026-11-23")
+    assert done.stdout.splitlines() == [
+        "Sun 2026-11-22 00:30:00 CET - Sun 2026-11-22 01:30:00 CET  1 h",
+        "1 opening, 1 h in all, from Sat 2026-11-21 12:00:00 CET to Mon 2026-11-23 00:00:00 CET",
+    ]
+    assert answer(tmp_path, "plan", "--from", "2026-11-21", "--to", "2026-11-22") == {
+        "from": "2026-11-20T23:00:00Z",
+        "to": "2026-11-21T23:00:00Z",
+        "openings": [],
+    }
+
+
+def test_plan_of_immediate_is_the_whole_range_of_two_weeks(tmp_path: Path) -> None:
+    found = answer(tmp_path, "plan", "--from", "2026-01-01")
+    assert found["to"] == "2026-01-15T00:00:00Z"
+    assert found["openings"] == [{"start": found["from"], "end": found["to"]}]
+    assert answer(tmp_path, "plan")["openings"]
+
+
+@pytest.mark.parametrize("text", ["strategy = 'off'", "enabled = false"])
+def test_plan_of_a_host_that_never_reboots_is_empty(tmp_path: Path, text: str) -> None:
+    drop_in(tmp_path, f"[updates]\n{text}\n")
+    assert answer(tmp_path, "plan")["openings"] == []
+    assert run(tmp_path, "plan").stdout.startswith("no reboot is allowed from ")
+
+
+def test_plan_cannot_tell_the_splay_of_a_host_without_identity(tmp_path: Path) -> None:
+    drop_in(tmp_path, f"{PERIODIC}[updates.periodic]\nsplay_minutes = 10\n".replace(WINDOW, ""))
+    drop_in(tmp_path, WINDOW, "60-window.toml")
+    done = run(tmp_path, "plan")
+    assert done.returncode == 1
+    assert "the splay of this host is not known" in done.stderr
+    drop_in(tmp_path, "identity.node_uuid = 'eee0097b460c4b2dbf94510d0330626c'\n", "70.toml")
+    between = ("--from", "2026-11-21", "--to", "2026-11-23")
+    (opening,) = answer(tmp_path, "plan", *between)["openings"]
+    assert "2026-11-21T23:30:00Z" < opening["start"] < "2026-11-21T23:40:00Z"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--from", "tomorrow"),
+        ("--from", "2026-02-30"),
+        ("--from", "2026-01-01T00:00:00+99:00"),
+        ("--from", "0001-01-01T00:00:00Z"),
+        ("--from", "9999-12-31"),
+        ("--from", "2026-01-02", "--to", "2026-01-01"),
+        ("--from", "2026-01-01", "--to", "2026-01-01"),
+        ("--from", "2026-01-01", "--to", "2126-01-01"),
+        ("--from", "\uff12026-01-01"),
+        ("--from",),
+    ],
+)
+def test_a_range_that_makes_no_sense_is_a_usage_error(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    done = run(tmp_path, "plan", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_file_name_of_control_characters_cannot_speak(tmp_path: Path) -> None:
+    drop_in(tmp_path, "x = 1", "a\x1b]0;owned\x07\n.toml")
+    for words in (("check-config",), ("cat-config",)):
+        done = run(tmp_path, *words)
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "\x07" not in done.stdout + done.stderr
+
+
+def test_a_terminal_without_unicode_is_no_obstacle(tmp_path: Path) -> None:
+    drop_in(tmp_path, "[identity]\ngroup = 'größe'\n")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    done = run_program(tmp_path, "check-config", **ascii_only)
+    assert done.returncode == 78
+    assert "gr\\xf6\\xdfe" in done.stdout
