@@ -1,0 +1,208 @@
+"""What the core wants done, done: each effect in order, each question answered exactly once."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from rebootmgr.adapters.fleetlock import FleetLock
+from rebootmgr.adapters.hooks import Hooks
+from rebootmgr.adapters.terminals import write_warning
+from rebootmgr.codec.fleetlock import Server
+from rebootmgr.codec.logind import encode_warning
+from rebootmgr.core.effects import (
+    Acquire,
+    CancelRequest,
+    Effect,
+    ReadFacts,
+    Reboot,
+    Release,
+    RunHooks,
+    SaveMemory,
+    StopHooks,
+    Warn,
+)
+from rebootmgr.core.events import (
+    Event,
+    FactsRead,
+    HooksFailed,
+    LockGranted,
+    LockUnasked,
+    LockUnclear,
+    RebootAccepted,
+    RebootRefused,
+    ReleaseUnclear,
+    Saved,
+    SaveFailed,
+    SlotReleased,
+)
+from rebootmgr.core.memory import Memory
+from rebootmgr.core.model import Deployment, Phase, Slot, Ticket
+from rebootmgr.core.text import harmless
+from rebootmgr.daemon.look import Eyes
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_SERVER_TIMEOUT_S = 120.0
+
+
+class Store(Protocol):
+    """Whatever makes memory survive."""
+
+    def write(self, memory: Memory) -> None:
+        """Write it; OSError when that cannot be promised."""
+
+
+class Rebooter(Protocol):
+    """Whatever can reboot the machine."""
+
+    async def reboot(self, message: str) -> RebootAccepted | RebootRefused:
+        """Ask for the reboot."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What the hands work with; `dev` is where terminals are."""
+
+    eyes: Eyes
+    store: Store
+    hooks: Hooks
+    fleet: FleetLock
+    rebooter: Rebooter
+    dev: Path
+
+
+class Hands:
+    """Obeys effects; `report` takes what came of them."""
+
+    def __init__(
+        self, tools: Tools, tasks: asyncio.TaskGroup, report: Callable[[Event], None]
+    ) -> None:
+        self.servers: Mapping[Slot, Server] = {}
+        self.booted: Deployment | None = None
+        self._tools = tools
+        self._tasks = tasks
+        self._report = report
+        self._orders: asyncio.Queue[tuple[Effect, ...]] = asyncio.Queue()
+        self._jobs: dict[Ticket, asyncio.Task[Event]] = {}
+        self._one_hook_at_a_time = asyncio.Lock()
+
+    def obey(self, effects: tuple[Effect, ...]) -> None:
+        """Do these after everything that was ordered before."""
+        if effects:
+            self._orders.put_nowait(effects)
+
+    async def work(self) -> None:
+        """Carry out orders until cancelled."""
+        while True:
+            await self._carry_out(await self._orders.get())
+            self._orders.task_done()
+
+    async def finish(self) -> None:
+        """Wait until everything that was ordered is done or under way."""
+        await self._orders.join()
+
+    async def _carry_out(self, effects: tuple[Effect, ...]) -> None:
+        on_record = True
+        for effect in effects:
+            match effect:
+                case SaveMemory(memory):
+                    on_record = await self._save(memory)
+                case Acquire(ticket, slot) if not on_record:
+                    self._report(LockUnasked(ticket, slot))
+                case RunHooks(ticket, Phase.PRE_REBOOT) if not on_record:
+                    self._report(HooksFailed(ticket, "", "state.json cannot be written"))
+                case other:
+                    self._begin(other)
+
+    async def _save(self, memory: Memory) -> bool:
+        try:
+            await asyncio.to_thread(self._tools.store.write, memory)
+        except OSError as error:
+            detail = harmless(f"state.json cannot be written: {error.strerror or error}")
+            self._report(SaveFailed(detail))
+            return False
+        self._report(Saved())
+        return True
+
+    def _begin(self, effect: Effect) -> None:
+        match effect:
+            case ReadFacts(ticket, look):
+                self._tasks.create_task(self._read(ticket, effect))
+                log.debug("looking at %s", look)
+            case RunHooks(ticket, _, target):
+                stopped = HooksFailed(ticket, "", "stopped: the reboot is off")
+                self._ask(ticket, self._run_hooks(effect, target), stopped)
+            case Acquire(ticket, slot):
+                taken_back = LockUnclear(
+                    ticket, slot, "the question was taken back", answered=False
+                )
+                server = self._server(slot)
+                self._ask(ticket, self._tools.fleet.acquire(ticket, slot, server), taken_back)
+            case Release(ticket, slot):
+                ended = ReleaseUnclear(ticket, slot, "the request was ended")
+                server = self._server(slot)
+                self._ask(ticket, self._tools.fleet.release(ticket, slot, server), ended)
+            case StopHooks(ticket) | CancelRequest(ticket):
+                if (job := self._jobs.get(ticket)) is not None:
+                    job.cancel()
+            case Reboot(target):
+                self._tasks.create_task(self._reboot(target))
+            case Warn():
+                self._tasks.create_task(self._warn(effect))
+            case SaveMemory():
+                pass  # done before, in order
+
+    def _server(self, slot: Slot) -> Server:
+        """How to reach the server; one from before the last change of policy has no secrets."""
+        known = self.servers.get(slot)
+        return known or Server(base_url=slot.server, timeout_s=UNKNOWN_SERVER_TIMEOUT_S)
+
+    def _ask(self, ticket: Ticket, work: Coroutine[None, None, Event], if_ended: Event) -> None:
+        job = self._tasks.create_task(work)
+        self._jobs[ticket] = job
+        job.add_done_callback(lambda done: self._answer(ticket, done, if_ended))
+
+    def _answer(self, ticket: Ticket, job: asyncio.Task[Event], if_ended: Event) -> None:
+        del self._jobs[ticket]
+        if job.cancelled():
+            self._report(if_ended)
+        elif job.exception() is None:
+            _log_slot(job.result())
+            self._report(job.result())
+
+    async def _read(self, ticket: Ticket, effect: ReadFacts) -> None:
+        self._report(FactsRead(ticket, await self._tools.eyes.look(effect.look)))
+
+    async def _run_hooks(self, effect: RunHooks, target: Deployment | None) -> Event:
+        async with self._one_hook_at_a_time:
+            return await self._tools.hooks.run(effect.ticket, effect.phase, target, self.booted)
+
+    async def _reboot(self, target: Deployment) -> None:
+        message = f"rebootmgr: rebooting into {target.version}"
+        self._report(await self._tools.rebooter.reboot(message))
+
+    async def _warn(self, effect: Warn) -> None:
+        text = encode_warning(effect.target.version, in_s=effect.in_s, at=datetime.now(UTC))
+        unwarned = await write_warning(effect.sessions, text, dev=self._tools.dev)
+        told = [session.user for session in effect.sessions if session.id not in unwarned]
+        if told:
+            names = ", ".join(told)
+            log.info("told %s that the reboot is at most %.0f s away", names, effect.in_s)
+        if unwarned:
+            log.warning("could not be warned on a terminal: sessions %s", ", ".join(unwarned))
+
+
+def _log_slot(answer: Event) -> None:
+    """Say when a slot came or went; what stands between is told as the reason to wait."""
+    match answer:
+        case LockGranted(_, slot):
+            log.info("%s granted a slot of group %s", slot.server, slot.group)
+        case SlotReleased(_, slot):
+            log.info("%s confirmed that no slot of group %s is ours", slot.server, slot.group)
+        case _:
+            pass

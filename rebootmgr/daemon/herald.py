@@ -1,0 +1,99 @@
+"""Tells people, metrics, systemd and the bus where we are, each change once."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from rebootmgr.codec import fleetlock
+from rebootmgr.codec.journal import encode_fields, encode_level
+from rebootmgr.core.counters import Api, Counters
+from rebootmgr.core.describe import blockers, describe
+from rebootmgr.core.effects import Acquire, Effect, Release
+from rebootmgr.core.gates import pending
+from rebootmgr.core.model import DeploymentId, Moment, Outcome, Reason
+from rebootmgr.core.policy import Policy
+from rebootmgr.core.state import State
+from rebootmgr.core.status import Status
+from rebootmgr.daemon.settings import Loaded
+
+log = logging.getLogger("rebootmgr")
+
+
+class Herald:
+    """Remembers since when each reason blocks, and what was said last."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.problems: tuple[str, ...] = ()
+        self._since: Mapping[Reason, datetime] = {}
+        self._pending: DeploymentId | None = None
+        self._pending_since: datetime | None = None
+        self._said: Status | None = None
+
+    def note_loading(self, loaded: Loaded, at: datetime) -> None:
+        """Tell what was found in the configuration, all of it."""
+        for problem in loaded.errors:
+            log.error("%s", problem)
+        for problem in loaded.warnings:
+            log.warning("%s", problem)
+        ok = not loaded.errors and not loaded.policy.invalid
+        self.counters = self.counters.config_loaded(at, ok=ok)
+        self.problems = tuple(str(problem) for problem in loaded.errors)
+
+    def count(self, effects: tuple[Effect, ...]) -> None:
+        """Count the requests among what is to be done."""
+        for effect in effects:
+            match effect:
+                case Acquire():
+                    self.counters = self.counters.request_sent(Api.PRE_REBOOT)
+                case Release():
+                    self.counters = self.counters.request_sent(Api.STEADY_STATE)
+                case _:
+                    pass
+
+    def count_answer(self, api: fleetlock.Api, error: str | None, seconds: float) -> None:
+        """Count how a request ended; `error` is its kind, None when there was none."""
+        self.counters = self.counters.request_ended(Api(api.value), seconds, error=error or "")
+
+    def status(self, state: State, policy: Policy, at: Moment) -> Status:
+        """Describe `state` at this instant."""
+        self._note(state, policy, at)
+        return describe(
+            state,
+            policy,
+            at,
+            since=self._since,
+            pending_since=self._pending_since,
+            problems=self.problems,
+        )
+
+    def say(self, status: Status) -> bool:
+        """Log what is new; whether anything that people see changed."""
+        before, self._said = self._said, status
+        self._say_outcome(status, before)
+        if fields := encode_fields(status, before):
+            log.log(encode_level(status), "%s", status.sentence, extra={"rebootmgr": fields})
+        self._say_notices(status, before)
+        return before is None or replace(before, at=status.at) != status
+
+    def _say_notices(self, status: Status, before: Status | None) -> None:
+        old = {notice.kind for notice in before.notices} if before is not None else set()
+        for notice in status.notices:
+            if notice.kind not in old:
+                log.warning("%s: %s", notice.kind, notice.detail)
+
+    def _say_outcome(self, status: Status, before: Status | None) -> None:
+        if before is None or not status.history or status.history == before.history:
+            return
+        last = status.history[-1]
+        level = logging.INFO if last.outcome is Outcome.SUCCEEDED else logging.WARNING
+        log.log(level, "the reboot into %s: %s", last.version, last.outcome)
+
+    def _note(self, state: State, policy: Policy, at: Moment) -> None:
+        reasons = {blocker.reason for blocker in blockers(state, policy, at)}
+        self._since = {reason: self._since.get(reason, at.wall) for reason in reasons}
+        target = pending(state.known)
+        if (target.id if target is not None else None) != self._pending:
+            self._pending = target.id if target is not None else None
+            self._pending_since = at.wall if target is not None else None

@@ -1,0 +1,65 @@
+"""--dry-run decides everything and does nothing (SPEC 1)."""
+
+from tests.fakes.fleetlock import FakeFleetLock
+from tests.fakes.host import NODE_ID, Host, fleet_lock
+from tests.fakes.logind import FakeInhibitor
+from tests.fakes.logind_sessions import FakeSession
+from tests.fakes.terminal import terminal
+
+
+def has_acted(host: Host) -> bool:
+    members = {member for member, _ in host.logind.calls}
+    return bool(members - {"ListInhibitors", "ListSessions"})
+
+
+async def test_it_says_what_it_would_do_and_does_nothing(host: Host, server: FakeFleetLock) -> None:
+    ran = host.root / "ran"
+    for directory in ("checks.d", "pre-reboot.d", "post-boot.d"):
+        host.hook(directory, "10-note", f"echo $REBOOTMGR_PHASE >> {ran}")
+    host.configure(fleet_lock(server.url))
+    await host.os.stage("42.2")
+    await host.start("--dry-run")
+    status = await host.until_blocked("dry_run")
+    assert status["blockers"][0]["detail"] == "would reboot into 42.2 now"
+    assert status["verdict"] == "wait"
+    assert ran.read_text().split() == ["check"]
+    assert await host.stop() == 0
+    assert not host.state_file.parent.exists()
+    assert (server.seen, host.reboots(), has_acted(host)) == ([], 0, False)
+    assert "would reboot into 42.2 now" in host.log.read_text()
+
+
+async def test_it_names_what_is_in_the_way(host: Host) -> None:
+    inhibitor = host.logind.add_inhibitor(FakeInhibitor())
+    await host.os.stage("42.2")
+    await host.start("--dry-run")
+    await host.until_blocked("inhibited")
+    host.logind.remove_inhibitor(inhibitor)
+    await host.until_blocked("dry_run")
+
+
+async def test_it_warns_nobody(host: Host) -> None:
+    with terminal(host.root) as mine:
+        host.configure("[updates.sessions]\ngrace_minutes = 0\n")
+        host.logind.add_session(FakeSession("1", name="alice", tty=mine.tty))
+        await host.os.stage("42.2")
+        await host.start("--dry-run")
+        await host.until_blocked("dry_run")
+        assert await host.stop() == 0
+        assert mine.screen() == ""
+    assert "told alice" not in host.log.read_text()
+
+
+async def test_it_gives_back_no_slot_and_touches_no_state(
+    host: Host, server: FakeFleetLock
+) -> None:
+    server.seize("default", NODE_ID)
+    where = {"server": server.url, "group": "default", "id": NODE_ID}
+    host.remember(releases_owed=[{**where, "unanswered": False, "kept": False}])
+    before = host.state_file.read_bytes()
+    host.configure(fleet_lock(server.url))
+    await host.start("--dry-run")
+    await host.until_state("idle")
+    assert await host.stop() == 0
+    assert server.seen == []
+    assert host.state_file.read_bytes() == before

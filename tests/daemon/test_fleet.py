@@ -1,0 +1,294 @@
+"""The lock server seen from the daemon: asked last, told always, and never in the way (SPEC 6)."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, reply, silence
+from tests.fakes.host import NODE_ID, Host, fleet_lock, reasons
+from tests.fakes.logind import FakeInhibitor
+
+SETTLED = ["steady-state"]  # the first boot under this policy gives back what nobody knows of
+
+
+def paths(server: FakeFleetLock) -> list[str]:
+    return [seen.target.rpartition("/")[2] for seen in server.seen]
+
+
+def debt(server: FakeFleetLock, **more: bool) -> dict[str, object]:
+    where = {"server": server.url, "group": "default", "id": NODE_ID}
+    return {**where, "unanswered": False, "kept": False, **more}
+
+
+async def until_settled(host: Host, server: FakeFleetLock) -> None:
+    """Start, and wait until the first boot is settled and the server knows it."""
+    host.configure(fleet_lock(server.url))
+    await host.start()
+    await server.wait_seen(1)
+    await host.until(lambda status: status["state"] == "idle" and not status["slots"])
+
+
+async def until_asking(host: Host, server: FakeFleetLock, answer: Script) -> None:
+    """Settle, then stage an update and leave the question unanswered."""
+    await until_settled(host, server)
+    server.script.append(answer)
+    await host.os.stage("42.2")
+    await server.wait_seen(2)
+    await host.until_state("asking")
+
+
+@pytest.mark.parametrize(("status", "held"), [(409, 0), (423, 0), (500, 1), (404, 1), (302, 1)])
+async def test_a_refusal_is_shown_with_kind_and_value(
+    host: Host, server: FakeFleetLock, status: int, held: int
+) -> None:
+    await until_settled(host, server)
+    server.script.append(error(status, "failed_lock", "semaphore is full"))
+    await host.os.stage("42.2")
+    shown = await host.until_blocked("lock_refused")
+    [blocker] = shown["blockers"]
+    assert blocker["detail"] == f"HTTP {status} failed_lock: semaphore is full"
+    assert blocker["until"] is not None
+    assert shown["lock_held"] == bool(held)
+    metrics = await host.metrics()
+    assert metrics['rebootmgr_fleet_lock_requests_total{api="pre-reboot"}'] == 1
+    failed = 'rebootmgr_fleet_lock_errors_total{api="pre-reboot",kind="failed_lock"}'
+    assert metrics[failed] == 1
+    assert host.reboots() == 0
+
+
+async def test_a_server_that_hangs_up_is_unreachable_and_asked_again(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    server.script.append(silence())
+    await host.os.stage("42.2")
+    shown = await host.until_blocked("lock_unreachable")
+    assert shown["lock_held"]  # it may have granted
+    assert host.remembered()["releases_owed"] == [debt(server, unanswered=True)]
+    assert await host.reload() == ""  # which drops the back-off
+    await host.until_state("rebooting")
+
+
+async def test_nobody_at_the_address_is_unreachable(host: Host) -> None:
+    await host.start()
+    host.configure(fleet_lock("http://127.0.0.1:9/base"))
+    assert await host.reload() == ""
+    await host.os.stage("42.2")
+    shown = await host.until_blocked("lock_unreachable")
+    assert "Connect call failed" in shown["blockers"][0]["detail"] or (
+        "refused" in shown["blockers"][0]["detail"].lower()
+    )
+    assert host.reboots() == 0
+
+
+async def test_a_reservation_is_draining(host: Host, server: FakeFleetLock) -> None:
+    await until_settled(host, server)
+    server.script.append(error(202, "draining", "evicting 3 pods"))
+    await host.os.stage("42.2")
+    shown = await host.until_blocked("lock_draining")
+    assert shown["blockers"][0]["detail"] == "HTTP 202 draining: evicting 3 pods"
+    assert shown["lock_held"]
+    assert host.reboots() == 0
+    assert paths(server) == [*SETTLED, "pre-reboot"]
+
+
+async def test_an_inhibitor_takes_the_question_back_at_once(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_asking(host, server, hang())
+    host.logind.add_inhibitor(FakeInhibitor(who="backup"))
+    await server.wait_seen(3)
+    await server.wait_closed()
+    await host.until_blocked("inhibited")
+    assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
+    assert host.reboots() == 0
+
+
+async def test_a_withdrawn_update_takes_the_question_back(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_asking(host, server, hang())
+    host.trees.cleanup()
+    await host.os.refresh()
+    await server.wait_seen(3)
+    await host.until_state("idle")
+    assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
+
+
+async def test_a_newer_update_takes_over_the_place_in_the_queue(
+    host: Host, server: FakeFleetLock
+) -> None:
+    answer = asyncio.Event()
+    await until_asking(host, server, reply(200, gate=answer))
+    tree = await host.os.stage("42.3")
+    await host.until(lambda status: bool(status["pending"]["version"] == "42.3"))
+    answer.set()
+    await host.until_state("rebooting")
+    assert host.remembered()["intent"]["target"] == tree.id
+    assert paths(server) == [*SETTLED, "pre-reboot"]
+
+
+async def test_sigterm_while_asking_gives_back_and_ends(host: Host, server: FakeFleetLock) -> None:
+    await until_asking(host, server, hang())
+    async with asyncio.timeout(5):
+        assert await host.stop() == 0
+    assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
+    assert host.reboots() == 0
+
+
+async def test_sigterm_while_a_release_is_not_confirmed_ends_within_five_seconds(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_asking(host, server, hang())
+    server.script.append(hang())
+    async with asyncio.timeout(5):
+        assert await host.stop() == 0
+    assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
+    assert host.remembered()["releases_owed"] == [debt(server, unanswered=True)]
+
+
+async def test_sigterm_after_an_accepted_reboot_releases_nothing(
+    host: Host, server: FakeFleetLock
+) -> None:
+    host.configure(fleet_lock(server.url))
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_state("rebooting")
+    host.trees.cleanup()
+    await host.os.refresh()
+    assert await host.stop() == 0
+    assert "steady-state" not in paths(server)[1:]
+    assert server.holders == {"default": [NODE_ID]}
+
+
+async def test_killed_while_asking_the_next_start_gives_back_after_boot_complete(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_asking(host, server, hang())
+    await host.kill()
+    server.seize("default", NODE_ID)  # granted late
+    await host.reboot()
+    host.systemd.set_boot_complete(reached=False)
+    await host.start()
+    status = await host.until(lambda status: "boot_not_complete" in reasons(status))
+    assert status["lock_held"]
+    assert len(server.seen) == 2
+    host.systemd.set_boot_complete(reached=True)
+    await host.until_state("idle")
+    await server.wait_seen(3)
+    assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
+    assert server.holders["default"] == []
+    assert host.remembered()["booted"]["version"] == "42.2"
+
+
+async def test_a_change_of_server_while_asking_tells_the_old_one(
+    host: Host, server: FakeFleetLock
+) -> None:
+    """Each with its own credentials, which are in neither state.json nor status."""
+    await until_asking(host, server, hang())
+    async with FakeFleetLock() as other:
+        host.configure(fleet_lock(other.url.replace("http://", "http://node:new@")))
+        assert await host.reload() == ""
+        await host.until_state("rebooting")
+        await server.wait_seen(3)
+        assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
+        assert paths(other) == ["pre-reboot"]
+        assert "authorization" in other.seen[0].headers
+        assert "authorization" not in server.seen[2].headers
+
+
+async def test_a_change_of_server_while_a_slot_is_held_gives_it_back(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    host.hook("pre-reboot.d", "10-drain", "sleep 60")
+    await host.os.stage("42.2")
+    await host.until_state("preparing")
+    assert server.holders == {"default": [NODE_ID]}
+    async with FakeFleetLock() as other:
+        host.hook("pre-reboot.d", "10-drain", "exit 0")
+        host.configure(fleet_lock(other.url))
+        host.hang_up()
+        await host.until_state("rebooting")
+        await server.wait_seen(3)
+        assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
+        assert server.holders == {"default": []}
+        assert paths(other) == ["pre-reboot"]
+
+
+async def test_a_server_that_confirms_nothing_stops_no_attempt_at_another(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    server.script.extend([error(500, "failed_lock", "full"), *[error(503, "no", "down")] * 50])
+    await host.os.stage("42.2")
+    await host.until_blocked("lock_refused")
+    async with FakeFleetLock() as other:
+        host.configure(fleet_lock(other.url))
+        assert await host.reload() == ""
+        status = await host.until_state("rebooting")
+        status = await host.until(lambda status: bool(status["notices"]))
+        assert status["notices"] == [
+            {"notice": "slot_not_released", "detail": f"{server.url}: HTTP 503 no: down"}
+        ]
+        [owed] = status["slots"]
+        assert (owed["server"], owed["error"]) == (server.url, "HTTP 503 no: down")
+        metrics = await host.metrics()
+        assert metrics["rebootmgr_releases_owed"] == 1
+        assert metrics['rebootmgr_notice{notice="slot_not_released"}'] == 1
+        await host.reboot()
+        server.script.clear()
+        await host.start()
+        await host.until(lambda status: status["state"] == "idle" and not status["slots"])
+        assert paths(server)[-1] == "steady-state"
+        await host.until_remembered(lambda memory: not memory["releases_owed"])
+        assert paths(other) == ["pre-reboot", "steady-state"]
+
+
+async def test_a_kept_slot_stops_the_roll_out_until_another_update_succeeds(
+    host: Host, server: FakeFleetLock
+) -> None:
+    host.configure(fleet_lock(server.url))
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_state("rebooting")
+    await host.stop()
+    host.trees.reboot()
+    host.trees.rollback()
+    host.trees.reboot()  # it did not come up, and the boot loader fell back
+    await host.reboot()
+    await host.start()
+    status = await host.until(lambda status: bool(status["outcomes"]))
+    assert status["outcomes"] == {"rolled_back": 1}
+    assert [notice["notice"] for notice in status["notices"]] == ["slot_kept"]
+    assert (await host.metrics())["rebootmgr_slot_kept"] == 1
+    assert server.holders == {"default": [NODE_ID]}
+    await host.os.stage("42.3")
+    await host.until_state("rebooting")
+    await host.reboot()
+    await host.start()
+    await host.until(lambda status: status["state"] == "idle" and not status["slots"])
+    assert server.holders == {"default": []}
+
+
+async def test_secrets_of_a_url_are_used_and_never_shown(host: Host, server: FakeFleetLock) -> None:
+    url = server.url.replace("http://", "http://node:hunter2@")
+    host.configure(fleet_lock(url))
+    server.script.extend([error(401, "no", "who are you"), *[error(403, "no", "go away")] * 9])
+    await host.os.stage("42.2")
+    await host.start("--log-level", "debug")
+    await host.until_blocked("lock_refused")
+    assert server.seen[-1].headers["authorization"].startswith("Basic ")
+    shown = [json.dumps(await host.status()), host.log.read_text(), host.state_file.read_text()]
+    for verb in (["status"], ["why"], ["metrics"], ["--json", "status"]):
+        shown += (await host.ctl(*verb))[1:]
+    assert not [text for text in shown if "hunter2" in text]
+    assert host.log.read_text().count("check group, node_uuid and credentials") == 1
+
+
+async def test_a_hangup_is_a_reload(host: Host) -> None:
+    await host.start()
+    host.configure('[updates]\nstrategy = "off"\n')
+    host.hang_up()
+    await host.until(lambda status: status["strategies"] == ["off"])

@@ -1,0 +1,285 @@
+"""`fleet-lock` beside a running daemon: at no moment do both rely on the slot of this host."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+
+import pytest
+
+from rebootmgr.cli.script_lock import REASON
+from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, reply
+from tests.fakes.host import NODE_ID, Host, fleet_lock, reasons
+
+LOCK = ("fleet-lock", "lock")
+UNLOCK = ("fleet-lock", "unlock")
+QUICK = "timeout_seconds = 2\n"  # so that a release is repeated soon
+
+
+def paths(server: FakeFleetLock) -> list[str]:
+    return [seen.target.rpartition("/")[2] for seen in server.seen]
+
+
+async def until_settled(host: Host, server: FakeFleetLock) -> None:
+    host.configure(fleet_lock(server.url) + QUICK)
+    await host.start()
+    await server.wait_seen(1)
+    await host.until(lambda status: status["state"] == "idle" and not status["slots"])
+    server.seen.clear()
+
+
+async def begin(host: Host, *arguments: str) -> Process:
+    """Start rebootmgrctl and do not wait for it."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rebootmgr.cli.main", "--root", str(host.root), *arguments),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=host.environ,
+    )
+
+
+async def ended(script: Process) -> tuple[int | None, str]:
+    async with asyncio.timeout(20):
+        _, err = await script.communicate()
+    return script.returncode, err.decode()
+
+
+async def held(host: Host, *, endless: bool) -> None:
+    """Wait until scripts have exactly one hold, with or without an end."""
+    await host.until(
+        lambda status: [hold["until"] is None for hold in status["holds"]] == [endless]
+    )
+
+
+async def free(host: Host) -> None:
+    await host.until(lambda status: not status["holds"])
+
+
+async def test_a_script_that_has_the_slot_holds_the_daemon_until_it_returns_it(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    assert (await host.ctl(*LOCK))[0] == 0
+    await held(host, endless=True)
+    await host.os.stage("42.2")
+    status = await host.until_blocked("held")
+    assert REASON in status["blockers"][0]["detail"]
+    assert paths(server) == ["pre-reboot"]
+    assert (await host.ctl(*UNLOCK))[0] == 0
+    await host.until_state("rebooting")
+    assert paths(server) == ["pre-reboot", "steady-state", "pre-reboot"]
+
+
+async def test_the_hold_survives_a_crash_of_the_daemon(host: Host, server: FakeFleetLock) -> None:
+    await until_settled(host, server)
+    assert (await host.ctl(*LOCK))[0] == 0
+    await host.kill()
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_blocked("held")
+    assert (paths(server), server.holders) == (["pre-reboot"], {"default": [NODE_ID]})
+    assert (await host.ctl(*UNLOCK))[0] == 0
+    await host.until_state("rebooting")
+
+
+async def test_a_daemon_that_is_asking_gives_back_for_good_before_the_script_asks(
+    host: Host, server: FakeFleetLock
+) -> None:
+    """The server may grant the daemon's question late: its release is repeated, and awaited."""
+    await until_settled(host, server)
+    server.script.append(hang())
+    await host.os.stage("42.2")
+    await host.until_state("asking")
+    await server.wait_seen(1)
+    status, _, said = await host.ctl(*LOCK)
+    assert (status, paths(server)) == (
+        0, ["pre-reboot", "steady-state", "steady-state", "pre-reboot"],
+    )  # fmt: skip
+    assert "waiting for rebootmgrd" in said
+    assert server.holders == {"default": [NODE_ID]}
+    await host.until_blocked("held")
+    assert (await host.ctl(*UNLOCK))[0] == 0
+    await host.until_state("rebooting")
+    assert paths(server)[4:] == ["steady-state", "pre-reboot"]
+
+
+async def test_a_daemon_that_has_its_slot_undoes_before_the_script_asks(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    host.hook("post-boot.d", "10-undrain", "exit 0")
+    await host.os.stage("42.2")
+    await host.until_state("preparing")
+    assert (await host.ctl(*LOCK))[0] == 0
+    assert paths(server) == ["pre-reboot", "steady-state", "pre-reboot"]
+    host.hook("pre-reboot.d", "10-drain", "exit 0")
+    assert (await host.ctl(*UNLOCK))[0] == 0
+    await host.until_state("rebooting")
+
+
+async def test_a_daemon_in_the_queue_leaves_it(host: Host, server: FakeFleetLock) -> None:
+    await until_settled(host, server)
+    server.seize("default", "other")
+    await host.os.stage("42.2")
+    await host.until_blocked("lock_refused")
+    assert (await host.ctl(*LOCK))[0] == 1
+    assert paths(server)[:4] == ["pre-reboot", "steady-state", "pre-reboot", "steady-state"]
+    await free(host)
+    assert server.holders == {"default": ["other"]}
+
+
+async def test_a_release_that_the_server_never_confirms_keeps_the_script_from_asking(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    server.script.extend([error(500, "failed_lock", "full"), *[error(503, "no", "down")] * 50])
+    await host.os.stage("42.2")
+    await host.until_blocked("lock_refused")
+    script = await begin(host, *LOCK)
+    await held(host, endless=False)
+    await host.until(lambda status: bool(status["notices"]))
+    assert paths(server).count("pre-reboot") == 1
+    script.send_signal(signal.SIGINT)
+    status, said = await ended(script)
+    assert status == 130
+    assert "it gives back its own slot HTTP 503 no: down" in said
+    await free(host)
+
+
+@pytest.mark.parametrize(
+    ("answer", "after"),
+    [
+        (error(409, "failed_lock", "taken"), []),  # clean: nothing is ours
+        (error(500, "failed_lock", "conflict"), ["steady-state"]),
+        (reply(302, location="/"), ["steady-state"]),
+        (Script(), ["steady-state"]),
+    ],
+)
+async def test_a_lock_that_is_not_granted_leaves_nothing_behind(
+    host: Host, server: FakeFleetLock, answer: Script, after: list[str]
+) -> None:
+    await until_settled(host, server)
+    server.script.append(answer)
+    status, _, said = await host.ctl(*LOCK)
+    assert (status, paths(server)) == (1, ["pre-reboot", *after])
+    assert len(said.splitlines()) == 1
+    await free(host)
+
+
+async def test_a_reservation_stays_while_the_script_comes_again(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    server.script.extend([error(202, "waiting_for_node_drain", "evicting")] * 2)
+    for _ in range(2):
+        status, _, said = await host.ctl(*LOCK)
+        assert (status, "still draining" in said) == (1, True)
+        await held(host, endless=False)
+    assert (await host.ctl(*LOCK))[0] == 0
+    await held(host, endless=True)
+    assert paths(server) == ["pre-reboot"] * 3
+
+
+async def test_ctrl_c_takes_the_question_back_and_lifts_the_hold(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    server.script.append(hang())
+    script = await begin(host, *LOCK)
+    await server.wait_seen(1)
+    script.send_signal(signal.SIGINT)
+    assert await ended(script) == (130, "")
+    assert paths(server) == ["pre-reboot", "steady-state"]
+    await server.wait_closed()
+    await free(host)
+
+
+async def test_a_second_question_that_fails_does_not_free_the_slot_of_the_first(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    assert (await host.ctl(*LOCK))[0] == 0
+    server.script.append(error(500, "failed_lock", "conflict"))
+    assert (await host.ctl(*LOCK))[0] == 1
+    assert paths(server) == ["pre-reboot", "pre-reboot"]
+    await held(host, endless=True)
+
+
+async def test_an_unlock_that_is_not_confirmed_keeps_the_hold(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    assert (await host.ctl(*LOCK))[0] == 0
+    server.script.append(error(500, "failed_lock", "conflict"))
+    status, _, said = await host.ctl(*UNLOCK)
+    assert (status, "a hold stays" in said) == (1, True)
+    await held(host, endless=True)
+    assert (await host.ctl(*UNLOCK))[0] == 0
+    await free(host)
+
+
+async def test_a_slot_that_the_daemon_uses_is_not_unlocked_under_it(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    await host.os.stage("42.2")
+    await host.until_state("preparing")
+    for more in ([], ["--id", NODE_ID]):
+        status, _, said = await host.ctl(*UNLOCK, *more)
+        assert (status, "no script holds this slot" in said) == (1, True)
+    assert (await host.status())["state"] == "preparing"
+    assert paths(server) == ["pre-reboot"]
+
+
+async def test_a_host_that_is_going_down_has_no_slot_for_scripts(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    await host.os.stage("42.2")
+    await host.until_state("rebooting")
+    status, _, said = await host.ctl(*LOCK)
+    assert (status, "too late" in said) == (1, True)
+    assert paths(server) == ["pre-reboot"]
+    await free(host)
+
+
+async def test_a_kept_slot_is_left_alone(host: Host, server: FakeFleetLock) -> None:
+    await until_settled(host, server)
+    kept = {"server": server.url, "group": "default", "id": NODE_ID, "kept": True}
+    await host.stop()
+    host.remember(**{**host.remembered(), "releases_owed": [kept]})
+    await host.start()
+    await host.until(lambda status: bool(status["notices"]))
+    for verb in (LOCK, UNLOCK):
+        status, _, said = await host.ctl(*verb)
+        assert (status, "rebootmgrctl forgive" in said) == (1, True)
+    assert paths(server) == []
+    await free(host)
+
+
+async def test_the_slot_of_a_dead_host_is_freed_beside_a_daemon_that_waits_for_it(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    server.seize("default", "dead")
+    await host.os.stage("42.2")
+    await host.until_blocked("lock_refused")
+    assert (await host.ctl(*UNLOCK, "--id", "dead"))[0] == 0
+    assert server.holders["default"] == []
+    assert not (await host.status())["holds"]
+    await host.until_state("rebooting")
+
+
+async def test_a_hold_that_cannot_be_put_on_record_is_no_hold(
+    host: Host, server: FakeFleetLock
+) -> None:
+    host.configure(fleet_lock(server.url) + QUICK)
+    host.remember(version={"major": 99, "minor": 0})
+    await host.start()
+    status, _, said = await host.ctl(*LOCK)
+    assert (status, "rebootmgrd refuses Hold" in said) == (1, True)
+    assert paths(server) == []
+    assert "held" not in reasons(await host.status())
