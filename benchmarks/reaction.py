@@ -1,0 +1,103 @@
+"""From rpm-ostree's PropertiesChanged to our call of logind: `python -m benchmarks.reaction`.
+
+The real daemon on a real bus, strategy immediate. logind's stand-in refuses each reboot, the update
+is withdrawn, and the next round begins. Beside it, in the same run, what no daemon could do
+without: as many calls on the same bus, one after the other, and one save of the state.
+"""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from rebootmgr.adapters.state_store import StateStore
+from rebootmgr.core.memory import Memory
+from tests.fakes.host import Host
+from tests.fakes.logind import Mode
+
+ROUNDS = 20
+CALLS = 12  # two looks: Reload, two GetAll, three to logind; each of them twice
+PATIENCE_S = 20.0
+
+
+class Calls(list[tuple[str, list[Any]]]):
+    """What logind was asked; `rebooting` is set by a call for a reboot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rebooting = asyncio.Event()
+
+    def append(self, call: tuple[str, list[Any]]) -> None:
+        super().append(call)
+        if call[0] == "RebootWithFlags":
+            self.rebooting.set()
+
+
+async def react(host: Host) -> list[float]:
+    """Seconds from staging to the call that reaches logind, round by round."""
+    taken = []
+    for number in range(ROUNDS):
+        host.logind.calls = calls = Calls()
+        begin = perf_counter()
+        await host.os.stage(f"42.{number + 2}")
+        async with asyncio.timeout(PATIENCE_S):
+            await calls.rebooting.wait()
+        taken.append(perf_counter() - begin)
+        await host.until_blocked("logind_unreachable")
+        host.trees.cleanup()
+        await host.os.refresh()
+        await host.until_state("idle")
+    return taken
+
+
+async def exchange(host: Host) -> list[float]:
+    """Seconds for `CALLS` round trips between two clients of the same bus, round by round."""
+    taken = []
+    for _ in range(ROUNDS):
+        begin = perf_counter()
+        for _ in range(CALLS):
+            await host.bus.call(
+                "org.freedesktop.login1",
+                "/org/freedesktop/login1",
+                "org.freedesktop.login1.Manager",
+                "ListInhibitors",
+            )
+        taken.append(perf_counter() - begin)
+    return taken
+
+
+def save(root: Path) -> list[float]:
+    """Seconds for one save that survives a power cut, round by round."""
+    store, taken = StateStore(root), []
+    for _ in range(ROUNDS):
+        begin = perf_counter()
+        store.write(Memory())
+        taken.append(perf_counter() - begin)
+    return taken
+
+
+async def measure() -> dict[str, float]:
+    """Medians in milliseconds."""
+    with tempfile.TemporaryDirectory(prefix="rebootmgr-bench-") as scratch:
+        async with Host(Path(scratch)) as host:
+            host.configure("[updates.limits]\nreboots_per_day = 1000\n")
+            host.logind.mode = Mode.REFUSE
+            await host.start()
+            await host.until_state("idle")
+            return {
+                "staged_to_reboot_call": median(await react(host)) * 1000,
+                "12_calls_on_the_bus": median(await exchange(host)) * 1000,
+                "one_save_of_the_state": median(save(host.root)) * 1000,
+            }
+
+
+def run() -> dict[str, float]:
+    """Each case and its duration in milliseconds."""
+    return asyncio.run(measure())
+
+
+if __name__ == "__main__":
+    for name, milliseconds in run().items():
+        print(f"{name:>24} {milliseconds:9.3f} ms")

@@ -1,0 +1,70 @@
+"""`make demo`, as people see it: in a pipe, 80 columns, the whole story or Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+DEMO: Final = (sys.executable, "-m", "tests.demo")
+STORY: Final = (
+    "Verdict: idle: nothing is pending",
+    "outside_window",
+    "Broadcast message from rebootmgr",
+    "users_logged_in",
+    "HTTP 500 failed_lock",
+    'rebootmgr_blocked{reason="lock_refused"} 1.0',
+    "pre-reboot -> 200",
+    "ListInhibitors",
+    "RebootWithFlags",
+    "Verdict: reboot",
+    "succeeded",
+    "steady-state -> 200",
+)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
+
+
+def test_the_demo_tells_its_story_in_order_and_in_80_columns(environ: dict[str, str]) -> None:
+    done = subprocess.run(
+        DEMO, cwd=ROOT, env=environ, capture_output=True, check=False, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    at = 0
+    for words in STORY:
+        at = done.stdout.find(words, at)
+        assert at >= 0, f"{words!r} is missing, or too early, in:\n{done.stdout}"
+    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_ended_demo_leaves_nothing_behind(
+    environ: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    with subprocess.Popen(
+        DEMO,
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        while "Verdict" not in demo.stdout.readline():
+            assert demo.poll() is None, demo.stderr.read()
+        os.killpg(demo.pid, number)  # as a terminal does: to the demo and all that it started
+        demo.stdout.read()
+        assert (demo.stderr.read(), demo.wait(30)) == ("", 128 + number)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(demo.pid, 0)
+    assert list(tmp_path.iterdir()) == []
