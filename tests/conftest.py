@@ -4,13 +4,21 @@ import pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how far the world model walked."""
-    totals = {"worlds": 0, "steps": 0}
+    """Say how far the world model walked, and what the fleets lived through."""
+    totals = {"worlds": 0, "steps": 0, "grants": 0, "faults": 0}
+    seeds = []
     for report in terminalreporter.stats.get("passed", []):
         for name, value in getattr(report, "user_properties", []):
             if name in totals:
                 totals[name] += value
+            if name == "seed":
+                seeds.append(value)
     if totals["worlds"]:
         terminalreporter.write_line(
             f"world model: {totals['worlds']} worlds, {totals['steps']} steps, no violation"
+        )
+    if seeds:
+        terminalreporter.write_line(
+            f"fleet: {len(seeds)} seeds from {min(seeds)}, {totals['grants']} grants, "
+            f"{totals['faults']} faults injected, no violation"
         )

@@ -11,8 +11,8 @@ import pytest
 ROOT: Final = Path(__file__).parent.parent
 # What every Debian and Fedora has.
 TOOLS: Final = (
-    "cat", "dirname", "env", "flock", "fold", "id", "paste", "readlink", "rm", "sed", "setpriv",
-    "sh", "sha256sum",
+    "cat", "dirname", "env", "flock", "fold", "id", "mkdir", "paste", "readlink", "rm", "sed",
+    "setpriv", "sh", "sha256sum",
 )  # fmt: skip
 BACKEND: Final = """
 import zipfile
@@ -176,6 +176,23 @@ def test_nothing_is_said_when_nothing_is_missing(complete: Machine) -> None:
     with (complete.checkout / "pyproject.toml").open("a") as project:
         project.write('description = "other"\n')
     assert complete.prepare().stdout == "prepare: installing the project into .venv, editable\n"
+
+
+def test_etcd_is_unpacked_for_its_test_and_never_installed(complete: Machine) -> None:
+    etcd = complete.checkout / ".venv/etcd"
+    done = complete.prepare()
+    assert (done.returncode, "no etcd, so one test is skipped" in done.stdout) == (0, True)
+    assert "apt-get: not found" in (etcd / "log").read_text()
+    shutil.rmtree(etcd)
+    (complete.bin / "chmod").symlink_to(str(shutil.which("chmod")))
+    complete.has("apt-get", doing=": >etcd-server_3_all.deb")
+    unpack = "mkdir -p usr/bin; echo '#!/bin/sh' >usr/bin/etcd; chmod +x usr/bin/etcd"
+    complete.has("dpkg-deb", doing=unpack)
+    assert "skipped" not in complete.prepare().stdout
+    (call,) = complete.called("apt-get")
+    assert call.endswith(" download etcd-server")
+    assert [path.name for path in sorted(etcd.iterdir())] == ["log", "usr"]
+    assert complete.prepare().stdout == ""
 
 
 def test_an_environment_left_half_made_or_with_other_pins_is_made_again(complete: Machine) -> None:

@@ -16,7 +16,6 @@ from typing import Final
 from rebootmgr.adapters.child import Child
 from rebootmgr.codec.fleetlock import (
     Answer,
-    Api,
     Reply,
     Server,
     Silence,
@@ -26,6 +25,7 @@ from rebootmgr.codec.fleetlock import (
     decode_reply,
     encode_request,
 )
+from rebootmgr.core.counters import Api
 from rebootmgr.core.events import LockAnswer, ReleaseAnswer
 from rebootmgr.core.model import Slot, Ticket
 

@@ -10,9 +10,10 @@ from rebootmgr.adapters.identity import MissingIdentity, read_identity, read_loc
 from rebootmgr.cli.verb import Context
 from rebootmgr.codec.base_url import expand, fault_of, variables_of, without_userinfo
 from rebootmgr.codec.config import Config, decode_config
-from rebootmgr.codec.fleetlock import Api, Server
+from rebootmgr.codec.fleetlock import Server
 from rebootmgr.codec.policy import unknown_variables
 from rebootmgr.codec.settings import FleetLock, Settings
+from rebootmgr.core.counters import Api
 from rebootmgr.core.model import Slot
 from rebootmgr.core.text import harmless
 from rebootmgr.errors import ConfigError, RebootmgrError, UsageError

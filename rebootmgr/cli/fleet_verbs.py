@@ -14,7 +14,6 @@ from rebootmgr.cli.script_lock import ScriptLock, reach_daemon
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.codec.fleetlock import (
     Answer,
-    Api,
     Reply,
     Silence,
     decode_error,
@@ -22,6 +21,7 @@ from rebootmgr.codec.fleetlock import (
     decode_lock_answer,
     decode_release_answer,
 )
+from rebootmgr.core.counters import Api
 from rebootmgr.core.events import (
     LockGranted,
     LockRefused,

@@ -5,12 +5,12 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from rebootmgr.codec.table import FaultError, Table
+from rebootmgr.core.counters import Api
 from rebootmgr.core.events import (
     LockAnswer,
     LockGranted,
@@ -33,13 +33,6 @@ HTTP_DATES: Final = (  # RFC 9110 §5.6.7: the last two are obsolete, and yet to
     "%A, %d-%b-%y %H:%M:%S GMT",
     "%a %b %d %H:%M:%S %Y",
 )
-
-
-class Api(StrEnum):
-    """The two operations of the protocol; also a metric label."""
-
-    PRE_REBOOT = "pre-reboot"
-    STEADY_STATE = "steady-state"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,9 +49,9 @@ def _walls(state: State, at: Moment, policy: Policy) -> list[datetime]:
         for blocker in local_blockers(state, policy, at)
         if blocker.until is not None and blocker.reason is not Reason.USERS_LOGGED_IN
     ]
-    view = view_of(state, policy, at)
-    if view.opening is not None and (policy.calendar.periodic or policy.calendar.blackouts):
-        untils.append(view.opening.end)
+    if policy.calendar.periodic or policy.calendar.blackouts:
+        opening = view_of(state, policy, at).opening
+        untils += [] if opening is None else [opening.end]
     if state.memory.ask is not None:
         untils.append(state.memory.ask.until)
     return untils

@@ -91,7 +91,7 @@ def _absorb(turn: Turn, event: Event) -> None:
             ledger = slots.released(turn.state.ledger, event, turn.at.mono, turn.policy)
             turn.keep_ledger(ledger)
         case Saved():
-            if turn.state.readable:
+            if turn.state.readable and turn.state.unsaved:
                 turn.state = replace(turn.state, unsaved="", save_again=None)
         case SaveFailed(detail):
             _lose(turn, detail)

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from rebootmgr.codec import fleetlock
 from rebootmgr.codec.journal import encode_fields, encode_level
 from rebootmgr.core.counters import Api, Counters
 from rebootmgr.core.describe import blockers, describe
 from rebootmgr.core.effects import Acquire, Effect, Release
 from rebootmgr.core.gates import pending
-from rebootmgr.core.model import DeploymentId, Moment, Outcome, Reason
+from rebootmgr.core.model import DeploymentId, Moment, NoticeKind, Outcome, Reason, Slot
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.state import State
+from rebootmgr.core.slots import is_worth_a_warning
+from rebootmgr.core.state import Entry, Owed, State
 from rebootmgr.core.status import Status
 from rebootmgr.daemon.settings import Loaded
 
@@ -30,6 +30,7 @@ class Herald:
         self._pending: DeploymentId | None = None
         self._pending_since: datetime | None = None
         self._said: Status | None = None
+        self._warned: dict[Slot, float] = {}
 
     def note_loading(self, loaded: Loaded, at: datetime) -> None:
         """Tell what was found in the configuration, all of it."""
@@ -52,13 +53,14 @@ class Herald:
                 case _:
                     pass
 
-    def count_answer(self, api: fleetlock.Api, error: str | None, seconds: float) -> None:
+    def count_answer(self, api: Api, error: str | None, seconds: float) -> None:
         """Count how a request ended; `error` is its kind, None when there was none."""
-        self.counters = self.counters.request_ended(Api(api.value), seconds, error=error or "")
+        self.counters = self.counters.request_ended(api, seconds, error=error or "")
 
     def status(self, state: State, policy: Policy, at: Moment) -> Status:
         """Describe `state` at this instant."""
         self._note(state, policy, at)
+        self._warn_of_debts(state.ledger, at)
         return describe(
             state,
             policy,
@@ -80,7 +82,7 @@ class Herald:
     def _say_notices(self, status: Status, before: Status | None) -> None:
         old = {notice.kind for notice in before.notices} if before is not None else set()
         for notice in status.notices:
-            if notice.kind not in old:
+            if notice.kind not in old and notice.kind is not NoticeKind.SLOT_NOT_RELEASED:
                 log.warning("%s: %s", notice.kind, notice.detail)
 
     def _say_outcome(self, status: Status, before: Status | None) -> None:
@@ -89,6 +91,14 @@ class Herald:
         last = status.history[-1]
         level = logging.INFO if last.outcome is Outcome.SUCCEEDED else logging.WARNING
         log.log(level, "the reboot into %s: %s", last.version, last.outcome)
+
+    def _warn_of_debts(self, ledger: tuple[Entry, ...], at: Moment) -> None:
+        """Warn of a slot that does not go back: once an hour, as its retries wake us anyway."""
+        for entry in ledger:
+            told = self._warned.get(entry.slot)
+            if isinstance(entry.tenure, Owed) and is_worth_a_warning(entry, told, at.mono):
+                log.warning("slot not given back: %s: %s", entry.slot.server, entry.tenure.error)
+                self._warned[entry.slot] = at.mono
 
     def _note(self, state: State, policy: Policy, at: Moment) -> None:
         reasons = {blocker.reason for blocker in blockers(state, policy, at)}

@@ -263,6 +263,21 @@ async def test_only_those_who_may_can_reload(daemon: DbusDaemon) -> None:
     assert reloads.count == 0
 
 
+async def test_every_method_is_described_with_its_arguments(daemon: DbusDaemon) -> None:
+    async with served(daemon) as stand:
+        [xml] = await stand.call(INTROSPECTABLE, "Introspect")
+        manager = ET.fromstring(xml).find(f"interface[@name='{MANAGER}']")  # noqa: S314 - our own
+        assert manager is not None
+        described = {
+            str(method.get("name")): "".join(
+                str(arg.get("type")) for arg in method.iter("arg") if arg.get("direction") == "in"
+            )
+            for method in manager.iter("method")
+        }
+        methods = stand.control._interfaces[MANAGER]
+        assert described == {name: signature for name, (signature, _) in methods.items()}
+
+
 async def test_a_hold_is_the_callers_whatever_it_says(daemon: DbusDaemon) -> None:
     wishes = Wishes()
     async with served(daemon, operators=wishes) as stand:

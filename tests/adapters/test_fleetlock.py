@@ -14,18 +14,17 @@ from pathlib import Path
 import pytest
 
 from rebootmgr.adapters.fleetlock import FleetLock
-from rebootmgr.codec.fleetlock import Api, Server
+from rebootmgr.codec.fleetlock import Server
+from rebootmgr.core.counters import Api
 from rebootmgr.core.events import (
     LockAnswer,
     LockGranted,
-    LockRefused,
-    LockReserved,
     LockUnclear,
     ReleaseUnclear,
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
-from tests.fakes.fleetlock import FakeFleetLock, Script, drip, error, hang, reply, silence
+from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
 
 T = Ticket(7)
 SLOT = Slot("http://lock", "default", "node1")
@@ -100,38 +99,6 @@ async def test_the_request_is_exactly_what_strict_servers_accept(fake: FakeFleet
         "accept": "application/json",
         "content-length": str(len(BODY)),
     }
-
-
-async def test_a_busy_fleet_is_unclear_at_airlock_and_refused_elsewhere(
-    fake: FakeFleetLock,
-) -> None:
-    observer = Observer()
-    fake.seize("default", "other-host")
-    busy = await ask(at(fake), observer)
-    unclear(busy, "HTTP 500 failed_lock: all 1 semaphore slots", answered=True)
-    fake.script += [error(409, "failed_lock", "taken"), error(423, "lock_held", "held by x")]
-    assert await ask(at(fake), observer) == LockRefused(T, SLOT, "HTTP 409 failed_lock: taken")
-    assert await ask(at(fake), observer) == LockRefused(T, SLOT, "HTTP 423 lock_held: held by x")
-    assert [kind for _, kind in observer.told] == ["failed_lock", "failed_lock", "lock_held"]
-
-
-async def test_a_drain_under_way_is_a_reservation(fake: FakeFleetLock) -> None:
-    fake.script.append(error(202, "waiting_for_node_drain", "call again"))
-    detail = "HTTP 202 waiting_for_node_drain: call again"
-    assert await ask(at(fake)) == LockReserved(T, SLOT, detail)
-
-
-async def test_a_redirect_is_not_followed(fake: FakeFleetLock) -> None:
-    fake.script.append(reply(301, location=f"{fake.url}/elsewhere"))
-    unclear(await ask(at(fake)), "HTTP 301 Moved Permanently", answered=True)
-    assert len(fake.seen) == 1
-
-
-async def test_retry_after_is_handed_on(fake: FakeFleetLock) -> None:
-    fake.script.append(reply(429, retry_after="17"))
-    answer = await ask(at(fake))
-    assert isinstance(answer, LockUnclear)
-    assert answer.retry_after_s == 17
 
 
 async def test_a_release_tells_confirmed_from_unclear(fake: FakeFleetLock) -> None:

@@ -17,13 +17,13 @@ import pytest
 from rebootmgr.adapters.fleetlock import FleetLock
 from rebootmgr.codec.fleetlock import (
     Answer,
-    Api,
     Server,
     decode_error_kind,
     decode_lock_answer,
     decode_release_answer,
     encode_body,
 )
+from rebootmgr.core.counters import Api
 from rebootmgr.core.describe import describe
 from rebootmgr.core.effects import Acquire, Reboot, Release
 from rebootmgr.core.events import (

@@ -13,7 +13,8 @@ import pytest
 
 from rebootmgr.adapters.fleetlock import FleetLock
 from rebootmgr.adapters.fleetlock_request import Order
-from rebootmgr.codec.fleetlock import Api, Server, encode_request
+from rebootmgr.codec.fleetlock import Server, encode_request
+from rebootmgr.core.counters import Api
 from rebootmgr.core.events import LockAnswer, LockGranted, LockUnclear
 from rebootmgr.core.model import Slot, Ticket
 from tests.fakes.fleetlock import FakeFleetLock, error, hang, reply

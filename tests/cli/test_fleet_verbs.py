@@ -15,6 +15,7 @@ from rebootmgr.cli.main import main
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, reply, silence
 
+ROOT = Path(__file__).parent.parent.parent
 OTHER = ("--id", "dead0123")
 NODE_ID = "eee0097b460c4b2dbf94510d0330626c"
 SILENCE = "the server closed the connection without an answer"
@@ -177,6 +178,33 @@ async def test_an_invalid_configuration_is_needed_unless_everything_is_given(
     everything = (*OTHER, "--group", "g", "--base-url", server.url)
     status, _, err = await ctl(tmp_path, "fleet-lock", "lock", *everything)
     assert (status, "the configuration is invalid" in err) == (0, True)
+
+
+async def test_the_script_of_the_manual_asks_until_it_may_and_gives_back_at_its_end(
+    tmp_path: Path, server: FakeFleetLock
+) -> None:
+    configure(tmp_path, fleet(server.url))
+    server.script.append(error(409, "failed_lock", "taken"))
+    manual = (ROOT / "docs/fleet-lock.md").read_text("utf-8")
+    script = manual.partition("```sh\n")[2].partition("```")[0]
+    ctl = f"exec {sys.executable} -m rebootmgr.cli.main --root {tmp_path}"
+    stand_ins = {"rebootmgrctl": f'{ctl} "$@"', "sleep": "echo slept $1", "the-work": "exit 3"}
+    for name, doing in stand_ins.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{doing}\n")
+        (tmp_path / name).chmod(0o755)
+    environ = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent",
+    }
+    shell = await asyncio.create_subprocess_exec(
+        "sh", "-c", script, stdout=PIPE, stderr=DEVNULL, env=environ
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        out, _ = await shell.communicate()
+    assert (shell.returncode, out.split()[0]) == (3, b"slept")
+    asked = [seen.target.rpartition("/")[2] for seen in server.seen]
+    assert asked == ["pre-reboot", "pre-reboot", "steady-state"]
 
 
 @pytest.mark.parametrize(

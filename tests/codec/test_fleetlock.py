@@ -11,7 +11,6 @@ from rebootmgr.codec.fleetlock import (
     CLIENT_FAILED,
     KIND,
     Answer,
-    Api,
     Reply,
     Server,
     Silence,
@@ -23,6 +22,7 @@ from rebootmgr.codec.fleetlock import (
     encode_request,
     join_url,
 )
+from rebootmgr.core.counters import Api
 from rebootmgr.core.events import (
     LockGranted,
     LockRefused,

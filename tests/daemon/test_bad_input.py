@@ -116,7 +116,7 @@ async def test_what_a_newer_minor_version_wrote_is_kept(host: Host) -> None:
     await host.os.stage("42.2")
     await host.start()
     await host.until_state("rebooting")
-    assert host.remembered()["treasure"] == {"gold": [1, 2.5, None]}
+    await host.until_remembered(lambda memory: memory["treasure"] == {"gold": [1, 2.5, None]})
 
 
 async def test_a_directory_in_the_place_of_the_state_blocks(host: Host) -> None:

@@ -111,7 +111,7 @@ async def test_killed_while_it_gives_back_it_gives_back_again(
     await host.until_remembered(lambda memory: not memory["releases_owed"])
     assert [seen.target for seen in server.seen[1:]] == ["/v1/steady-state"] * 2
     assert server.holders == {"default": []}
-    assert host.remembered()["outcomes"] == {"succeeded": 1}
+    await host.until_remembered(lambda memory: memory["outcomes"] == {"succeeded": 1})
 
 
 async def test_a_restart_while_the_machine_goes_down_asks_for_nothing_again(
@@ -140,7 +140,7 @@ async def test_a_power_cut_before_the_shutdown_counts_no_attempt(host: Host) -> 
     await host.start()
     status = await host.until(lambda status: bool(status["outcomes"]))
     assert status["outcomes"] == {"interrupted": 1}
-    assert host.remembered()["attempts"] == {}
+    await host.until_remembered(lambda memory: memory["attempts"] == {})
 
 
 async def test_a_hold_is_not_forgotten(host: Host) -> None:

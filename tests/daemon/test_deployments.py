@@ -156,7 +156,7 @@ async def test_row_11_a_newer_update_takes_the_place_of_a_waiting_one(host: Host
     await host.until(lambda status: bool(status["pending"]["version"] == "42.3"))
     host.logind.remove_inhibitor(inhibitor)
     await host.until_state("rebooting")
-    assert host.remembered()["intent"]["target"] == tree.id
+    await host.until_remembered(lambda memory: memory["intent"]["target"] == tree.id)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ async def test_a_server_that_hangs_up_is_unreachable_and_asked_again(
     await host.os.stage("42.2")
     shown = await host.until_blocked("lock_unreachable")
     assert shown["lock_held"]  # it may have granted
-    assert host.remembered()["releases_owed"] == [debt(server, unanswered=True)]
+    await host.until_remembered(
+        lambda memory: memory["releases_owed"] == [debt(server, unanswered=True)]
+    )
     assert await host.reload() == ""  # which drops the back-off
     await host.until_state("rebooting")
 
@@ -125,7 +127,7 @@ async def test_a_newer_update_takes_over_the_place_in_the_queue(
     await host.until(lambda status: bool(status["pending"]["version"] == "42.3"))
     answer.set()
     await host.until_state("rebooting")
-    assert host.remembered()["intent"]["target"] == tree.id
+    await host.until_remembered(lambda memory: memory["intent"]["target"] == tree.id)
     assert paths(server) == [*SETTLED, "pre-reboot"]
 
 
@@ -145,7 +147,9 @@ async def test_sigterm_while_a_release_is_not_confirmed_ends_within_five_seconds
     async with asyncio.timeout(5):
         assert await host.stop() == 0
     assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
-    assert host.remembered()["releases_owed"] == [debt(server, unanswered=True)]
+    await host.until_remembered(
+        lambda memory: memory["releases_owed"] == [debt(server, unanswered=True)]
+    )
 
 
 async def test_sigterm_after_an_accepted_reboot_releases_nothing(
@@ -179,7 +183,7 @@ async def test_killed_while_asking_the_next_start_gives_back_after_boot_complete
     await server.wait_seen(3)
     assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
     assert server.holders["default"] == []
-    assert host.remembered()["booted"]["version"] == "42.2"
+    await host.until_remembered(lambda memory: memory["booted"]["version"] == "42.2")
 
 
 async def test_a_change_of_server_while_asking_tells_the_old_one(

@@ -151,7 +151,7 @@ async def test_a_refused_reboot_is_tried_again_after_giving_back_the_slot(
     assert status["blockers"][0]["until"] is not None
     await server.wait_seen(2)
     await host.until_remembered(lambda memory: not memory["releases_owed"])
-    assert host.remembered()["intent"] is None
+    await host.until_remembered(lambda memory: memory["intent"] is None)
     host.logind.mode = Mode.ACCEPT
     assert await host.reload() == ""  # which drops the back-off
     await host.until_state("rebooting")
@@ -192,7 +192,7 @@ async def test_a_reboot_after_which_nothing_happens_is_shown(host: Host) -> None
     await host.start()
     status = await host.until_state("rebooting")
     assert status["sentence"] == "Rebooting into 42.2."
-    assert not host.remembered()["intent"]["shutdown_seen"]
+    await host.until_remembered(lambda memory: not memory["intent"]["shutdown_seen"])
     assert (await host.metrics())['rebootmgr_state{state="rebooting"}'] == 1
 
 
@@ -232,7 +232,7 @@ async def test_a_hold_that_was_recorded_holds_until_it_ends(host: Host) -> None:
     assert (await host.metrics())["rebootmgr_holds"] == 1
     await host.until_state("rebooting")
     assert now() >= ends
-    assert host.remembered()["holds"] == []
+    await host.until_remembered(lambda memory: memory["holds"] == [])
 
 
 async def test_a_quarantine_that_was_recorded_stops_this_update_only(host: Host) -> None:
@@ -275,7 +275,7 @@ async def test_a_clock_that_runs_behind_opens_no_window(host: Host) -> None:
         await host.until_blocked("clock_unsynchronized")
         await host.stop()
     assert host.reboots() == 0
-    assert host.remembered()["last_seen"].startswith("2099")
+    await host.until_remembered(lambda memory: memory["last_seen"].startswith("2099"))
 
 
 async def test_whether_the_clock_is_synchronized_is_not_claimed_before_it_was_asked(

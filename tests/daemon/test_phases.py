@@ -66,13 +66,13 @@ async def test_each_phase_has_its_time_and_is_told_what_it_is_about(
         "REBOOTMGR_VERSION": "42.2",
         "REBOOTMGR_BOOTED_DEPLOYMENT": host.trees.booted,
     }
-    assert host.remembered()["drained"]
+    await host.until_remembered(lambda memory: memory["drained"])
     await host.reboot()
     await host.start()
     await server.wait_seen(3)
     assert diary.notes[4:] == ["post-boot 2"]
     await host.until_remembered(lambda memory: not memory["releases_owed"])
-    assert not host.remembered()["drained"]
+    await host.until_remembered(lambda memory: not memory["drained"])
 
 
 async def test_a_pre_reboot_hook_that_fails_is_undone_before_the_slot_goes_back(
@@ -110,7 +110,7 @@ async def test_an_inhibitor_during_the_drain_ends_it_and_undoes_it(
     await host.until_blocked("inhibited")
     assert diary.notes[-1] == "abandoned 2"
     assert server.holders == {"default": []}
-    assert not host.remembered()["drained"]
+    await host.until_remembered(lambda memory: not memory["drained"])
 
 
 async def test_killed_during_the_drain_the_next_start_undoes_and_releases(
@@ -123,7 +123,7 @@ async def test_killed_during_the_drain_the_next_start_undoes_and_releases(
     diary.hook("pre-reboot.d", "10-drain", "exec sleep 2")
     diary.hook("post-boot.d", "10-uncordon")
     await host.os.stage("42.2")
-    await host.until_state("preparing")
+    await host.until_remembered(lambda memory: memory["drained"])
     await host.kill()
     host.trees.cleanup()
     await host.os.refresh()
@@ -134,7 +134,7 @@ async def test_killed_during_the_drain_the_next_start_undoes_and_releases(
     assert server.holders == {"default": []}
     await host.until_state("idle")
     await host.until_remembered(lambda memory: not memory["releases_owed"])
-    assert not host.remembered()["drained"]
+    await host.until_remembered(lambda memory: not memory["drained"])
 
 
 async def test_a_post_boot_hook_that_fails_makes_the_update_a_failed_one(
@@ -176,7 +176,7 @@ async def test_sigterm_during_a_drain_ends_it_and_remembers_to_undo(
     await host.until_state("preparing")
     async with asyncio.timeout(5):
         assert await host.stop() == 0
-    assert host.remembered()["drained"]
+    await host.until_remembered(lambda memory: memory["drained"])
     assert server.holders == {"default": [NODE_ID]}  # nobody may take it while we are drained
     diary.hook("post-boot.d", "10-uncordon")
     host.trees.cleanup()

@@ -1,6 +1,8 @@
 """`fleet-lock` beside a running daemon: at no moment do both rely on the slot of this host."""
 
 import asyncio
+import os
+import pwd
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -8,9 +10,11 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 import pytest
 
 from rebootmgr.cli.script_lock import REASON
+from rebootmgr.errors import BusError
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, reply
 from tests.fakes.host import NODE_ID, Host, fleet_lock, reasons
 
+MANAGER = ("org.rebootmgr1", "/org/rebootmgr1", "org.rebootmgr1.Manager")
 LOCK = ("fleet-lock", "lock")
 UNLOCK = ("fleet-lock", "unlock")
 QUICK = "timeout_seconds = 2\n"  # so that a release is repeated soon
@@ -283,3 +287,24 @@ async def test_a_hold_that_cannot_be_put_on_record_is_no_hold(
     assert (status, "rebootmgrd refuses Hold" in said) == (1, True)
     assert paths(server) == []
     assert "held" not in reasons(await host.status())
+
+
+async def test_the_daemon_takes_no_wish_that_makes_no_sense(host: Host) -> None:
+    await host.start()
+    for member, signature, body in (
+        ("Hold", "sx", ["\n\x1b", 0]),
+        ("Hold", "sx", ["late", 1]),
+        ("Release", "s", ["nobody"]),
+    ):
+        with pytest.raises(BusError) as caught:
+            await host.bus.call(*MANAGER, member, signature, body)
+        assert caught.value.name == "org.freedesktop.DBus.Error.InvalidArgs"
+    [id_] = await host.bus.call(*MANAGER, "Hold", "sx", ["a\n<0>b\x1b[2J", 2**52])
+    [hold] = (await host.status())["holds"]
+    assert (hold["id"], hold["reason"], hold["owner"]) == (
+        id_,
+        "a <0>b [2J",
+        pwd.getpwuid(os.getuid()).pw_name,
+    )
+    await host.bus.call(*MANAGER, "Release", "s", [id_])
+    assert host.remembered()["holds"] == []

@@ -47,8 +47,7 @@ async def test_a_staged_update_is_rebooted_into_at_once(host: Host) -> None:
     await host.reboot()
     await host.start()
     await until_settled(host)
-    memory = host.remembered()
-    assert memory["intent"] is None
+    memory = await host.until_remembered(lambda memory: memory["intent"] is None)
     assert memory["settled"].startswith("00000002")
     assert [past["outcome"] for past in memory["reboots"]] == ["succeeded"]
     metrics = await host.metrics()
@@ -122,7 +121,7 @@ async def test_the_fleet_is_asked_once_and_told_once(host: Host, server: FakeFle
     await host.until(lambda status: not status["lock_held"] and not status["slots"])
     assert paths(server) == ["steady-state", "pre-reboot", "steady-state"]
     assert server.holders == {"default": []}
-    assert host.remembered()["releases_owed"] == []
+    await host.until_remembered(lambda memory: memory["releases_owed"] == [])
     assert await host.stop() == 0
     assert len(server.seen) == 3
 

@@ -1,0 +1,179 @@
+"""A real etcd of three members on loopback, and its JSON gateway (etcd 3.4, /v3/kv).
+
+`async with EtcdCluster(tmp_path) as etcd:` starts it; `await etcd.kill_leader()` and
+`etcd.start(member)` are a crash and a recovery. Members die with the test, whatever happens.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiohttp
+
+ROOT: Final = Path(__file__).parent.parent.parent
+FETCHED: Final = ROOT / ".venv/etcd/usr/bin/etcd"
+READY_S: Final = 20.0
+ASK_AGAIN_S: Final = 0.1
+REQUEST: Final = aiohttp.ClientTimeout(total=3.0, sock_connect=1.0)  # airlock's 3 s
+Json = dict[str, Any]
+
+
+class Unavailable(Exception):  # noqa: N818 - a state of the cluster
+    """No member did it. Of a write this means that it may have been done."""
+
+
+def find_etcd() -> str:
+    """Find the server: on PATH or where packaging/prepare has put it; "" where there is none."""
+    return shutil.which("etcd") or (str(FETCHED) if FETCHED.exists() else "")
+
+
+@dataclass
+class Member:
+    """One server."""
+
+    name: str
+    client_port: int
+    peer_port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.client_port}"
+
+    @property
+    def peer_url(self) -> str:
+        return f"http://127.0.0.1:{self.peer_port}"
+
+
+@dataclass
+class EtcdCluster:
+    """Three members; the calls try one after the other until one answers."""
+
+    home: Path
+    members: list[Member] = field(default_factory=list)
+
+    async def __aenter__(self) -> Self:
+        ports = _free_ports(6)
+        self.members = [Member(f"m{i}", ports[2 * i], ports[2 * i + 1]) for i in range(3)]
+        self._http = aiohttp.ClientSession(timeout=REQUEST)
+        try:
+            for member in self.members:
+                self.start(member)
+            await self.until_healthy()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for member in self.members:
+            self.kill(member)
+        await self._http.close()
+
+    def start(self, member: Member) -> None:
+        """Start it, or start it again with the data that it has."""
+        peers = ",".join(f"{one.name}={one.peer_url}" for one in self.members)
+        with (self.home / f"{member.name}.log").open("ab") as log:
+            member.process = subprocess.Popen(
+                [
+                    *("setpriv", "--pdeathsig", "KILL", find_etcd()),
+                    *("--name", member.name, "--data-dir", str(self.home / member.name)),
+                    *("--listen-client-urls", member.url, "--advertise-client-urls", member.url),
+                    *("--listen-peer-urls", member.peer_url),
+                    *("--initial-advertise-peer-urls", member.peer_url),
+                    *("--initial-cluster", peers, "--initial-cluster-state", "new"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.environ["PATH"]},  # etcd takes any setting from the environment
+            )
+
+    def kill(self, member: Member) -> None:
+        """SIGKILL, if it runs."""
+        if member.process is not None:
+            member.process.kill()
+            member.process.wait()
+            member.process = None
+
+    async def kill_leader(self) -> Member:
+        """SIGKILL the member that leads; it."""
+        status = await self._call("maintenance/status", {})
+        for member in self.members:
+            if member.process is not None:
+                own = await self._ask(member, "maintenance/status", {})
+                if own["header"]["member_id"] == status["leader"]:
+                    self.kill(member)
+                    return member
+        raise AssertionError(f"nobody leads: {status}")
+
+    async def until_healthy(self) -> None:
+        """Wait until every member that runs answers a linearizable read."""
+        async with asyncio.timeout(READY_S):
+            for member in self.members:
+                while member.process is not None and not await self._is_healthy(member):
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(ASK_AGAIN_S):
+                            await asyncio.Event().wait()
+
+    async def read(self, key: str) -> tuple[str | None, int]:
+        """Read the value of `key` and its version; None and 0 where there is none."""
+        answer = await self._call("kv/range", {"key": _encode(key)})
+        for found in answer.get("kvs", ()):
+            return base64.b64decode(found["value"]).decode(), int(found["version"])
+        return None, 0
+
+    async def write(self, key: str, value: str, *, version: int) -> bool:
+        """Write `value` if `key` has that version still; whether it had."""
+        compare = {
+            "key": _encode(key), "target": "VERSION", "result": "EQUAL", "version": str(version),
+        }  # fmt: skip
+        put = {"requestPut": {"key": _encode(key), "value": _encode(value)}}
+        answer = await self._call("kv/txn", {"compare": [compare], "success": [put]})
+        return bool(answer.get("succeeded", False))
+
+    async def _is_healthy(self, member: Member) -> bool:
+        try:
+            await self._ask(member, "kv/range", {"key": _encode("health")})
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+        return True
+
+    async def _call(self, what: str, body: Json) -> Json:
+        """Ask any member; the next one only if this one surely did nothing."""
+        for member in self.members:
+            try:
+                return await self._ask(member, what, body)
+            except aiohttp.ClientConnectorError:
+                continue
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise Unavailable(repr(error)) from error
+        raise Unavailable("no member can be reached")
+
+    async def _ask(self, member: Member, what: str, body: Json) -> Json:
+        async with self._http.post(f"{member.url}/v3/{what}", data=json.dumps(body)) as response:
+            response.raise_for_status()
+            answer: Json = await response.json(content_type=None)
+            return answer
+
+
+def _encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode("ascii")
+
+
+def _free_ports(number: int) -> Sequence[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    try:
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
