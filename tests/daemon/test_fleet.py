@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -104,6 +105,25 @@ async def test_an_inhibitor_takes_the_question_back_at_once(
     await server.wait_closed()
     await host.until_blocked("inhibited")
     assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
+    assert host.reboots() == 0
+
+
+async def test_a_window_that_closes_while_the_server_thinks_costs_the_slot_not_the_promise(
+    host: Host, server: FakeFleetLock
+) -> None:
+    """The window is all week, and a freeze ends it in a few seconds: windows go by minutes."""
+    closes = datetime.now(UTC) + timedelta(seconds=6)
+    host.configure(
+        f"[[updates.blackout]]\nname = 'freeze'\nstart = {closes:%Y-%m-%dT%H:%M:%SZ}\n"
+        "end = 2099-01-01T00:00:00Z\n",
+        "60-freeze.toml",
+    )
+    await until_asking(host, server, hang())
+    await host.until_blocked("blackout")
+    assert datetime.now(UTC) >= closes.replace(microsecond=0)
+    await server.wait_seen(3)
+    assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
+    assert server.holders.get("default", []) == []
     assert host.reboots() == 0
 
 
