@@ -18,7 +18,7 @@ bench: prepare ## measure start, memory, wake-ups and answers
 mutants: prepare ## break the decisions one by one and see a test notice each
 	$(python) -m tests.mutants
 
-soak: prepare ## let the daemon run through weeks of updates and faults
+soak: prepare ## let whole fleets live through storms of faults, seed after seed
 	$(python) -m tests.soak
 
 clean: ## remove everything that was made here

@@ -104,10 +104,10 @@ def _commit(turn: Turn, target: Deployment, warned_until: float | None) -> None:
     if turn.target != target or turn.blockers():
         turn.abandon(queued=turn.target is not None and not turn.blockers())
     elif warned_until is not None and turn.at.mono < warned_until and _sessions(turn):
-        pass
+        _warn_latecomers(turn, target, warned_until - turn.at.mono)
     elif turn.fresh and _missed_hooks(turn):
         turn.abandon(queued=True)
-    elif turn.fresh and (unwarned := _unwarned(turn, target)):
+    elif turn.fresh and warned_until is None and (unwarned := _unwarned(turn, target)):
         _warn_at_last(turn, target, unwarned)
     elif turn.fresh:
         turn.become(Rebooting(target.id, turn.at.mono + turn.policy.patience.shutdown_s))
@@ -139,6 +139,15 @@ def _warn_at_last(turn: Turn, target: Deployment, sessions: tuple[Session, ...])
     until = turn.at.mono + wait
     turn.state = replace(turn.state, grace=Grace(target.id, until, everybody, reminded=True))
     turn.become(Committing(target, until))
+
+
+def _warn_latecomers(turn: Turn, target: Deployment, left: float) -> None:
+    """Tell who logs in during the last minute what is left of it; nobody gets another one."""
+    grace, late = turn.state.grace, _unwarned(turn, target)
+    if grace is not None and late:
+        _warn(turn, late, target, left)
+        warned = grace.warned | {session.id for session in late}
+        turn.state = replace(turn.state, grace=replace(grace, warned=warned))
 
 
 def _warn(turn: Turn, sessions: tuple[Session, ...], target: Deployment, in_s: float) -> None:

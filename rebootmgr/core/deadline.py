@@ -73,6 +73,9 @@ def _monos(state: State) -> list[float]:
         case Waiting(target):
             if state.setback is not None:
                 monos.append(state.setback.retry.at)
+            known = state.known
+            if state.clock_again is not None and known and not known.clock_synchronized:
+                monos.append(state.clock_again)
             if state.grace is not None and state.grace.target == target.id:
                 reminder = state.grace.until - LAST_WARNING_S
                 monos.append(state.grace.until if state.grace.reminded else reminder)

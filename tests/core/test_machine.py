@@ -350,7 +350,8 @@ def test_the_clock_is_asked_only_when_it_is_the_last_gate_and_once_a_minute() ->
     script.look().later(59.0)
     assert not script.has(ReadFacts)
     script.synchronized = True
-    script.later(1.0)
+    script.sleep()
+    assert script.seconds == 160.0
     assert isinstance(script.look().state.attempt, Committing)
 
 
@@ -501,6 +502,18 @@ def test_who_logs_in_after_the_grant_gets_one_last_minute_with_the_slot_kept() -
     assert script.reasons == [Reason.USERS_LOGGED_IN]
     assert not script.has(Release)
     script.sleep()
+    assert script.look().has(Reboot)
+
+
+def test_the_last_minute_is_given_once_whoever_comes_during_it() -> None:
+    script = committing()
+    script.logind = Logind(sessions=(ALICE,))
+    script.look().later(30.0)
+    script.logind = Logind(sessions=(ALICE, BOB))
+    script.on(LOGIND_CHANGED).look()
+    assert (script.get(Warn).sessions, script.get(Warn).in_s) == ((BOB,), 30.0)
+    script.sleep()
+    assert script.seconds == Script().seconds + 60.0
     assert script.look().has(Reboot)
 
 

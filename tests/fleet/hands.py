@@ -1,0 +1,206 @@
+"""The hands of one run of a simulated daemon: they obey as rebootmgr.daemon.hands does.
+
+Effects in order, a slow disk holds up everything behind it, a save that fails takes the question
+with it, each question is answered once. Any effect may be the last.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from rebootmgr.codec.fleetlock import Reply, decode_lock_answer, decode_release_answer
+from rebootmgr.core.counters import Api
+from rebootmgr.core.effects import (
+    Acquire,
+    CancelRequest,
+    Effect,
+    ReadFacts,
+    Reboot,
+    Release,
+    RunHooks,
+    SaveMemory,
+    StopHooks,
+    Warn,
+)
+from rebootmgr.core.events import (
+    Event,
+    FactsRead,
+    HooksFailed,
+    HooksPassed,
+    LockAnswer,
+    LockUnasked,
+    LockUnclear,
+    ReleaseAnswer,
+    Saved,
+    SaveFailed,
+)
+from rebootmgr.core.machine import start, step
+from rebootmgr.core.memory import Memory
+from rebootmgr.core.model import Phase, Ticket
+from rebootmgr.core.turn import Step
+from tests.fleet.host import Host
+from tests.fleet.server import Call, Network
+from tests.fleet.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """The code under test; a broken client replaces a part of it."""
+
+    start: Callable[..., Step] = start
+    step: Callable[..., Step] = step
+    decode_lock: Callable[..., LockAnswer] = decode_lock_answer
+    decode_release: Callable[..., ReleaseAnswer] = decode_release_answer
+
+
+class Owner(Protocol):
+    """The daemon whose hands these are."""
+
+    host: Host
+    client: Client
+
+    def tell(self, *events: Event) -> None:
+        """These happened."""
+
+    def write(self, memory: Memory) -> None:
+        """Replace state.json."""
+
+    def end(self, *, restart_s: float) -> None:
+        """Be gone at once."""
+
+    def be_delicate(self) -> None:
+        """A fine moment for a misfortune."""
+
+
+class Hands:
+    """Obeys, until `drop`."""
+
+    def __init__(self, owner: Owner, world: World, network: Network) -> None:
+        self._owner = owner
+        self._world = world
+        self._network = network
+        self._orders: deque[Effect | None] = deque()  # None: here begins what one step wants
+        self._on_record = True
+        self._writing: Memory | None = None
+        self._working = False
+        self._calls: dict[Ticket, Call] = {}
+        self._hooks: set[Ticket] = set()
+        self._dropped = False
+
+    def obey(self, effects: tuple[Effect, ...]) -> None:
+        """Do these after everything that was ordered before."""
+        if effects:
+            self._orders.append(None)
+            self._orders.extend(effects)
+            self._work()
+
+    def drop(self) -> None:
+        """The daemon is gone: a write may have made it, connections and hooks have not."""
+        self._dropped = True
+        if self._writing is not None and self._world.dice.random() < 0.5:
+            self._owner.write(self._writing)
+        for call in self._calls.values():
+            call.close()
+
+    def _work(self) -> None:
+        if self._working:
+            return
+        self._working = True
+        while self._orders and self._writing is None and not self._dropped:
+            effect = self._orders.popleft()
+            if effect is None:
+                self._on_record = True
+            elif self._world.happens(self._world.weather.crash):
+                self._owner.end(restart_s=self._world.dice.uniform(0.1, 10))
+            else:
+                self._do(effect)
+        self._working = False
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case SaveMemory(memory):
+                self._save(memory)
+            case Acquire(ticket, slot) if not self._on_record:
+                self._owner.tell(LockUnasked(ticket, slot))
+            case RunHooks(ticket, Phase.PRE_REBOOT) if not self._on_record:
+                self._owner.tell(HooksFailed(ticket, "", "state.json cannot be written"))
+            case ReadFacts(ticket):
+                self._look(ticket)
+            case Acquire() | Release():
+                self._owner.be_delicate()
+                self._send(effect)
+            case CancelRequest(ticket):
+                if (call := self._calls.pop(ticket, None)) is not None:
+                    call.close()
+                    slot = call.slot
+                    self._owner.tell(LockUnclear(ticket, slot, "taken back", answered=False))
+            case RunHooks(ticket, phase):
+                self._owner.be_delicate()
+                self._run_hooks(ticket, phase)
+            case StopHooks(ticket):
+                if ticket in self._hooks:
+                    self._hooks.remove(ticket)
+                    self._owner.tell(HooksFailed(ticket, "", "stopped"))
+            case Reboot():
+                self._owner.be_delicate()
+                self._owner.host.reboot()
+            case Warn():
+                pass
+
+    def _save(self, memory: Memory) -> None:
+        if self._world.happens(self._world.weather.crash):
+            self._on_record = False
+            self._owner.tell(SaveFailed("disk full"))
+        elif self._world.happens(self._world.weather.crash * 3):
+            self._writing = memory
+            self._world.agenda.after(self._world.dice.uniform(0.1, 5), self._end_save, memory)
+        else:
+            self._owner.write(memory)
+            self._owner.tell(Saved())
+
+    def _end_save(self, memory: Memory) -> None:
+        if not self._dropped:
+            self._writing = None
+            self._owner.write(memory)
+            self._work()
+            self._tell(Saved())
+
+    def _look(self, ticket: Ticket) -> None:
+        dice = self._world.dice
+        read = FactsRead(ticket, self._owner.host.facts)
+        if dice.random() < 0.1 and not self._world.weather.is_fine:
+            self._world.agenda.after(dice.uniform(0.01, 2), self._tell, read)
+        else:
+            self._owner.tell(read)
+
+    def _send(self, request: Acquire | Release) -> None:
+        ticket, slot, client = request.ticket, request.slot, self._owner.client
+        asks = isinstance(request, Acquire)
+        decode: Callable[..., Event] = client.decode_lock if asks else client.decode_release
+
+        def heard(reply: Reply) -> None:
+            del self._calls[ticket]
+            self._owner.tell(decode(ticket, slot, reply, at=self._owner.host.at.wall))
+
+        api = Api.PRE_REBOOT if asks else Api.STEADY_STATE
+        self._calls[ticket] = self._network.send(api, slot, heard)
+
+    def _run_hooks(self, ticket: Ticket, phase: Phase) -> None:
+        if phase is Phase.PRE_REBOOT:
+            self._owner.host.drained = True
+        self._hooks.add(ticket)
+        self._world.agenda.after(self._world.dice.uniform(0.1, 3), self._end_hooks, ticket, phase)
+
+    def _end_hooks(self, ticket: Ticket, phase: Phase) -> None:
+        if self._dropped or ticket not in self._hooks:
+            return
+        self._hooks.remove(ticket)
+        if phase in {Phase.ABANDONED, Phase.POST_BOOT}:
+            self._owner.host.drained = False
+        fails = phase is not Phase.POST_BOOT and self._world.happens(self._world.weather.crash * 9)
+        self._owner.tell(HooksFailed(ticket, "10-x", "no") if fails else HooksPassed(ticket))
+
+    def _tell(self, event: Event) -> None:
+        if not self._dropped:
+            self._owner.tell(event)

@@ -1,0 +1,60 @@
+"""Mutual exclusion under fire: a fleet, three slots, and everything that SPEC 6 must survive.
+
+The first seed of each block is a fleet of full size, the others are smaller to save time: `make
+soak` runs all of its seeds at full size.
+"""
+
+import gc
+from collections.abc import Callable
+
+import pytest
+
+from tests.fleet.broken import BROKEN
+from tests.fleet.hands import Client
+from tests.fleet.simulation import AGENTS, Fleet, Tally, ViolationError
+
+FIRST_SEED = 1
+BLOCKS, BLOCK = 20, 10
+FEW_AGENTS, FEW_SEEDS = 50, 12
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_a_fleet_under_fire_keeps_its_promises(
+    block: int, record_property: Callable[[str, object], None]
+) -> None:
+    first = FIRST_SEED + block * BLOCK
+    for seed in range(first, first + BLOCK):
+        agents = AGENTS if seed == first else FEW_AGENTS
+        tally = live_through(seed, agents=agents)
+        assert tally.grants >= agents / 2
+        assert tally.faults >= agents
+        for name in ("grants", "faults"):
+            record_property(name, getattr(tally, name))
+        record_property("seed", seed)
+
+
+@pytest.mark.parametrize("flaw", BROKEN)
+def test_a_broken_client_is_caught(flaw: str) -> None:
+    seeds = range(FIRST_SEED, FIRST_SEED + FEW_SEEDS)
+    assert any(breaks_a_promise(seed, BROKEN[flaw]) for seed in seeds)
+
+
+def test_a_seed_tells_the_same_story_twice() -> None:
+    assert live_through(7, agents=FEW_AGENTS) == live_through(7, agents=FEW_AGENTS)
+
+
+def breaks_a_promise(seed: int, client: Client) -> bool:
+    try:
+        live_through(seed, agents=FEW_AGENTS, client=client)
+    except ViolationError as error:
+        return str(error).startswith(f"seed {seed}, ")
+    return False
+
+
+def live_through(seed: int, *, agents: int, client: Client | None = None) -> Tally:
+    """Run one simulation; looking for garbage all the while would take a fifth of the time."""
+    gc.disable()
+    try:
+        return Fleet(seed, agents=agents, client=client).run()
+    finally:
+        gc.enable()
