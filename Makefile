@@ -7,7 +7,7 @@ help: ## say what there is (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 check: prepare ## install what is missing, then run every test; the linters and types are among them
-	$(python) -m pytest -n auto --dist worksteal $(bound)
+	$(python) -m pytest -n 4 --dist worksteal $(bound)
 
 demo: prepare ## show a host, a fleet and an update from the first notice to the reboot
 	$(python) -m tests.demo

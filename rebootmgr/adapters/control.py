@@ -4,13 +4,20 @@ import asyncio
 import json
 import logging
 import pwd
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from rebootmgr.adapters.bus import Bus, Reply, Request, variant
-from rebootmgr.codec.control import PROPERTIES, decode_until, encode_properties, encode_status
+from rebootmgr.codec.control import (
+    CONFIG_INVALID,
+    PROPERTIES,
+    decode_until,
+    encode_properties,
+    encode_status,
+)
 from rebootmgr.codec.introspection import (
     INTROSPECTABLE,
     MANAGER,
@@ -32,20 +39,33 @@ Interfaces: TypeAlias = Mapping[str, Mapping[str, tuple[str, Method]]]
 NAME: Final = "org.rebootmgr1"
 PATH: Final = "/org/rebootmgr1"
 PARENTS: Final = {"/": "org", "/org": "rebootmgr1"}
-INVALID: Final = "org.rebootmgr1.Error.ConfigInvalid"
 _DRIVER: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 _ERROR: Final = "org.freedesktop.DBus.Error."
 
 
 class Operators(Protocol):
-    """Whoever does what people ask for. UsageError for what makes no sense."""
+    """Whoever does what people ask for, `by` a user, and puts it on record.
 
-    async def hold(self, reason: str, owner: str, until: datetime | None) -> str:
-        """Keep this host from rebooting, on record; the id of the hold."""
+    UsageError for what makes no sense, BusError with a name for what cannot be done now.
+    """
+
+    async def hold(self, reason: str, by: str, until: datetime | None) -> str:
+        """Keep this host from rebooting; the id of the hold."""
         ...
 
-    async def release(self, id_: str) -> None:
-        """Lift that hold, on record."""
+    async def release(self, id_: str, by: str) -> None:
+        """Lift that hold."""
+
+    async def reboot(self, by: str, valid: timedelta, *, now: bool) -> None:
+        """Ask for the reboot into what is pending."""
+
+    async def cancel(self, by: str, length: timedelta) -> str:
+        """Call the attempt off and hold for so long; the id of the hold."""
+        ...
+
+    async def forgive(self, by: str, key: str) -> tuple[str, ...]:
+        """Lift a quarantine, all of them for "", and free kept slots; the keys."""
+        ...
 
 
 class Control:
@@ -78,6 +98,9 @@ class Control:
                 "Reload": ("", self._take_reload),
                 "Hold": ("sx", self._hold),
                 "Release": ("s", self._release),
+                "Reboot": ("bt", self._reboot),
+                "Cancel": ("t", self._cancel),
+                "Forgive": ("s", self._forgive),
             },
             PROPERTIES_INTERFACE: {
                 "Get": ("ss", self._get),
@@ -111,30 +134,44 @@ class Control:
         return Reply("s", [json.dumps(encode_status(self._status))])
 
     async def _take_reload(self, request: Request) -> Reply:
-        await self._authorize(request)
+        log.info("%s asked to reload the configuration", await self._caller(request))
         if errors := await self._reload():
-            raise BusError(INVALID, "\n".join(errors))
+            raise BusError(CONFIG_INVALID, "\n".join(errors))
         return Reply()
 
     async def _hold(self, request: Request) -> Reply:
-        owner = await asyncio.to_thread(_user, await self._authorize(request))
+        by = await self._caller(request)
         reason, until_usec = request.body
-        try:
-            return Reply("s", [await self._operators.hold(reason, owner, decode_until(until_usec))])
-        except (UsageError, ValueError) as error:
-            raise BusError(f"{_ERROR}InvalidArgs", str(error)) from error
-        except RebootmgrError as error:
-            raise BusError(f"{_ERROR}Failed", str(error)) from error
+        with _refusing():
+            return Reply("s", [await self._operators.hold(reason, by, decode_until(until_usec))])
 
     async def _release(self, request: Request) -> Reply:
-        await self._authorize(request)
-        try:
-            await self._operators.release(request.body[0])
-        except UsageError as error:
-            raise BusError(f"{_ERROR}InvalidArgs", str(error)) from error
-        except RebootmgrError as error:
-            raise BusError(f"{_ERROR}Failed", str(error)) from error
+        by = await self._caller(request)
+        with _refusing():
+            await self._operators.release(request.body[0], by)
         return Reply()
+
+    async def _reboot(self, request: Request) -> Reply:
+        by = await self._caller(request)
+        now, valid_usec = request.body
+        with _refusing():
+            await self._operators.reboot(by, timedelta(microseconds=valid_usec), now=now)
+        return Reply()
+
+    async def _cancel(self, request: Request) -> Reply:
+        by = await self._caller(request)
+        length = timedelta(microseconds=request.body[0])
+        with _refusing():
+            return Reply("s", [await self._operators.cancel(by, length)])
+
+    async def _forgive(self, request: Request) -> Reply:
+        by = await self._caller(request)
+        with _refusing():
+            return Reply("as", [list(await self._operators.forgive(by, request.body[0]))])
+
+    async def _caller(self, request: Request) -> str:
+        """Name the user, once it is clear that it may; AccessDenied else."""
+        return await asyncio.to_thread(_user, await self._authorize(request))
 
     async def _authorize(self, request: Request) -> int:
         """Raise AccessDenied unless root or our own user asks; the uid, as the bus knows it."""
@@ -180,6 +217,19 @@ class Control:
         except (OSError, UnicodeDecodeError) as error:
             raise BusError(f"{_ERROR}FileNotFound", f"{self._machine_id}: {error}") from error
         return Reply("s", [harmless(text)])
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what an operator is told into the error of a call."""
+    try:
+        yield
+    except BusError:
+        raise
+    except (UsageError, ValueError) as error:
+        raise BusError(f"{_ERROR}InvalidArgs", str(error)) from error
+    except RebootmgrError as error:
+        raise BusError(f"{_ERROR}Failed", str(error)) from error
 
 
 def _user(uid: int) -> str:

@@ -1,7 +1,6 @@
 """The verbs that need no daemon: check-config, cat-config, plan (SPEC 11)."""
 
 import json
-import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -10,6 +9,7 @@ from typing import Final
 
 from rebootmgr.adapters.drop_ins import read_drop_ins
 from rebootmgr.adapters.identity import Identity, MissingIdentity, read_identity, read_localtime
+from rebootmgr.cli.instant import read_instant
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.codec.config import Config, decode_config
 from rebootmgr.codec.config_review import Review, review_config
@@ -17,17 +17,11 @@ from rebootmgr.codec.config_text import effective_values, encode_config
 from rebootmgr.codec.policy import encode_calendar, unknown_variables
 from rebootmgr.core.plan import Plan, plan
 from rebootmgr.core.policy import Strategy
-from rebootmgr.core.text import harmless
 from rebootmgr.core.window import Calendar
 from rebootmgr.errors import ConfigError, Problem, RebootmgrError, UsageError
 
 _INVALID: Final = 78
 _AHEAD: Final = timedelta(days=14)
-_YEARS: Final = range(1970, 3000)
-_LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?", re.ASCII)
-_RFC_3339: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
 
 
 def _read_config(context: Context) -> tuple[Config, tzinfo | None]:
@@ -130,8 +124,8 @@ def _cat_config(_: Namespace, context: Context) -> int:
 def _plan(arguments: Namespace, context: Context) -> int:
     config, zone = _read_valid(context)
     now = datetime.now(UTC).replace(microsecond=0)
-    start = _instant(arguments.start, zone) if arguments.start else now
-    end = _instant(arguments.end, zone) if arguments.end else start + _AHEAD
+    start = read_instant(arguments.start, zone) if arguments.start else now
+    end = read_instant(arguments.end, zone) if arguments.end else start + _AHEAD
     updates = config.settings.updates
     try:
         result = plan(_calendar(config, context), start, end)
@@ -157,19 +151,6 @@ def _calendar(config: Config, context: Context) -> Calendar:
             return encode_calendar(settings.updates, node_id="")
         case MissingIdentity(detail=detail):
             raise RebootmgrError(f"the splay of this host is not known: {detail}")
-
-
-def _instant(written: str, zone: tzinfo) -> datetime:
-    if _RFC_3339.fullmatch(written) or _LOCAL.fullmatch(written):
-        try:
-            at = datetime.fromisoformat(written.upper())
-        except ValueError:
-            pass  # no such date; the same cure
-        else:
-            if at.year in _YEARS:
-                return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
-    cure = 'write 2026-12-31, "2026-12-31 22:00" or 2026-12-31T22:00:00Z'
-    raise UsageError(f'"{harmless(written)}" is no time; {cure}')
 
 
 def _encode_plan(result: Plan) -> dict[str, object]:

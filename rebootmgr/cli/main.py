@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from rebootmgr import __version__
-from rebootmgr.cli import bus_verbs, config_verbs, fleet_verbs
+from rebootmgr.cli import bus_verbs, config_verbs, fleet_verbs, operator_verbs
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.codec.nearest import nearest
 from rebootmgr.core.text import harmless
@@ -19,7 +19,13 @@ from rebootmgr.errors import ConfigError, RebootmgrError, UsageError
 
 PROGRAM: Final = "rebootmgrctl"
 VERBS: Final[Mapping[str, Verb]] = {
-    verb.name: verb for verb in (*bus_verbs.VERBS, *config_verbs.VERBS, *fleet_verbs.VERBS)
+    verb.name: verb
+    for verb in (
+        *bus_verbs.VERBS,
+        *operator_verbs.VERBS,
+        *config_verbs.VERBS,
+        *fleet_verbs.VERBS,
+    )
 }
 
 DONE: Final = 0

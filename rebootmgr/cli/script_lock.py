@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from rebootmgr.adapters.bus import Bus
+from rebootmgr.codec.control import NO_SUCH_HOLD
 from rebootmgr.codec.described import Record, decode_status
 from rebootmgr.codec.introspection import MANAGER
 from rebootmgr.core.model import Slot
@@ -28,7 +29,6 @@ CONNECT_S: Final = 10.0
 AWAY_S: Final = 660.0  # the daemon may repeat a release after five minutes, and waits two for each
 ASK_AGAIN_S: Final = 0.5  # not everything that we wait for is signalled
 AT_REST: Final = {StateName.IDLE, StateName.WAITING}
-NO_SUCH_HOLD: Final = "org.freedesktop.DBus.Error.InvalidArgs"
 NOT_THERE: Final = {
     "org.freedesktop.DBus.Error.ServiceUnknown",
     "org.freedesktop.DBus.Error.NameHasNoOwner",

@@ -17,6 +17,12 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
+CONFIG_INVALID: Final = "org.rebootmgr1.Error.ConfigInvalid"
+NO_SUCH_HOLD: Final = "org.rebootmgr1.Error.NoSuchHold"
+NOTHING_PENDING: Final = "org.rebootmgr1.Error.NothingPending"
+NOTHING_TO_FORGIVE: Final = "org.rebootmgr1.Error.NothingToForgive"
+TOO_LATE: Final = "org.rebootmgr1.Error.TooLate"
+
 PROPERTIES: Final = {
     "State": "s",
     "Verdict": "s",

@@ -56,6 +56,18 @@ _OBJECT: Final = f"""\
    <arg name="id" type="s" direction="out"/>
   </method>
   <method name="Release"><arg name="id" type="s" direction="in"/></method>
+  <method name="Reboot">
+   <arg name="now" type="b" direction="in"/>
+   <arg name="valid_usec" type="t" direction="in"/>
+  </method>
+  <method name="Cancel">
+   <arg name="hold_usec" type="t" direction="in"/>
+   <arg name="id" type="s" direction="out"/>
+  </method>
+  <method name="Forgive">
+   <arg name="key" type="s" direction="in"/>
+   <arg name="keys" type="as" direction="out"/>
+  </method>
 """
 
 

@@ -175,15 +175,15 @@ def _outside(view: Outlook) -> Blocker:
 
 def needs_clock(state: State, policy: Policy, at: Moment) -> bool:
     """Whether the wall clock decides anything (SPEC 3, updates.clock)."""
+    ask = valid_ask(state, at)
+    if ask is not None and ask.now:
+        return False
     match policy.clock:
         case ClockRule.ALWAYS:
             return True
         case ClockRule.NEVER:
             return False
         case ClockRule.WINDOWS:
-            ask = valid_ask(state, at)
-            if ask is not None and ask.now:
-                return False
             timed = any(hold.until is not None for hold in state.memory.holds)
             return policy.calendar.periodic or bool(policy.calendar.blackouts) or timed
 

@@ -1,18 +1,36 @@
 """What people ask of the daemon over the bus: an event each, answered once it is on record."""
 
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from rebootmgr.core.events import HoldAdded, HoldReleased
+from rebootmgr.codec.control import (
+    NO_SUCH_HOLD,
+    NOTHING_PENDING,
+    NOTHING_TO_FORGIVE,
+    TOO_LATE,
+    encode_instant,
+)
+from rebootmgr.codec.span import LONGEST, encode_span
+from rebootmgr.core.events import Cancelled, Forgiven, HoldAdded, HoldReleased, RebootAsked
+from rebootmgr.core.gates import pending
 from rebootmgr.core.memory import Hold
+from rebootmgr.core.model import Deployment, UpdateKey
+from rebootmgr.core.state import Rebooting
 from rebootmgr.core.text import harmless
 from rebootmgr.daemon.runner import Clock, Runner
-from rebootmgr.errors import RebootmgrError, UsageError
+from rebootmgr.errors import BusError, RebootmgrError, UsageError
+
+log = logging.getLogger(__name__)
 
 
 class Operators:
-    """Passes wishes on to the core; `obeyed` waits until what the core ordered is done."""
+    """Passes wishes on to the core; `obeyed` waits until what the core ordered is done.
+
+    Every method says in the log who (`by`) did what. UsageError for what makes no sense, BusError
+    with its own name for what cannot be, RebootmgrError when a restart would forget it.
+    """
 
     def __init__(
         self, runner: Runner, clock: Clock, *, obeyed: Callable[[], Awaitable[None]]
@@ -21,30 +39,96 @@ class Operators:
         self._clock = clock
         self._obeyed = obeyed
 
-    async def hold(self, reason: str, owner: str, until: datetime | None) -> str:
+    async def hold(self, reason: str, by: str, until: datetime | None) -> str:
         """Place a hold; its id. RebootmgrError, and no hold, when it would not survive."""
-        now = self._clock.read().wall
         if not (shown := harmless(reason)):
             raise UsageError("a hold needs a reason that people can read")
-        if until is not None and until <= now:
+        if until is not None and until <= self._now():
             raise UsageError("the end of the hold is in the past")
-        id_ = secrets.token_hex(4)
-        self._runner.tell(
-            HoldAdded(Hold(id=id_, owner=harmless(owner), reason=shown, since=now, until=until))
-        )
+        hold = self._new_hold(shown, by, until)
+        self._runner.tell(HoldAdded(hold))
         try:
             await self._until_on_record()
         except RebootmgrError:
-            self._runner.tell(HoldReleased(id_))
+            self._runner.tell(HoldReleased(hold.id))
             raise
-        return id_
+        end = encode_instant(until) or "it is released"
+        log.info("%s placed hold %s until %s: %s", hold.owner, hold.id, end, shown)
+        return hold.id
 
-    async def release(self, id_: str) -> None:
-        """Lift a hold. RebootmgrError when a restart would bring it back."""
-        if id_ not in {hold.id for hold in self._runner.state.memory.holds}:
-            raise UsageError(f"there is no hold {harmless(id_)}")
+    async def release(self, id_: str, by: str) -> None:
+        """Lift a hold."""
+        found = next((one for one in self._runner.state.memory.holds if one.id == id_), None)
+        if found is None:
+            text = f"there is no hold {harmless(id_)}: see `rebootmgrctl holds`"
+            raise BusError(NO_SUCH_HOLD, text)
+        log.info("%s released hold %s of %s: %s", by, id_, found.owner, found.reason)
         self._runner.tell(HoldReleased(id_))
         await self._until_on_record()
+
+    async def reboot(self, by: str, valid: timedelta, *, now: bool) -> None:
+        """Ask for the reboot into what is pending; the wish ends after `valid`."""
+        _check_span(valid)
+        target = self._target()
+        skips = "windows, splay, fit, the clock and the sessions' grace" if now else "nothing"
+        text = "%s asked for the reboot into %s, valid for %s, skipping %s"
+        log.info(text, by, target.version, encode_span(valid), skips)
+        self._runner.tell(RebootAsked(by, now, valid.total_seconds()))
+        await self._until_on_record()
+
+    async def cancel(self, by: str, length: timedelta) -> str:
+        """Call the attempt off and hold for `length`; the id of the hold."""
+        _check_span(length)
+        self._check_in_time()
+        target = self._target()
+        hold = self._new_hold("cancelled", by, self._now() + length)
+        log.info("%s cancels the reboot into %s: %s", by, target.version, encode_span(length))
+        self._runner.tell(Cancelled(hold))
+        await self._runner.caught_up()
+        try:
+            self._check_in_time()  # what was told before may have been the last word of a commit
+        except BusError:
+            self._runner.tell(HoldReleased(hold.id))
+            raise
+        await self._until_on_record()
+        return hold.id
+
+    async def forgive(self, by: str, key: str) -> tuple[str, ...]:
+        """Lift the quarantine of `key`, of every update for "", and free kept slots; the keys."""
+        state = self._runner.state
+        quarantined = [one.key for one in state.memory.quarantine]
+        lifted = tuple(one for one in quarantined if key in {"", one})
+        is_kept = any(entry.kept for entry in state.ledger)
+        if key and not lifted:
+            shown = harmless(key, longest=80)
+            text = f"no update {shown} is quarantined: see `rebootmgrctl --json status`"
+            raise BusError(NOTHING_TO_FORGIVE, text)
+        if not (lifted or is_kept or state.memory.attempts):
+            text = "there is nothing to forgive: no update is quarantined and no slot is kept"
+            raise BusError(NOTHING_TO_FORGIVE, text)
+        what = ", ".join(harmless(one) for one in lifted) or "no quarantined update"
+        log.info("%s forgave %s%s", by, what, " and freed a kept slot" if is_kept else "")
+        self._runner.tell(Forgiven(UpdateKey(key) if key else None))
+        await self._until_on_record()
+        return lifted
+
+    def _now(self) -> datetime:
+        return self._clock.read().wall
+
+    def _new_hold(self, reason: str, by: str, until: datetime | None) -> Hold:
+        id_, owner = secrets.token_hex(4), harmless(by)
+        return Hold(id=id_, owner=owner, reason=reason, since=self._now(), until=until)
+
+    def _target(self) -> Deployment:
+        target = pending(self._runner.state.known)
+        if target is None:
+            text = "nothing is pending: there is no staged update to reboot into"
+            raise BusError(NOTHING_PENDING, text)
+        return target
+
+    def _check_in_time(self) -> None:
+        if isinstance(self._runner.state.attempt, Rebooting):
+            raise BusError(TOO_LATE, "too late: logind was asked to reboot already")
 
     async def _until_on_record(self) -> None:
         await self._runner.caught_up()
@@ -52,3 +136,8 @@ class Operators:
         await self._runner.caught_up()  # with whether it could be saved
         if unsaved := self._runner.state.unsaved:
             raise RebootmgrError(unsaved)
+
+
+def _check_span(span: timedelta) -> None:
+    if not timedelta() < span <= LONGEST:
+        raise UsageError(f"the span has to be longer than 0 and at most {encode_span(LONGEST)}")

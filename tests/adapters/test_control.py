@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -30,6 +30,7 @@ from tests.fakes.statuses import IDLE, NOW, WAITING
 INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 PEER = "org.freedesktop.DBus.Peer"
 ERROR = "org.freedesktop.DBus.Error."
+OWN = "org.rebootmgr1.Error."
 PATIENCE_S = 10.0
 
 
@@ -296,7 +297,8 @@ async def test_a_hold_is_the_callers_whatever_it_says(daemon: DbusDaemon) -> Non
     ("member", "signature", "body"),
     [
         ("Hold", "sx", ("", 0)), ("Hold", "sx", ("why", 2**63 - 1)), ("Hold", "sx", ("a", -2**63)),
-        ("Hold", "s", ("why",)), ("Hold", "si", ("why", 0)), ("Release", "s", ("h9",)),
+        ("Hold", "s", ("why",)), ("Hold", "si", ("why", 0)), ("Reboot", "b", (True,)),
+        ("Cancel", "x", (1,)), ("Forgive", "", ()),
     ],
 )  # fmt: skip
 async def test_a_wish_that_makes_no_sense_is_refused(
@@ -316,12 +318,36 @@ async def test_a_wish_that_cannot_be_kept_says_why(daemon: DbusDaemon) -> None:
             assert caught.value.name == f"{ERROR}Failed"
 
 
-async def test_only_those_who_may_can_hold_and_release(daemon: DbusDaemon) -> None:
+async def test_every_other_wish_arrives_typed_and_signed(daemon: DbusDaemon) -> None:
+    wishes = Wishes()
+    me = pwd.getpwuid(os.getuid()).pw_name
+    async with served(daemon, operators=wishes) as stand:
+        assert await stand.call(MANAGER, "Reboot", "bt", *(True, 2**64 - 1)) == []
+        assert await stand.refused(MANAGER, "Cancel", "t", 1) == f"{OWN}NothingPending"
+        assert await stand.call(MANAGER, "Forgive", "s", "bad") == [["bad"]]
+        assert await stand.refused(MANAGER, "Forgive", "s", "") == f"{OWN}NothingToForgive"
+        assert await stand.refused(MANAGER, "Release", "s", "h9") == f"{OWN}NoSuchHold"
+    assert wishes.asked == [
+        ("reboot", me, timedelta(microseconds=2**64 - 1), True),
+        ("cancel", me, timedelta(microseconds=1)),
+        ("forgive", me, "bad"),
+        ("forgive", me, ""),
+    ]
+
+
+async def test_only_those_who_may_can_ask_for_changes(daemon: DbusDaemon) -> None:
     wishes = Wishes()
     async with served(daemon, operators=wishes, changers=frozenset({4711})) as stand:
-        assert await stand.refused(MANAGER, "Hold", "sx", "why", 0) == f"{ERROR}AccessDenied"
-        assert await stand.refused(MANAGER, "Release", "s", "h0") == f"{ERROR}AccessDenied"
-    assert wishes.holds == {}
+        for member, signature, body in (
+            ("Hold", "sx", ("why", 0)),
+            ("Release", "s", ("h0",)),
+            ("Reboot", "bt", (True, 1)),
+            ("Cancel", "t", (1,)),
+            ("Forgive", "s", ("bad",)),
+        ):
+            refusal = await stand.refused(MANAGER, member, signature, *body)
+            assert refusal == f"{ERROR}AccessDenied"
+    assert (wishes.holds, wishes.asked) == ({}, [])
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")

@@ -450,6 +450,13 @@ def test_reboot_now_skips_the_window_but_no_inhibitor() -> None:
     assert script.reasons == [Reason.INHIBITED]
 
 
+def test_reboot_now_skips_the_clock_whatever_the_rule() -> None:
+    script = staged(replace(IMMEDIATE, clock=ClockRule.ALWAYS), synchronized=False, seconds=100.0)
+    assert script.look().reasons == [Reason.CLOCK_UNSYNCHRONIZED]
+    script.on(RebootAsked("root", now=True, valid_s=3600.0))
+    assert isinstance(script.state.attempt, Committing)
+
+
 def test_a_reboot_that_was_asked_for_expires() -> None:
     script = staged(replace(IMMEDIATE, strategies=frozenset({Strategy.OFF})))
     script.logind = Logind(inhibitors=(BACKUP,))

@@ -6,6 +6,7 @@ import pwd
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from itertools import groupby
 
 import pytest
 
@@ -129,7 +130,8 @@ async def test_a_daemon_in_the_queue_leaves_it(host: Host, server: FakeFleetLock
     await host.os.stage("42.2")
     await host.until_blocked("lock_refused")
     assert (await host.ctl(*LOCK))[0] == 1
-    assert paths(server)[:4] == ["pre-reboot", "steady-state", "pre-reboot", "steady-state"]
+    asked = [path for path, _ in groupby(paths(server))]  # in the queue it may ask again
+    assert asked[:4] == ["pre-reboot", "steady-state", "pre-reboot", "steady-state"]
     await free(host)
     assert server.holders == {"default": ["other"]}
 
@@ -144,11 +146,13 @@ async def test_a_release_that_the_server_never_confirms_keeps_the_script_from_as
     script = await begin(host, *LOCK)
     await held(host, endless=False)
     await host.until(lambda status: bool(status["notices"]))
+    assert script.stderr is not None
+    async with asyncio.timeout(20):
+        await script.stderr.readuntil(b"it gives back its own slot HTTP 503 no: down")
     assert paths(server).count("pre-reboot") == 1
     script.send_signal(signal.SIGINT)
-    status, said = await ended(script)
+    status, _ = await ended(script)
     assert status == 130
-    assert "it gives back its own slot HTTP 503 no: down" in said
     await free(host)
 
 
@@ -274,6 +278,7 @@ async def test_the_slot_of_a_dead_host_is_freed_beside_a_daemon_that_waits_for_i
     assert (await host.ctl(*UNLOCK, "--id", "dead"))[0] == 0
     assert server.holders["default"] == []
     assert not (await host.status())["holds"]
+    assert await host.reload() == ""  # which drops the back-off
     await host.until_state("rebooting")
 
 
@@ -294,7 +299,6 @@ async def test_the_daemon_takes_no_wish_that_makes_no_sense(host: Host) -> None:
     for member, signature, body in (
         ("Hold", "sx", ["\n\x1b", 0]),
         ("Hold", "sx", ["late", 1]),
-        ("Release", "s", ["nobody"]),
     ):
         with pytest.raises(BusError) as caught:
             await host.bus.call(*MANAGER, member, signature, body)

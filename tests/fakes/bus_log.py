@@ -1,8 +1,11 @@
 """Every method call on a bus, as dbus-monitor(1) sees it pass."""
 
 import asyncio
+import os
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
 from dataclasses import dataclass
+from signal import SIGKILL
 from typing import Self
 
 
@@ -35,7 +38,8 @@ class BusLog:
 
     async def __aexit__(self, *_: object) -> None:
         if self._monitor.returncode is None:
-            self._monitor.kill()
+            with suppress(ProcessLookupError):
+                os.kill(self._monitor.pid, SIGKILL)  # Popen's way may reap it behind asyncio
         await self._monitor.wait()
 
     async def until(self, member: str, *, patience_s: float) -> list[BusCall]:

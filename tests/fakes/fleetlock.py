@@ -30,6 +30,7 @@ from tests.fakes.fleetlock_wire import (
     read_request,
     reply,
     silence,
+    slow_down,
 )
 
 __all__ = ["FakeFleetLock", "Script", "Seen", "drip", "error", "hang", "reply", "silence"]
@@ -39,13 +40,15 @@ __all__ = ["FakeFleetLock", "Script", "Seen", "drip", "error", "hang", "reply", 
 class FakeFleetLock:
     """`async with FakeFleetLock() as server:`; `server.url` is its base URL.
 
-    `groups` are those that are configured there, None for any; `trouble` ails it.
+    `groups` are those that are configured there, None for any; `trouble` ails it. With
+    `retry_after` every question that is not granted is answered with that wish, in seconds.
     """
 
     slots: int = 1
     dialect: Dialect = field(default_factory=Airlock)
     groups: frozenset[str] | None = None
     trouble: Trouble | None = None
+    retry_after: int = 0
     log: Path | None = None
     tls: ssl.SSLContext | None = None
     holders: dict[str, list[str]] = field(default_factory=dict)
@@ -158,9 +161,10 @@ class FakeFleetLock:
     def _answer(self, request: Seen) -> Script:
         if request.target.startswith("/control/"):
             return self._control(request)
-        if self.script:
-            return self.script.popleft()
-        return self.dialect.answer(self, request)
+        script = self.script.popleft() if self.script else self.dialect.answer(self, request)
+        if self.retry_after and request.target.endswith("/v1/pre-reboot"):
+            return slow_down(script, self.retry_after)
+        return script
 
     def _control(self, request: Seen) -> Script:
         wish: dict[str, Any] = json.loads(request.body or "{}")

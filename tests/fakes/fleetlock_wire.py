@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DRIP_S = 0.002
 
@@ -44,6 +44,18 @@ def error(status: int, kind: str, value: str) -> Script:
     """An answer with the protocol's error body, as text/plain as most servers send it."""
     body = json.dumps({"kind": kind, "value": value})
     return reply(status, body, content_type="text/plain; charset=utf-8")
+
+
+def slow_down(script: Script, seconds: int) -> Script:
+    """The same answer, asking for patience unless it grants or does so already."""
+    if not script.parts or not script.parts[0].startswith(b"HTTP/1.1 "):
+        return script
+    head, *rest = script.parts
+    if head.startswith(b"HTTP/1.1 200 ") or b"\r\nRetry-After: " in head:
+        return script
+    status, _, lines = head.partition(b"\r\n")
+    wish = b"\r\nRetry-After: %d\r\n" % seconds
+    return replace(script, parts=(status + wish + lines, *rest))
 
 
 def silence() -> Script:

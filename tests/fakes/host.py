@@ -158,7 +158,8 @@ class Host:
             return 0
         daemon, self.daemon = self.daemon, None
         if daemon.returncode is None:
-            daemon.send_signal(number)
+            with suppress(ProcessLookupError):
+                os.kill(daemon.pid, number)  # Popen's own way may reap it behind asyncio's back
         async with asyncio.timeout(PATIENCE_S):
             return await daemon.wait()
 

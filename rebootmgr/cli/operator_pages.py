@@ -1,0 +1,47 @@
+"""Holds, past reboots and what became of a wish, as text for people."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from rebootmgr.cli.page import DIM, Page, span
+from rebootmgr.cli.render import render_why
+from rebootmgr.codec.described import UNKNOWN, Record
+from rebootmgr.core.text import harmless
+
+VERSION: Final = 24
+OUTCOME: Final = 13
+
+
+def render_holds(holds: Sequence[Record], page: Page) -> Iterator[str]:
+    """Give each hold: its id, why, whose, since when, until when."""
+    if not holds:
+        yield "no holds"
+    for hold in holds:
+        end = hold.instant("until")
+        times = f"until {page.instant(end) if end else 'it is released'}"
+        begun = f"{hold.text('owner')}, since {page.instant(hold.instant('since'))}"
+        yield from page.item(" ", DIM, hold.text("id"), [hold.text("reason"), begun, times])
+
+
+def render_history(reboots: Sequence[Record]) -> Iterator[str]:
+    """Give a line for each reboot, the newest last."""
+    if not reboots:
+        yield "no reboots by rebootmgr"
+    for reboot in reboots:
+        at, took = reboot.instant("at"), reboot.number("seconds")
+        when = f"{at.astimezone():%a %Y-%m-%d %H:%M %Z}" if at else UNKNOWN
+        version = harmless(reboot.text("version"), longest=VERSION)
+        known = reboot.members.get("outcome") is not None
+        outcome = reboot.text("outcome") if known else "not known yet"
+        line = f"{when}  {version:<{VERSION}}  {outcome:<{OUTCOME}}  {span(took) if took else ''}"
+        yield line.rstrip()
+
+
+def render_outcome(status: Record, expires: datetime, skips: str, page: Page) -> Iterator[str]:
+    """Say that the reboot was asked for, what that skips, and where it got."""
+    yield from page.wrap(f"asked for the reboot, until {page.instant(expires)}", indent=0)
+    if skips:
+        yield from page.wrap(f"--now skips {skips}", indent=0)
+    yield ""
+    yield from render_why(status, page).splitlines()

@@ -1,0 +1,276 @@
+"""The verbs that change something, and the two lists that belong to them (SPEC 11)."""
+
+import asyncio
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final, TypeAlias
+
+from rebootmgr.adapters.identity import read_localtime
+from rebootmgr.cli.daemon_calls import DaemonCalls, visit
+from rebootmgr.cli.instant import read_instant
+from rebootmgr.cli.operator_pages import render_history, render_holds, render_outcome
+from rebootmgr.cli.page import Page
+from rebootmgr.cli.verb import Context, Verb
+from rebootmgr.codec.control import CONFIG_INVALID, encode_instant
+from rebootmgr.codec.described import Record, decode_why
+from rebootmgr.codec.span import decode_span
+from rebootmgr.core.model import Reason
+from rebootmgr.core.status import StateName
+from rebootmgr.core.text import harmless
+from rebootmgr.errors import BusError, RebootmgrError, UsageError
+
+Action: TypeAlias = Callable[[Namespace, Context], Coroutine[None, None, int]]
+
+SKIPPED: Final = "windows, splay, fit, the clock and the sessions' grace"
+SKIPPABLE: Final = {
+    Reason.OUTSIDE_WINDOW,
+    Reason.WINDOW_TOO_SHORT,
+    Reason.CLOCK_UNSYNCHRONIZED,
+    Reason.USERS_LOGGED_IN,
+}
+KEY: Final = "one update, as `status --json` names it under quarantine (all of them)"
+_US: Final = timedelta(microseconds=1)
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
+async def _hold(arguments: Namespace, context: Context) -> int:
+    until = _end(arguments, context)
+    until_usec = (until - _EPOCH) // _US if until is not None else 0
+    if not (reason := harmless(arguments.reason)):
+        raise UsageError("--reason is empty; say why, for whoever finds the hold")
+    async with visit(context) as daemon:
+        is_late = _is_called(await daemon.status())
+        [id_] = await daemon.call("Hold", "sx", reason, until_usec)
+    ends = _page(context).instant(until) if until is not None else "it is released"
+    text = [f"hold {id_} until {ends}"]
+    if is_late:
+        text.append("too late for the reboot that is being called: it is not stopped")
+    document = {"id": str(id_), "until": encode_instant(until), "too_late": is_late}
+    _answer(context, document, text)
+    return 0
+
+
+def _end(arguments: Namespace, context: Context) -> datetime | None:
+    """Say when the hold is to end, None for never."""
+    now = datetime.now(UTC)
+    if arguments.until is not None:
+        until = read_instant(arguments.until, read_localtime(context.root) or UTC)
+        if until <= now:
+            raise UsageError(f'--until "{harmless(arguments.until)}" is in the past')
+        return until
+    return None if arguments.forever else now + decode_span(arguments.span)
+
+
+async def _holds(_: Namespace, context: Context) -> int:
+    async with visit(context) as daemon:
+        holds = (await daemon.status()).parts("holds")
+    _answer(context, {"holds": _members(holds)}, render_holds(holds, _page(context)))
+    return 0
+
+
+async def _release(arguments: Namespace, context: Context) -> int:
+    id_ = harmless(arguments.id)
+    async with visit(context) as daemon:
+        await daemon.call("Release", "s", id_)
+    _answer(context, {"released": id_}, [f"released {id_}"])
+    return 0
+
+
+async def _reboot(arguments: Namespace, context: Context) -> int:
+    valid = decode_span(arguments.span)
+    async with visit(context) as daemon:
+        await daemon.watch()
+        before = await daemon.status()
+        await daemon.call("Reboot", "bt", arguments.now, valid // _US)
+        expires = datetime.now(UTC) + valid
+        status = await daemon.settled(_is_called)
+    skipped = [
+        blocker.text("reason")
+        for blocker in before.parts("blockers")
+        if arguments.now and blocker.text("reason") in SKIPPABLE
+    ]
+    known = {"now": arguments.now, "skipped": skipped, "expires": encode_instant(expires)}
+    skips = f"{SKIPPED} ({', '.join(skipped) or 'none of them was in the way'})"
+    text = render_outcome(status, expires, skips if arguments.now else "", _page(context))
+    _answer(context, {**decode_why(status), **known}, text)
+    return 0
+
+
+def _is_called(status: Record) -> bool:
+    return status.text("state") == StateName.REBOOTING
+
+
+async def _cancel(arguments: Namespace, context: Context) -> int:
+    length = decode_span(arguments.span)
+    async with visit(context) as daemon:
+        [id_] = await daemon.call("Cancel", "t", length // _US)
+    until = datetime.now(UTC) + length
+    text = [
+        f"cancelled, and held until {_page(context).instant(until)}",
+        f"`rebootmgrctl release {id_}` lets it go on",
+    ]
+    _answer(context, {"id": str(id_), "until": encode_instant(until)}, text)
+    return 0
+
+
+async def _forgive(arguments: Namespace, context: Context) -> int:
+    key = harmless(arguments.key or "")
+    if arguments.key is not None and not key:
+        raise UsageError("KEY is empty; leave it out to forgive every update")
+    async with visit(context) as daemon:
+        before = await daemon.status()
+        [keys] = await daemon.call("Forgive", "s", key)
+    freed = [slot for slot in before.parts("slots") if slot.is_true("kept")]
+    text = [f"forgiven: {harmless(each)}" for each in keys]
+    text += [f"given back: the slot at {slot.text('server')}" for slot in freed]
+    found = {"forgiven": [str(each) for each in keys], "slots": _members(freed)}
+    _answer(context, found, text or ["failed attempts are forgotten"])
+    return 0
+
+
+async def _history(_: Namespace, context: Context) -> int:
+    async with visit(context) as daemon:
+        reboots = (await daemon.status()).parts("history")
+    _answer(context, {"history": _members(reboots)}, render_history(reboots))
+    return 0
+
+
+async def _reload(_: Namespace, context: Context) -> int:
+    async with visit(context) as daemon:
+        errors = await _reload_errors(daemon)
+    if errors and not context.json:
+        raise RebootmgrError("\n".join((*errors, "the configuration stays what it was")))
+    _answer(context, {"valid": not errors, "errors": list(errors)}, ["configuration reloaded"])
+    return 1 if errors else 0
+
+
+async def _reload_errors(daemon: DaemonCalls) -> tuple[str, ...]:
+    """Reload; everything that is wrong, of which the bus itself shows the first 200 characters."""
+    try:
+        await daemon.call("Reload")
+    except RebootmgrError as error:
+        match error.__cause__:
+            case BusError(name=name, text=text) if name == CONFIG_INVALID:
+                return (await daemon.status()).texts("config_problems") or (text,)
+            case _:
+                raise
+    return ()
+
+
+def _members(records: Iterable[Record]) -> list[dict[str, object]]:
+    return [dict(record.members) for record in records]
+
+
+def _answer(context: Context, document: Mapping[str, object], text: Iterable[str]) -> None:
+    lines = [json.dumps(document, indent=2)] if context.json else text
+    context.out.write("".join(f"{line}\n" for line in lines).replace("\N{NO-BREAK SPACE}", " "))
+
+
+def _page(context: Context) -> Page:
+    return Page(now=datetime.now(UTC), zone=None, width=context.width, color=context.color)
+
+
+def _run(action: Action, arguments: Namespace, context: Context) -> int:
+    return asyncio.run(action(arguments, context))
+
+
+def _hold_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--reason", metavar="TEXT", required=True, help="why, for other people")
+    end = parser.add_mutually_exclusive_group(required=True)
+    end.add_argument("--until", metavar="T", help='such as "2026-12-31 22:00", local time')
+    end.add_argument("--for", dest="span", metavar="SPAN", help='such as 90s, "2h 30m" or 3d')
+    end.add_argument("--forever", action="store_true", help="until it is released")
+
+
+def _release_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="see rebootmgrctl holds")
+
+
+def _reboot_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--now", action="store_true", help=f"skip {SKIPPED}")
+    parser.add_argument(
+        "--for", dest="span", metavar="SPAN", default="1h", help="how long to want it (1h)"
+    )
+
+
+def _cancel_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--for", dest="span", metavar="SPAN", default="1h", help="how long to hold (1h)"
+    )
+
+
+def _forgive_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("key", metavar="KEY", nargs="?", help=KEY)
+
+
+def _no_arguments(_: ArgumentParser) -> None:
+    return
+
+
+def _verb(
+    action: Action, summary: str, *examples: str, takes: Callable[[ArgumentParser], None]
+) -> Verb:
+    return Verb(
+        name=action.__name__.removeprefix("_"),
+        summary=summary,
+        examples=tuple(f"rebootmgrctl {example}" for example in examples),
+        arguments=takes,
+        run=partial(_run, action),
+    )
+
+
+VERBS: Final = (
+    _verb(
+        _hold,
+        "keep this host from rebooting, with a reason and an end",
+        'hold --reason "database migration" --for 2h',
+        'hold --reason "change freeze" --until "2027-01-07 08:00"',
+        'hold --reason "on call: alice" --forever',
+        takes=_hold_arguments,
+    ),
+    _verb(
+        _holds,
+        "who holds this host, since when, until when and why",
+        "holds",
+        "holds --json | jq -r '.holds[].id'",
+        takes=_no_arguments,
+    ),
+    _verb(_release, "lift a hold", "release 5f2a91c0", takes=_release_arguments),
+    _verb(
+        _reboot,
+        "ask for the reboot into the pending update",
+        "reboot",
+        "reboot --now --for 30min",
+        takes=_reboot_arguments,
+    ),
+    _verb(
+        _cancel,
+        "call the attempt off, and hold for an hour",
+        "cancel",
+        'cancel --for "2h 30m"',
+        takes=_cancel_arguments,
+    ),
+    _verb(
+        _forgive,
+        "lift the quarantine of updates that failed here, and free a kept slot",
+        "forgive",
+        "forgive \"$(rebootmgrctl --json status | jq -r '.quarantine[0].key')\"",
+        takes=_forgive_arguments,
+    ),
+    _verb(
+        _history,
+        "the last reboots: when, into what, how it ended, how long it took",
+        "history",
+        "history --json | jq '.history[-1]'",
+        takes=_no_arguments,
+    ),
+    _verb(
+        _reload,
+        "take the new configuration, or keep the old one and say what is wrong",
+        "reload",
+        takes=_no_arguments,
+    ),
+)

@@ -1,0 +1,345 @@
+"""What people may ask of a running daemon, and what it tells them instead (SPEC 11)."""
+
+import asyncio
+import json
+import os
+import pwd
+import subprocess
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from rebootmgr.cli.main import main
+from rebootmgr.codec.table import encode_time
+from tests.fakes.fleetlock import FakeFleetLock, hang
+from tests.fakes.host import NODE_ID, Host, fleet_lock, reasons
+from tests.fakes.logind import FakeInhibitor, Mode
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+OFF = '[updates]\nstrategy = "off"\n'
+
+
+def closed() -> str:
+    """A window that is six hours away."""
+    start = datetime.now(UTC) + timedelta(hours=6)
+    return (
+        '[updates]\nstrategy = "periodic"\n[updates.clock]\nrequire_synchronized = "never"\n'
+        '[updates.periodic]\ntime_zone = "UTC"\n[[updates.periodic.window]]\n'
+        f'days = ["{start:%a}"]\nstart_time = "{start:%H:%M}"\nlength_minutes = 60\n'
+    )
+
+
+@pytest.fixture(autouse=True)
+def _at_a_terminal(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", host.dbus.address)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+async def ctl(host: Host, *arguments: str) -> tuple[int, str, str]:
+    """Run rebootmgrctl in a loop of its own; a process of its own would take most of the time."""
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        status = await asyncio.to_thread(main, ["--root", str(host.root), *arguments])
+    return status, out.getvalue(), err.getvalue()
+
+
+async def done(host: Host, *arguments: str) -> str:
+    status, out, err = await ctl(host, *arguments)
+    assert (status, err) == (0, "")
+    return out
+
+
+async def told(host: Host, *arguments: str) -> Any:
+    return json.loads(await done(host, "--json", *arguments))
+
+
+async def refused(host: Host, *arguments: str) -> str:
+    status, out, err = await ctl(host, *arguments)
+    assert (status, out) == (1, "")
+    return err
+
+
+def audit(host: Host) -> str:
+    return host.log.read_text()
+
+
+def quarantine(key: str) -> dict[str, str]:
+    return {"key": key, "why": "42.2 failed 2 times", "since": encode_time(datetime.now(UTC))}
+
+
+async def test_a_hold_survives_kill_9_and_its_release_lets_the_reboot_go_on(host: Host) -> None:
+    await host.start()
+    document = await told(host, "hold", "--reason", "migration", "--for", "2h 30m")
+    left = datetime.fromisoformat(document["until"]) - datetime.now(UTC)
+    assert timedelta(hours=2, minutes=29) < left <= timedelta(hours=2, minutes=30)
+    await host.kill()
+    await host.os.stage("42.2")
+    await host.start()
+    status = await host.until_blocked("held")
+    assert status["blockers"][0]["detail"] == f"migration ({ME})"
+    [hold] = (await told(host, "holds"))["holds"]
+    assert (hold["id"], hold["owner"], hold["until"]) == (document["id"], ME, document["until"])
+    assert await done(host, "release", hold["id"]) == f"released {hold['id']}\n"
+    await host.until_state("rebooting")
+    assert f"{ME} placed hold {hold['id']} until {hold['until']}: migration" in audit(host)
+    assert f"{ME} released hold {hold['id']} of {ME}: migration" in audit(host)
+
+
+async def test_several_holds_are_listed_for_people_and_each_is_released_alone(host: Host) -> None:
+    await host.start()
+    await done(host, "hold", "--reason", "freeze", "--until", "2099-01-02T03:04:05Z")
+    forever = (await told(host, "hold", "--reason", "on call", "--forever"))["id"]
+    shown = await done(host, "holds")
+    assert "freeze\n" in shown
+    assert f"  {forever}" in shown
+    assert "until it is released\n" in shown
+    assert f"{ME}, since " in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    said = await refused(host, "release", "nobody")
+    assert said == "rebootmgrctl: there is no hold nobody: see `rebootmgrctl holds`\n"
+    await done(host, "release", forever)
+    [left] = (await host.status())["holds"]
+    assert (left["reason"], left["until"]) == ("freeze", "2099-01-02T03:04:05Z")
+
+
+async def test_a_hold_that_comes_too_late_says_so(host: Host) -> None:
+    host.logind.mode = Mode.NOTHING
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_state("rebooting")
+    assert "too late for the reboot that is being called" in await done(
+        host, "hold", "--reason", "x", "--forever"
+    )
+
+
+async def test_a_reboot_that_was_asked_for_works_under_strategy_off(host: Host) -> None:
+    host.configure(OFF)
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_blocked("disabled")
+    document = await told(host, "reboot")
+    assert (document["verdict"], document["skipped"], document["now"]) == ("reboot", [], False)
+    await host.until(lambda _: host.reboots() == 1)
+    assert f"{ME} asked for the reboot into 42.2, valid for 1h, skipping nothing" in audit(host)
+
+
+async def test_asking_does_not_open_what_nobody_may_skip(host: Host) -> None:
+    host.configure("[updates]\nenabled = false\n")
+    await host.os.stage("42.2")
+    await host.start()
+    document = await told(host, "reboot", "--now")
+    assert document["verdict"] == "wait"
+    assert [blocker["reason"] for blocker in document["blockers"]] == ["disabled"]
+
+
+async def test_asking_drops_the_back_off(host: Host, server: FakeFleetLock) -> None:
+    host.configure(fleet_lock(server.url))
+    server.seize("default", "other")
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_blocked("lock_refused")
+    server.free("default", "other")
+    assert "Verdict: reboot" in await done(host, "reboot")
+
+
+async def test_now_skips_the_window_and_says_so_but_never_an_inhibitor(host: Host) -> None:
+    host.configure(closed())
+    backup = host.logind.add_inhibitor(FakeInhibitor(who="backup", why="nightly run", uid=0))
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_blocked("outside_window", "inhibited")
+    shown = await done(host, "reboot", "--now", "--for", "30min")
+    said = " ".join(shown.split())
+    assert "--now skips windows, splay, fit, the clock and the sessions' grace" in said
+    assert "(outside_window)" in said
+    assert "x inhibited" in said
+    assert "x outside_window" not in said
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert "valid for 30min, skipping windows, splay, fit, the clock and" in audit(host)
+    host.logind.remove_inhibitor(backup)
+    await host.until_state("rebooting")
+
+
+async def test_a_wish_survives_kill_9_and_ends_when_it_said(host: Host) -> None:
+    host.configure(OFF)
+    host.logind.add_inhibitor(FakeInhibitor(uid=0))
+    await host.os.stage("42.2")
+    await host.start()
+    await done(host, "reboot")
+    await host.kill()
+    await host.start()
+    await host.until_blocked("inhibited")
+    await done(host, "reboot", "--for", "1500ms")
+    await host.until_blocked("disabled", "inhibited")
+
+
+async def test_with_nothing_pending_there_is_nothing_to_ask_for_nor_to_cancel(host: Host) -> None:
+    await host.start()
+    await host.until_state("idle")
+    for verb in ("reboot", "cancel"):
+        assert "nothing is pending" in await refused(host, verb)
+    assert (await host.status())["holds"] == []
+
+
+async def test_cancel_while_asking_gives_the_slot_back_and_holds(
+    host: Host, server: FakeFleetLock
+) -> None:
+    host.configure(fleet_lock(server.url))
+    await host.start()
+    await server.wait_seen(1)
+    await host.until(lambda status: status["state"] == "idle" and not status["slots"])
+    server.script.append(hang())
+    await host.os.stage("42.2")
+    await host.until_state("asking")
+    await server.wait_seen(2)
+    document = await told(host, "cancel", "--for", "90s")
+    status = await host.until_blocked("held")
+    left = datetime.fromisoformat(document["until"]) - datetime.now(UTC)
+    assert timedelta(seconds=60) < left <= timedelta(seconds=90)
+    assert status["blockers"][0]["detail"] == f"cancelled ({ME})"
+    assert status["holds"][0]["id"] == document["id"]
+    await server.wait_seen(3)
+    assert [seen.target.rpartition("/")[2] for seen in server.seen][1:3] == [
+        "pre-reboot", "steady-state",
+    ]  # fmt: skip
+    assert f"{ME} cancels the reboot into 42.2: 1min 30s" in audit(host)
+
+
+async def test_cancel_while_draining_undoes_and_withdraws_the_wish(host: Host) -> None:
+    host.configure(OFF)
+    undone = host.root / "undone"
+    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    host.hook("post-boot.d", "10-undrain", f"touch {undone}")
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_blocked("disabled")
+    await done(host, "reboot")
+    await host.until_state("preparing")
+    shown = await done(host, "cancel")
+    await host.until_blocked("disabled", "held")
+    assert undone.exists()
+    [hold] = (await host.status())["holds"]
+    assert f"`rebootmgrctl release {hold['id']}` lets it go on" in shown
+    await done(host, "release", hold["id"])
+    assert reasons(await host.until_blocked("disabled")) == ["disabled"]
+    assert host.reboots() == 0
+
+
+async def test_cancel_is_too_late_once_the_reboot_is_called(host: Host) -> None:
+    host.logind.mode = Mode.NOTHING
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_state("rebooting")
+    assert "too late: logind was asked to reboot already" in await refused(host, "cancel")
+    assert (await host.status())["holds"] == []
+
+
+async def test_forgive_lifts_the_quarantine_that_is_meant(host: Host) -> None:
+    tree = await host.os.stage("42.2")
+    key = f"fedora-coreos:{tree.checksum}"
+    host.remember(quarantine=[quarantine(key), quarantine("fedora-coreos:other")])
+    await host.start()
+    await host.until_blocked("quarantined")
+    assert "no update 42.2 is quarantined" in await refused(host, "forgive", "42.2")
+    assert await done(host, "forgive", "fedora-coreos:other") == "forgiven: fedora-coreos:other\n"
+    await host.until_blocked("quarantined")
+    assert await told(host, "forgive") == {"forgiven": [key], "slots": []}
+    await host.until_state("rebooting")
+    assert f"{ME} forgave {key}\n" in audit(host)
+
+
+async def test_forgive_gives_a_kept_slot_back(host: Host, server: FakeFleetLock) -> None:
+    server.seize("default", NODE_ID)
+    kept = {"server": server.url, "group": "default", "id": NODE_ID, "kept": True}
+    host.configure(fleet_lock(server.url))
+    host.remember(releases_owed=[kept])
+    await host.start()
+    await host.until(lambda status: [each["kept"] for each in status["slots"]] == [True])
+    assert await done(host, "forgive") == f"given back: the slot at {server.url}\n"
+    await host.until(lambda status: not status["slots"])
+    assert server.holders["default"] == []
+    assert "there is nothing to forgive" in await refused(host, "forgive")
+
+
+async def test_history_has_a_line_for_each_reboot_the_newest_last(host: Host) -> None:
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_state("rebooting")
+    await host.reboot()
+    await host.start()
+    await host.until(lambda status: bool(status["history"]))
+    shown = await done(host, "history")
+    assert shown.split()[4:6] == ["42.2", "succeeded"]
+    [past] = (await told(host, "history"))["history"]
+    assert (past["version"], past["outcome"]) == ("42.2", "succeeded")
+
+
+async def test_reload_takes_what_is_good_and_names_all_that_is_not(host: Host) -> None:
+    await host.start()
+    host.configure(OFF)
+    assert await done(host, "reload") == "configuration reloaded\n"
+    host.configure("".join(f"[nonsense_{number}]\nkey = 1\n" for number in range(12)))
+    lines = (await refused(host, "reload")).splitlines()
+    assert len(lines) == 13
+    for number, line in enumerate(lines[:-1]):
+        assert f"nonsense_{number}" in line
+    assert lines[-1] == "rebootmgrctl: the configuration stays what it was"
+    status, out, err = await ctl(host, "--json", "reload")
+    assert (status, json.loads(out)["valid"], len(json.loads(out)["errors"]), err) == (
+        1, False, 12, "",
+    )  # fmt: skip
+    assert f"{ME} asked to reload the configuration" in audit(host)
+
+
+async def test_a_span_of_nothing_or_for_ever_is_refused(host: Host) -> None:
+    host.configure(OFF)
+    await host.os.stage("42.2")
+    await host.start()
+    for usec in (0, 2**64 - 1):
+        for member, arguments in (("Reboot", ("boolean:true",)), ("Cancel", ())):
+            refusal = await asyncio.to_thread(send, host, member, *arguments, f"uint64:{usec}")
+            assert "InvalidArgs: the span has to be longer than 0" in refusal.stderr
+    await host.until_blocked("disabled")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
+async def test_an_unprivileged_caller_reads_and_changes_nothing(host: Host) -> None:
+    host.configure(OFF)
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_blocked("disabled")
+    before = await host.until_remembered(lambda memory: bool(memory["settled"]))
+    for member, arguments in (
+        ("Hold", ("string:why", "int64:0")),
+        ("Release", ("string:x",)),
+        ("Reboot", ("boolean:true", "uint64:60000000")),
+        ("Cancel", ("uint64:60000000",)),
+        ("Forgive", ("string:",)),
+        ("Reload", ()),
+    ):
+        refusal = await asyncio.to_thread(send, host, member, *arguments, uid=65534)
+        assert f"AccessDenied: uid 65534 may not call {member}" in refusal.stderr
+    assert (await asyncio.to_thread(send, host, "Describe", uid=65534)).returncode == 0
+    assert host.remembered() == before
+    assert reasons(await host.status()) == ["disabled"]
+    assert "uid 65534 may not call Reboot" in audit(host)
+
+
+def send(
+    host: Host, member: str, *arguments: str, uid: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Ask with another implementation of D-Bus, and as another user."""
+    who = () if uid is None else ("setpriv", f"--reuid={uid}", "--clear-groups")
+    return subprocess.run(
+        [
+            *(*who, "dbus-send", f"--bus={host.dbus.address}", "--print-reply"),
+            *("--dest=org.rebootmgr1", "/org/rebootmgr1", f"org.rebootmgr1.Manager.{member}"),
+            *arguments,
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
