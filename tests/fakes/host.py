@@ -20,7 +20,7 @@ from rebootmgr.adapters.inotify import FileWatch
 from rebootmgr.cli.bus_verbs import METRICS, read_metrics
 from rebootmgr.errors import BusError
 from tests.fakes.dbus_daemon import DbusDaemon
-from tests.fakes.logind import FakeLogind
+from tests.fakes.logind import FakeLogind, Mode
 from tests.fakes.ostree_host import OstreeHost
 from tests.fakes.rpmostreed import FakeRpmOstree
 from tests.fakes.systemd1 import FakeSystemd, FakeTimedate
@@ -170,7 +170,14 @@ class Host:
             return await self.daemon.wait()
 
     async def reboot(self) -> None:
-        """What the machine does when logind means it: finalize, go down, come up."""
+        """What the machine does when logind means it: finalize, go down, come up.
+
+        A daemon that is about to call logind gets to do so: shown is not yet called.
+        """
+        calls = self.daemon is not None and (await self.status())["state"] == "rebooting"
+        if calls and self.logind.mode is Mode.ACCEPT:
+            async with asyncio.timeout(PATIENCE_S):
+                await self.logind.rebooted.wait()
         await self.stop()
         self.trees.reboot()
         self.logind.end_shutdown()

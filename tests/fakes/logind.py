@@ -66,6 +66,7 @@ class FakeLogind:
         self.mode = Mode(mode)
         self.calls: list[tuple[str, list[Any]]] = []
         self.reboots = 0
+        self.rebooted = asyncio.Event()
         self.preparing = False
         self.scheduled: tuple[str, int] = ("", 0)
         self.wall_message = ""
@@ -149,6 +150,7 @@ class FakeLogind:
     def end_shutdown(self) -> None:
         """Call it off, as a failed job of reboot.target does."""
         self.preparing = False
+        self.rebooted.clear()
         self.service.emit(PATH, MANAGER, "PrepareForShutdown", "b", [False])
 
     def _recorded(self, method: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
@@ -176,6 +178,7 @@ class FakeLogind:
             raise Refused(f"{ERROR}.AccessDenied", "Access denied")
         if self.mode is not Mode.NOTHING:
             self.reboots += 1
+            self.rebooted.set()
             self._write({"event": "reboot"})
             self.scheduled = ("", 0)
             self.begin_shutdown()
