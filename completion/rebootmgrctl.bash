@@ -1,0 +1,81 @@
+# bash completion for rebootmgrctl(1)
+
+_rebootmgrctl_ask() { # VERB MEMBER ROOT: values that the daemon knows; none if it does not answer
+    timeout 2 rebootmgrctl --root "${3:-/}" --json "$1" 2>/dev/null </dev/null |
+        sed -n "s|^ *\"$2\": \"\([A-Za-z0-9._:+/-]\{1,\}\)\",\{0,1\}\$|\1|p"
+}
+
+_rebootmgrctl() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local verb='' root='' operation='' more='' known='' ask='' whole word i
+    local IFS=$' \t\n'
+
+    if [[ $cur == = ]]; then # readline makes three words of --for=1h
+        cur=''
+    elif [[ $prev == = ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+            --root)
+                [[ ${COMP_WORDS[i + 1]} != = ]] || ((i++))
+                root=${COMP_WORDS[++i]}
+                ;;
+            -*) ;;
+            lock | unlock) operation=${COMP_WORDS[i]} ;;
+            *) verb=${verb:-${COMP_WORDS[i]}} ;;
+        esac
+    done
+
+    COMPREPLY=()
+    case $prev in
+        --root)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            return
+            ;;
+        --for)
+            mapfile -t COMPREPLY < <(compgen -W '30min 1h 2h 8h 1d 3d 1week' -- "$cur")
+            return
+            ;;
+        --reason | --until | --from | --to | --id | --group | --base-url) return ;;
+    esac
+
+    case $verb in
+        '')
+            if [[ $cur == -* ]]; then
+                more='--root --version'
+            else
+                known='status why metrics hold holds release reboot cancel forgive history reload
+                    plan check-config cat-config fleet-lock'
+            fi
+            ;;
+        hold) more='--reason --until --for --forever' ;;
+        release) ask='holds id' ;;
+        reboot) more='--now --for' ;;
+        cancel) more='--for' ;;
+        forgive) ask='status key' ;;
+        check-config) more='--strict' ;;
+        plan) more='--from --to' ;;
+        fleet-lock)
+            more='--id --group --base-url --owed'
+            [[ -n $operation ]] || known='lock unlock'
+            ;;
+    esac
+    if [[ -n $ask && $cur != -* ]]; then
+        known=$(_rebootmgrctl_ask $ask "$root")
+        [[ -n $known ]] || return 0
+    fi
+    if [[ $cur == -* || -z $known ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$more --json --help" -- "$cur")
+        return
+    fi
+    whole=${COMP_LINE:0:COMP_POINT} # readline makes several words of a key with colons
+    whole=${whole##*[[:space:]]}
+    [[ $COMP_WORDBREAKS != *:* ]] || cur=${whole##*:}
+    for word in $known; do # nothing in it is special to a shell
+        [[ $word != "$whole"* ]] || COMPREPLY+=("${word#"${whole%"$cur"}"}")
+    done
+}
+
+complete -F _rebootmgrctl rebootmgrctl

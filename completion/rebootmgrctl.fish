@@ -1,0 +1,104 @@
+# fish completion for rebootmgrctl(1)
+
+function __rebootmgrctl_words --description 'ROOT and VERB as they were typed so far'
+    set -l words (commandline -opc)
+    set -e words[1]
+    set -l root /
+    set -l is_root no
+    for word in $words
+        if test $is_root = yes
+            set is_root no
+            set root $word
+            continue
+        end
+        switch $word
+            case --root
+                set is_root yes
+            case '--root=*'
+                set root (string replace -- --root= '' $word)
+            case '-*'
+            case '*'
+                printf '%s\n' $root $word
+                return
+        end
+    end
+    printf '%s\n' $root ''
+end
+
+function __rebootmgrctl_at --description 'Whether this verb was typed; without one, whether none was'
+    set -l words (__rebootmgrctl_words)
+    test "$words[2]" = "$argv"
+end
+
+function __rebootmgrctl_ask --argument-names verb member --description 'Values that the daemon knows'
+    set -l words (__rebootmgrctl_words)
+    timeout 2 rebootmgrctl --root $words[1] --json $verb 2>/dev/null </dev/null |
+        sed -n "s|^ *\"$member\": \"\([A-Za-z0-9._:+/-]\{1,\}\)\",\{0,1\}\$|\1|p"
+end
+
+set -l spans '30min 1h 2h 8h 1d 3d 1week'
+
+complete -c rebootmgrctl -f
+complete -c rebootmgrctl -l json -d 'print JSON, times in UTC'
+complete -c rebootmgrctl -s h -l help -d 'print a short help'
+complete -c rebootmgrctl -n __rebootmgrctl_at -l version -d 'print the version'
+complete -c rebootmgrctl -n __rebootmgrctl_at -l root -x -a '(__fish_complete_directories)' \
+    -d 'take every path under a directory'
+
+complete -c rebootmgrctl -n __rebootmgrctl_at -a status \
+    -d 'what runs, what waits, what is in the way and when it goes on'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a why \
+    -d 'every gate: clear, blocking or not asked yet, by whom, since and until when'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a metrics -d 'what Prometheus would scrape'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a hold \
+    -d 'keep this host from rebooting, with a reason and an end'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a holds \
+    -d 'who holds this host, since when, until when and why'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a release -d 'lift a hold'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a reboot \
+    -d 'ask for the reboot into the pending update'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a cancel \
+    -d 'call the attempt off, and hold for an hour'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a forgive \
+    -d 'lift the quarantine of updates that failed here, and free a kept slot'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a history \
+    -d 'the last reboots: when, into what, how it ended, how long it took'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a reload \
+    -d 'take the new configuration, or keep the old one and say what is wrong'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a plan \
+    -d 'every interval in which the policy would allow a reboot'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a check-config -d 'validate the drop-ins'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a cat-config \
+    -d 'the effective configuration, each value with the file it came from'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a fleet-lock \
+    -d 'take or return a slot of the lock server, for scripts and for dead hosts'
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l reason -x -d 'why, for other people'
+complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l until -x -d 'its end'
+complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l for -x -a "$spans" -d 'how long'
+complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l forever -d 'until it is released'
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at release' -a '(__rebootmgrctl_ask holds id)' -d hold
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at reboot' -l now \
+    -d "skip windows, splay, fit, the clock and the sessions' grace"
+complete -c rebootmgrctl -n '__rebootmgrctl_at reboot' -l for -x -a "$spans" \
+    -d 'how long to want it'
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at cancel' -l for -x -a "$spans" -d 'how long to hold'
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at forgive' -a '(__rebootmgrctl_ask status key)' \
+    -d update
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at plan' -l from -x -d 'begin of the range'
+complete -c rebootmgrctl -n '__rebootmgrctl_at plan' -l to -x -d 'its end'
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at check-config' -l strict \
+    -d 'a warning counts as an error'
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -a 'lock unlock'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l id -x -d 'the id of another host'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l group -x -d 'the group'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l base-url -x -d 'the server'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l owed \
+    -d 'all that a removed daemon left behind'

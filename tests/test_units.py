@@ -1,0 +1,406 @@
+"""What systemd, D-Bus and polkit are given, judged by their own tools.
+
+What only a booted system can show (the sandbox at work, polkitd, a reboot) is in tests/system.
+"""
+
+import asyncio
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import Final
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from rebootmgr.adapters import child, hook_exchange, hook_process, motd, state_store
+from rebootmgr.adapters.bus import Bus, Reply, Request
+from rebootmgr.adapters.control import NAME, PATH
+from rebootmgr.cli.main import VERBS
+from rebootmgr.codec.journal import MESSAGE_IDS, encode_fields
+from rebootmgr.codec.polkit import ACTION
+from rebootmgr.core.model import Phase
+from rebootmgr.core.status import StateName
+from rebootmgr.daemon import app
+from tests.fakes.dbus_daemon import DbusDaemon
+from tests.fakes.statuses import ALL
+
+SYSTEMD: Final = Path(__file__).parents[1] / "systemd"
+SERVICE: Final = SYSTEMD / "rebootmgr.service"
+HOOK: Final = SYSTEMD / "rebootmgr-hook@.service"
+UNITS: Final = (SERVICE, HOOK)
+MOST_EXPOSED: Final = 15  # tenths: 1.5
+SECURITY: Final = (
+    *("systemd-analyze", "security", "--no-pager"),
+    *("--offline=yes", f"--threshold={MOST_EXPOSED}"),
+)
+PATIENCE_S: Final = 60.0
+
+# A boot with a health check of the awkward kind, systemd-boot-check-no-failures.service.
+BOOT: Final = {
+    "sysinit.target": "",
+    "basic.target": "After=sysinit.target",
+    "shutdown.target": "",
+    "multi-user.target": "Requires=basic.target\nAfter=basic.target",
+    "boot-complete.target": "Requires=health.service",
+    "health.service": "After=multi-user.target\nBefore=boot-complete.target\n"
+    "[Service]\nType=oneshot\nExecStart=/usr/bin/python3",
+}
+LIKE_THE_SYSTEM_BUS: Final = """
+<policy context="default">
+  <allow user="*"/>
+  <deny own="*"/>
+  <deny send_type="method_call"/>
+  <allow send_type="signal"/>
+  <allow send_requested_reply="true" send_type="method_return"/>
+  <allow send_requested_reply="true" send_type="error"/>
+  <allow receive_type="method_call"/>
+  <allow receive_type="method_return"/>
+  <allow receive_type="error"/>
+  <allow receive_type="signal"/>
+  <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
+</policy>
+"""
+# What polkitd gives a rules file, and every question at once.
+POLKIT: Final = """
+const rules = [];
+globalThis.polkit = {
+    addRule: (rule) => rules.push(rule),
+    Result: {YES: "yes", NOT_HANDLED: "not handled"},
+};
+(0, eval)(require("fs").readFileSync(process.argv[1], "utf-8"));
+const answers = JSON.parse(process.argv[2]).map(([user, id, details]) =>
+    rules[0]({id: id, lookup: (name) => details[name]}, {user: user}));
+console.log(JSON.stringify(answers));
+"""
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="no node to run the rules")
+
+
+def run(*command: str | Path) -> str:
+    """Run a tool that has to succeed; all that it says."""
+    done = subprocess.run(
+        command,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE_S,
+        env={**os.environ, "LANG": "C.UTF-8", "SYSTEMD_LOG_LEVEL": "info"},
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def settings(unit: Path, name: str) -> list[str]:
+    """Each value of a setting, in order."""
+    return re.findall(rf"^{name}=(.*)$", unit.read_text(), re.MULTILINE)
+
+
+def setting(unit: Path, name: str) -> str:
+    [value] = settings(unit, name)
+    return value
+
+
+def seconds(unit: Path, name: str) -> float:
+    [(number, scale)] = re.findall(r"^(\d+)(s|min)$", setting(unit, name))
+    return float(number) * {"s": 1, "min": 60}[scale]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A system with our units, what they run, and not much else."""
+    units = tmp_path / "usr/lib/systemd/system"
+    wants = units / "multi-user.target.wants"
+    wants.mkdir(parents=True)
+    (wants / SERVICE.name).symlink_to(f"../{SERVICE.name}")
+    for unit in UNITS:
+        shutil.copy(unit, units)
+    for name, text in BOOT.items():
+        (units / name).write_text(f"[Unit]\nDescription={name}\n{text}\n")
+    for program in ("rebootmgrd", "rebootmgrctl", "python3"):
+        stub = tmp_path / "usr/bin" / program
+        stub.parent.mkdir(exist_ok=True)
+        stub.write_text("#!/bin/sh\n")
+        stub.chmod(0o755)
+    return tmp_path
+
+
+def verify(root: Path, *units: str) -> str:
+    return run("systemd-analyze", "verify", "--man=no", f"--root={root}", *units)
+
+
+# The units
+
+
+def test_systemd_has_nothing_to_say_about_the_units(root: Path) -> None:
+    hooks = [f"rebootmgr-hook@{phase}.service" for phase in Phase]
+    assert verify(root, SERVICE.name, *hooks) == ""
+
+
+def test_a_health_check_that_comes_after_the_boot_does_not_wait_for_us(root: Path) -> None:
+    assert verify(root, "multi-user.target") == ""
+    unit = root / "usr/lib/systemd/system" / SERVICE.name
+    unit.write_text(unit.read_text().replace("After=multi-user.target\n", ""))
+    assert "ordering cycle" in verify(root, "multi-user.target")
+
+
+def exposures() -> Iterator[str]:
+    """What systemd still finds, by the name that a reader would look for."""
+    rows = json.loads(run(*SECURITY, "--json=short", SERVICE))
+    for row in rows:
+        if float(row["exposure"] or 0):
+            setting, _, value = row["name"].partition("=")
+            yield value.lstrip("~").replace("(INET|INET6)", "INET") or f"{setting}="
+
+
+def test_the_sandbox_is_as_tight_as_promised() -> None:
+    assert "Overall exposure level" in run(*SECURITY, SERVICE)  # and the threshold is kept
+
+
+def test_each_exposure_that_remains_is_explained_in_the_unit() -> None:
+    comments = "".join(re.findall(r"^#   .*\n", SERVICE.read_text(), re.MULTILINE))
+    found = {name.partition("/")[0] for name in exposures()}
+    assert {"PrivateNetwork=", "AF_INET", "DeviceAllow="} <= found
+    assert [name for name in sorted(found) if name not in comments] == []
+
+
+def test_the_units_keep_their_promises_to_the_programs_in_time() -> None:
+    assert seconds(SERVICE, "TimeoutStopSec") > app.STOP_S + child.KILL_S + child.LAST_WORDS_S
+    stopping = hook_process.TERM_S + child.KILL_S + child.LAST_WORDS_S
+    assert seconds(HOOK, "TimeoutStopSec") > stopping
+    assert seconds(SERVICE, "TimeoutAbortSec") < seconds(SERVICE, "WatchdogSec")
+
+
+def test_the_units_speak_of_the_places_that_the_programs_use() -> None:
+    public = PurePosixPath(app.METRICS).parent
+    assert f"run/{setting(SERVICE, 'RuntimeDirectory')}" == str(public)
+    assert f"{hook_exchange.RUN}/{hook_exchange.PUBLIC}" == str(public)
+    hooks = f"{hook_exchange.RUN}/{hook_exchange.HOOKS}"
+    assert f"run/{setting(HOOK, 'RuntimeDirectory')}" == hooks
+    assert f"var/lib/{setting(SERVICE, 'StateDirectory')}" == state_store.DIRECTORY
+    assert setting(SERVICE, "ReadWritePaths") == f"-/{motd.PATH}"
+    assert "REBOOTMGR_BOOT_ID=%b" in settings(SERVICE, "Environment")
+    module = setting(HOOK, "ExecStart").split()[-2]
+    assert find_spec(module) is not None
+
+
+# Users and files
+
+
+def created(root: Path) -> Mapping[str, list[str]]:
+    """Make the user and what is his, as at boot; his entry in passwd by name."""
+    (root / "etc").mkdir(exist_ok=True)
+    run("systemd-sysusers", f"--root={root}", SYSTEMD / "rebootmgr.sysusers")
+    lines = (root / "etc/passwd").read_text().splitlines()
+    return {line.split(":")[0]: line.split(":") for line in lines}
+
+
+def test_the_daemon_has_a_user_of_its_own_that_cannot_log_in(tmp_path: Path) -> None:
+    _, password, uid, gid, _, home, shell = created(tmp_path)[setting(SERVICE, "User")]
+    assert 0 < int(uid) < 1000
+    assert f"rebootmgr:x:{gid}:\n" in (tmp_path / "etc/group").read_text()
+    assert (password, home) == ("x", "/")
+    assert shell.endswith("/nologin")
+
+
+@needs_root
+def test_what_hooks_leave_is_in_directories_of_root(tmp_path: Path) -> None:
+    uid = int(created(tmp_path)["rebootmgr"][2])
+    conf = SYSTEMD / "rebootmgr.tmpfiles"
+    said = run("systemd-tmpfiles", f"--root={tmp_path}", "--create", conf)
+    assert said == ""
+    made = {
+        str(path.relative_to(tmp_path)): (path.stat().st_uid, oct(path.stat().st_mode))
+        for path in (tmp_path / "run").rglob("*")
+    }
+    assert made == {
+        hook_exchange.RUN: (0, "0o40755"),
+        f"{hook_exchange.RUN}/{hook_exchange.HOOKS}": (0, "0o40755"),
+        "run/motd.d": (0, "0o40755"),
+        motd.PATH: (uid, "0o100644"),
+    }
+
+
+# The catalog
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Every entry of the catalog, by its id, as journalctl finds it."""
+    root = tmp_path_factory.mktemp("catalog")
+    source = root / "usr/lib/systemd/catalog"
+    source.mkdir(parents=True)
+    (root / "var/lib/systemd/catalog").mkdir(parents=True)
+    shutil.copy(SYSTEMD / "rebootmgr.catalog", source)
+    assert run("journalctl", f"--root={root}", "--update-catalog") == ""
+    dumped = run("journalctl", f"--root={root}", "--no-pager", "--dump-catalog")
+    _, *parts = re.split(r"^-- ([0-9a-f]{32})\n", dumped, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_the_catalog_explains_each_record(catalog: Mapping[str, str]) -> None:
+    assert set(catalog) == set(MESSAGE_IDS.values())
+
+
+@pytest.mark.parametrize("state", StateName)
+def test_an_entry_says_what_happened_and_which_command_tells_more(
+    catalog: Mapping[str, str], state: StateName
+) -> None:
+    entry = catalog[MESSAGE_IDS[state]]
+    assert re.search(r"^Subject: \S.{10,75}$", entry, re.MULTILINE)
+    assert "\nDefined-By: rebootmgr\n" in entry
+    assert "\nLook:  " in entry
+    assert [line for line in entry.splitlines() if len(line) > 80] == []
+    assert set(re.findall(r"rebootmgrctl ([a-z-]+)", entry)) <= set(VERBS)
+
+
+def test_the_catalog_names_only_fields_that_each_record_has(catalog: Mapping[str, str]) -> None:
+    named = {name for entry in catalog.values() for name in re.findall(r"@(\w+)@", entry)}
+    assert named
+    for status in ALL.values():
+        assert named <= set(encode_fields(status, None))
+
+
+# The bus
+
+
+def as_user(user: str, *command: str) -> tuple[bool, str]:
+    """Run a command as somebody else; whether it succeeded, and what it said."""
+    entry = pwd.getpwnam(user)
+    ids = (f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups")
+    done = subprocess.run(
+        ["setpriv", *ids, *command],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    return done.returncode == 0, done.stdout
+
+
+# The user rebootmgr is not on every machine that runs the tests; these two are.
+DAEMON: Final = "daemon"
+SOMEBODY: Final = "nobody"
+
+
+@pytest.fixture
+def bus() -> Iterator[DbusDaemon]:
+    """A bus with our policy for DAEMON."""
+    ours = (SYSTEMD / "org.rebootmgr1.conf").read_text()
+    policies = "".join(re.findall(r"  <policy .*?</policy>\n", ours, re.DOTALL))
+    there = policies.replace('"rebootmgr"', f'"{DAEMON}"')
+    with DbusDaemon(policy=LIKE_THE_SYSTEM_BUS + there) as bus:
+        yield bus
+
+
+def may_own(bus: DbusDaemon, user: str) -> bool:
+    driver = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+    request = ("call", *driver, "RequestName", "su", NAME, "4")
+    done, said = as_user(user, "busctl", f"--address={bus.address}", *request)
+    assert done or "Access denied" in said or "not allowed to own" in said, said
+    return done
+
+
+@needs_root
+def test_only_root_and_the_daemon_may_be_the_daemon(bus: DbusDaemon) -> None:
+    assert [may_own(bus, user) for user in ("root", DAEMON, SOMEBODY)] == [True, True, False]
+
+
+@needs_root
+async def test_anybody_may_ask_the_daemon(bus: DbusDaemon) -> None:
+    async def answer(request: Request) -> Reply:
+        return Reply("s", [request.member])
+
+    daemon = await Bus.connect(bus.address)
+    try:
+        daemon.serve(PATH, answer)
+        await daemon.own(NAME)
+        for member in ("Describe", "Introspect", "Reboot"):
+            call = ("call", NAME, PATH, "org.example.Any", member)
+            command = ("busctl", f"--address={bus.address}", *call)
+            asked = await asyncio.to_thread(as_user, SOMEBODY, *command)
+            assert asked == (True, f's "{member}"\n')
+    finally:
+        await daemon.close()
+
+
+# polkit
+
+
+def test_the_daemon_may_ask_polkit_about_others_and_people_need_a_password() -> None:
+    policy = ET.parse(SYSTEMD / "org.rebootmgr1.policy")  # noqa: S314 - our own file
+    [action] = policy.getroot().iter("action")
+    assert action.get("id") == ACTION
+    [defaults] = action.iter("defaults")
+    assert [(each.tag, each.text) for each in defaults] == [
+        ("allow_any", "auth_admin_keep"),
+        ("allow_inactive", "auth_admin_keep"),
+        ("allow_active", "auth_admin_keep"),
+    ]
+    [owner] = action.iter("annotate")
+    assert owner.get("key") == "org.freedesktop.policykit.owner"
+    assert owner.text == f"unix-user:{setting(SERVICE, 'User')}"
+
+
+REBOOT: Final = "org.freedesktop.login1.reboot"
+UNIT: Final = "org.freedesktop.systemd1.manage-units"
+ALLOWED: Final = (
+    *((REBOOT, {}), (f"{REBOOT}-multiple-sessions", {})),
+    ("org.freedesktop.login1.set-wall-message", {}),
+    *(
+        (UNIT, {"unit": f"rebootmgr-hook@{phase}.service", "verb": verb})
+        for phase in Phase
+        for verb in ("start", "stop")
+    ),
+)
+REFUSED: Final = (
+    *((f"{REBOOT}-ignore-inhibit", {}), ("org.freedesktop.login1.power-off", {})),
+    *((ACTION, {}), ("org.freedesktop.systemd1.reload-daemon", {}), (UNIT, {})),
+    (UNIT, {"unit": "sshd.service", "verb": "stop"}),
+    *(
+        (UNIT, {"unit": unit, "verb": "start"})
+        for unit in (
+            *("rebootmgr-hook@.service", "rebootmgr-hook@evil.service", "rebootmgr.service"),
+            *("rebootmgr-hook@check.service\n", "x\nrebootmgr-hook@check.service"),
+            *("rebootmgr-hook@checkXservice", "xrebootmgr-hook@check.service"),
+            *("rebootmgr-hook@pre.reboot.service", "rebootmgr-hook@check.socket"),
+        )
+    ),
+    *(
+        (UNIT, {"unit": "rebootmgr-hook@check.service", "verb": verb})
+        for verb in ("restart", "reload", "kill", "set-property", "reset-failed", "START", "")
+    ),
+    (UNIT, {"unit": "rebootmgr-hook@check.service"}),
+)
+
+
+def answers(user: str, questions: tuple[tuple[str, Mapping[str, str]], ...]) -> list[str]:
+    asked = json.dumps([[user, *question] for question in questions])
+    said = run("node", "-e", POLKIT, SYSTEMD / "rebootmgr.rules", asked)
+    found: list[str] = json.loads(said)
+    return found
+
+
+@needs_node
+def test_the_daemon_may_reboot_and_start_and_stop_its_hooks_and_nothing_else() -> None:
+    assert answers("rebootmgr", ALLOWED) == ["yes"] * len(ALLOWED)
+    assert answers("rebootmgr", REFUSED) == ["not handled"] * len(REFUSED)
+
+
+@needs_node
+def test_the_rule_is_for_nobody_else() -> None:
+    for user in ("root", "rebootmgr2", "core", ""):
+        assert answers(user, ALLOWED) == ["not handled"] * len(ALLOWED)
+
+
+def test_the_rules_are_written_for_the_oldest_engine_of_polkit() -> None:
+    text = (SYSTEMD / "rebootmgr.rules").read_text()
+    assert re.findall(r"=>|\b(?:let|const|class|async)\b|`|\?\?|\?\.", text) == []
