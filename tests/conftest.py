@@ -4,8 +4,10 @@ import pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how far the world model walked, and what the fleets lived through."""
-    totals = {"worlds": 0, "steps": 0, "grants": 0, "faults": 0}
+    """Say how far the world model walked, and what fleets and hosts lived through."""
+    totals = dict.fromkeys(
+        ("worlds", "steps", "grants", "faults", "months", "mishaps", "reboots"), 0
+    )
     seeds = []
     for report in terminalreporter.stats.get("passed", []):
         for name, value in getattr(report, "user_properties", []):
@@ -21,4 +23,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"fleet: {len(seeds)} seeds from {min(seeds)}, {totals['grants']} grants, "
             f"{totals['faults']} faults injected, no violation"
+        )
+    if totals["months"]:
+        terminalreporter.write_line(
+            f"days: {totals['months']} months, {totals['reboots']} reboots judged, "
+            f"{totals['mishaps']} faults injected, no violation"
         )

@@ -1,7 +1,8 @@
 """Break the core on purpose, one line at a time, and want the tests of the core to notice.
 
 `python -m tests.mutants [NAME...]` copies the tree, applies each mutation alone, and runs the
-stories and the world model against it. A mutation that survives, or no longer applies, is an error.
+stories and the world model against it, or what it names as its judge. A mutation that survives, or
+no longer applies, is an error.
 """
 
 import shutil
@@ -18,13 +19,19 @@ TIMEOUT_S: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One line of `file`, and what becomes of it."""
+    """One line of `file`, what becomes of it, and the tests that have to notice."""
 
     name: str
     file: str
     old: str
     new: str
+    judges: tuple[str, ...] = ("tests/core/test_machine.py", "tests/core/test_world.py")
 
+
+STORIES: Final = "tests/days/test_outcomes.py::"
+LOOP: Final = "tests/days/test_loop.py::"
+MONTHS: Final = "tests/days/test_days.py::test_a_month_of_anything_keeps_every_promise"
+MACHINE: Final = "tests/core/test_machine.py::"
 
 MUTANTS: Final = (
     Mutant(
@@ -183,6 +190,192 @@ MUTANTS: Final = (
         "    if isinstance(turn.attempt, Waiting):\n"
         "        turn.state = replace(turn.state, setback=None)\n",
     ),
+    Mutant(
+        "hooks that fail after the boot do not matter",
+        "verdict.py",
+        "        return Outcome.SUCCEEDED if healthy else Outcome.ROLLED_BACK",
+        "        return Outcome.SUCCEEDED",
+        (STORIES + "test_failed_hooks_after_the_boot_are_a_rollback_too",),
+    ),
+    Mutant(
+        "what greenboot took back counts as never applied",
+        "verdict.py",
+        "        if finalized or intent.seen_booted:",
+        "        if finalized and intent.seen_booted and not intent.shutdown_seen:",
+        (STORIES + "test_greenboot_goes_back_so_the_update_is_rolled_back_and_the_slot_is_kept",),
+    ),
+    Mutant(
+        "a power cut counts as an attempt",
+        "verdict.py",
+        "return Outcome.NOT_APPLIED if intent.shutdown_seen else Outcome.INTERRUPTED",
+        "return Outcome.NOT_APPLIED",
+        (
+            STORIES
+            + "test_a_power_cut_between_intent_and_shutdown_is_interrupted_and_counts_no_attempt",
+        ),
+    ),
+    Mutant(
+        "a new serial is a new update",
+        "progress.py",
+        "        key=target.key,",
+        '        key=type(target.key)(f"{target.key}/{target.id}"),',
+        (STORIES + "test_after_as_many_rollbacks_as_are_allowed_it_is_not_tried_again",),
+    ),
+    Mutant(
+        "a rollback by an administrator is undone",
+        "verdict.py",
+        "    if not 0 < os.booted.timestamp < last.timestamp:",
+        "    if last.timestamp:",
+        (STORIES + "test_a_rollback_by_an_administrator_is_not_undone",),
+    ),
+    Mutant(
+        "a quarantine is not looked at",
+        "gates.py",
+        "        if target is not None and one.key == target.key",
+        "        if target is None",
+        (LOOP + "test_a_host_whose_update_never_applies_is_rebooted_a_few_times_and_says_why",),
+    ),
+    Mutant(
+        "a failed update keeps no slot",
+        "postboot.py",
+        "        turn.keep_ledger(slots.keep(ledger))",
+        "        pass",
+        (LOOP + "test_a_host_whose_update_never_applies_is_rebooted_a_few_times_and_says_why",),
+    ),
+    Mutant(
+        "a kept slot is given back by an attempt that is abandoned",
+        "slots.py",
+        "            case Ours(asking=None) if not entry.kept:",
+        "            case Ours(asking=None):",
+        (STORIES + "test_greenboot_goes_back_so_the_update_is_rolled_back_and_the_slot_is_kept",),
+    ),
+    Mutant(
+        "success keeps the slot",
+        "postboot.py",
+        "    elif judgement.outcome is Outcome.SUCCEEDED or not any(",
+        "    elif not any(",
+        (STORIES + "test_a_rolled_back_host_goes_on_to_a_later_update_and_only_then_frees_it",),
+    ),
+    Mutant(
+        "to forgive frees no slot",
+        "operator.py",
+        "            turn.keep_ledger(slots.free(turn.state.ledger, None))",
+        "            pass",
+        (STORIES + "test_forgiving_alone_frees_a_kept_slot",),
+    ),
+    Mutant(
+        "to forgive forgets only the last attempt",
+        "operator.py",
+        "                    memory = absolve(memory, one.key)",
+        "                    pass",
+        (STORIES + "test_forgiving_lets_it_be_tried_again_and_frees_the_slot",),
+    ),
+    Mutant(
+        "power cuts are not on the budget",
+        "verdict.py",
+        "        case Outcome.SUPERSEDED | Outcome.INTERRUPTED:\n"
+        "            return Judgement(result, counted, keeps_slot=False)",
+        "        case Outcome.SUPERSEDED | Outcome.INTERRUPTED:\n"
+        "            return Judgement(result, settled, keeps_slot=False)",
+        (STORIES + "test_endless_power_cuts_are_bounded_by_the_budget",),
+    ),
+    Mutant(
+        "fewer reboots are remembered than allowed",
+        "verdict.py",
+        "    remembered = max(REMEMBERED, policy.reboots_per_day)",
+        "    remembered = REMEMBERED",
+        (LOOP + "test_a_large_budget_is_a_budget_too",),
+    ),
+    Mutant(
+        "a clock that is set back undoes reboots",
+        "gates.py",
+        "if wall - reboot.at < DAY]",
+        "if abs(wall - reboot.at) < DAY]",
+        (MACHINE + "test_reboots_dated_in_the_future_count_until_a_good_clock_dates_them_anew",),
+    ),
+    Mutant(
+        "a good clock leaves wrong dates alone",
+        "machine.py",
+        "    if any(reboot.at > booted for reboot in memory.reboots):",
+        "    if not memory:",
+        (MACHINE + "test_reboots_dated_in_the_future_count_until_a_good_clock_dates_them_anew",),
+    ),
+    Mutant(
+        "a clock that runs behind is believed",
+        "gates.py",
+        "    return last is not None and at.wall < last",
+        "    return False",
+        (MACHINE + "test_a_clock_that_says_less_than_it_once_did_decides_nothing",),
+    ),
+    Mutant(
+        "a clock that nobody vouches for is believed at once",
+        "gates.py",
+        "CLOCK_ASSUMED_AFTER_S: Final = 3600.0",
+        "CLOCK_ASSUMED_AFTER_S: Final = 0.0",
+        (MONTHS,),
+    ),
+    Mutant(
+        "reboot --now skips freezes",
+        "gates.py",
+        "    if view.blackout is not None:",
+        "    if view.blackout is not None and not now_asked:",
+        (MONTHS,),
+    ),
+    Mutant(
+        "a freeze holds only in the year it was written for",
+        "window.py",
+        "    if blackout.rule:\n        first, last",
+        "    if not blackout:\n        first, last",
+        (MONTHS,),
+    ),
+    Mutant(
+        "nobody minds how long a reboot takes",
+        "window.py",
+        "    fits = opening is None or opening.end - at >= need",
+        "    fits = True",
+        (MONTHS,),
+    ),
+    Mutant(
+        "a host as slow as its longest window waits for ever",
+        "window.py",
+        "        is_best = longest * 0.9 < need and",
+        "        is_best = longest < need and",
+        (
+            MACHINE
+            + "test_a_host_as_slow_as_its_longest_window_need_not_begin_in_its_first_instant",
+        ),
+    ),
+    Mutant(
+        "everybody starts when the window opens",
+        "window.py",
+        "        shifted = ((s + min(splay * calendar.phase, (e - s) / 2), e) for s, e in merged)",
+        "        shifted = ((s, e) for s, e in merged)",
+        (MONTHS,),
+    ),
+    Mutant(
+        "a wrong clock ends a hold",
+        "advance.py",
+        "    return is_trusted or turn.policy.clock is ClockRule.NEVER or hold.since >= booted",
+        "    return True",
+        (STORIES + "test_a_clock_that_is_wrong_after_a_boot_ends_no_hold",),
+    ),
+    Mutant(
+        "a refused reboot leaves the node drained",
+        "machine.py",
+        "                turn.set_back(Reason.LOGIND_UNREACHABLE, detail)\n"
+        "                turn.abandon()",
+        "                turn.set_back(Reason.LOGIND_UNREACHABLE, detail)\n"
+        "                turn.rest()",
+        (MONTHS,),
+    ),
+    Mutant(
+        "a hook that overruns the window goes on",
+        "advance.py",
+        "def _hold_on(turn: Turn, target: Deployment) -> None:",
+        "def _hold_on(turn: Turn, target: Deployment) -> None:\n"
+        "    if turn.attempt:\n        return",
+        (STORIES + "test_a_hook_that_overruns_the_window_never_leads_to_a_reboot_outside_it",),
+    ),
 )
 
 
@@ -212,9 +405,8 @@ def _try(mutant: Mutant, scratch: Path) -> str:
         return "STALE"
     file.write_text(text.replace(mutant.old, mutant.new))
     command = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
-    tests = ("tests/core/test_machine.py", "tests/core/test_world.py")
     done = subprocess.run(
-        (*command, *tests), cwd=scratch, capture_output=True, timeout=TIMEOUT_S, check=False
+        (*command, *mutant.judges), cwd=scratch, capture_output=True, timeout=TIMEOUT_S, check=False
     )
     match done.returncode:
         case 0:

@@ -1,7 +1,8 @@
-"""Let simulated fleets live through one storm after the other, and say which broke a promise.
+"""Let simulated fleets and months go by, one after the other, and say which broke a promise.
 
-`python -m tests.soak [--seeds N] [--from SEED] [--agents N]`: a fresh first seed each time unless
-`--from` repeats one. The exit status is 1 when any promise was broken; each seed is a whole fleet.
+`python -m tests.soak [--fleets N] [--months N] [--from SEED] [--agents N]`: a fresh first seed each
+time unless `--from` repeats one. A fleet lives through one storm (tests/fleet), a month belongs to
+a host or two (tests/days). The exit status is 1 when any promise was broken.
 """
 
 import argparse
@@ -9,15 +10,18 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from typing import Final
 
-from tests.fleet.simulation import AGENTS, Fleet, Tally, ViolationError
+from tests.days import simulation as days
+from tests.fleet import simulation as fleet
 
-SEEDS: Final = 2000
+FLEETS: Final = 2000
+MONTHS: Final = 5000
 EVERY_S: Final = 10.0
 SHOWN: Final = 3
 
@@ -30,50 +34,77 @@ class Broken:
     story: str
 
 
-def live_through(seed: int, *, agents: int) -> Tally | Broken:
-    """One fleet, from the first update to the last."""
+Seen = Counter[str] | Broken
+
+
+def live_as_a_fleet(seed: int, *, agents: int) -> Seen:
+    """One fleet, from the first update to the last; what it saw."""
     try:
-        return Fleet(seed, agents=agents).run()
-    except ViolationError as error:
+        tally = fleet.Fleet(seed, agents=agents).run()
+    except fleet.ViolationError as error:
         return Broken(seed, str(error))
+    return Counter(grants=tally.grants, faults=tally.faults)
 
 
-def results(first: int, seeds: int, agents: int) -> Iterator[Tally | Broken]:
-    """What each seed came to, in order, worked out on every processor."""
+def live_for_a_month(seed: int) -> Seen:
+    """One month; what it saw."""
+    try:
+        tally = days.live_through(seed)
+    except days.ViolationError as error:
+        return Broken(seed, str(error))
+    outcomes = {str(outcome): number for outcome, number in tally.outcomes.items()}
+    seen = Counter(days=round(tally.days), faults=tally.faults, reboots=tally.calls)
+    return seen + Counter(outcomes)
+
+
+def soak(what: str, live: Callable[[int], Seen], seeds: range, again: str) -> bool:
+    """Live through all of them on every processor, and report; whether every promise was kept."""
+    if not seeds:
+        return True
+    print(f"{len(seeds)} {what} from {seeds[0]}", flush=True)
+    began = told = time.monotonic()
+    totals: Counter[str] = Counter()
+    broken = 0
     with get_context("spawn").Pool(os.cpu_count(), maxtasksperchild=200) as pool:
-        yield from pool.imap(partial(live_through, agents=agents), range(first, first + seeds))
+        for done, result in enumerate(pool.imap(live, seeds), 1):
+            match result:
+                case Broken(seed, story):
+                    broken += 1
+                    if broken <= SHOWN:
+                        print(story)
+                    print(f"seed {seed} is BROKEN: {again.format(seed=seed)}", flush=True)
+                case seen:
+                    totals += seen
+            if time.monotonic() - told > EVERY_S or done == len(seeds):
+                told = time.monotonic()
+                shown = ", ".join(f"{number} {name}" for name, number in totals.items())
+                head = f"{told - began:6.0f} s: {done} {what} from {seeds[0]}"
+                print(f"{head}, {shown}, {broken} broken", flush=True)
+    return not broken
 
 
 def main(arguments: list[str]) -> int:
     """Run, and report every few seconds."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N")
+    parser.add_argument("--fleets", type=int, default=FLEETS, metavar="N")
+    parser.add_argument("--months", type=int, default=MONTHS, metavar="N")
     parser.add_argument("--from", type=int, dest="first", metavar="SEED")
-    parser.add_argument("--agents", type=int, default=AGENTS, metavar="N")
+    parser.add_argument("--agents", type=int, default=fleet.AGENTS, metavar="N")
     options = parser.parse_args(arguments)
     first = secrets.randbelow(10**9) if options.first is None else options.first
-    print(f"{options.seeds} seeds from {first}, {options.agents} agents each", flush=True)
-    began = told = time.monotonic()
-    grants = faults = 0
-    broken: list[Broken] = []
-    for done, result in enumerate(results(first, options.seeds, options.agents), 1):
-        match result:
-            case Broken(seed, story):
-                broken.append(result)
-                if len(broken) <= SHOWN:
-                    print(story)
-                print(f"seed {seed} is BROKEN: --from {seed} --seeds 1", flush=True)
-            case Tally():
-                grants += result.grants
-                faults += result.faults
-        if time.monotonic() - told > EVERY_S or done == options.seeds:
-            told = time.monotonic()
-            print(
-                f"{told - began:6.0f} s: {done} seeds from {first}, {grants} grants, "
-                f"{faults} faults, {len(broken)} broken",
-                flush=True,
-            )
-    return 1 if broken else 0
+    months = soak(
+        "months",
+        live_for_a_month,
+        range(first, first + options.months),
+        "python -m tests.days {seed}",
+    )
+    fleets = soak(
+        f"fleets of {options.agents} agents",
+        partial(live_as_a_fleet, agents=options.agents),
+        range(first, first + options.fleets),
+        "python -m tests.soak --months 0 --fleets 1 --from {seed}",
+    )
+    return 0 if months and fleets else 1
 
 
 if __name__ == "__main__":

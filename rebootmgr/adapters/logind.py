@@ -42,6 +42,9 @@ _RULES: Final = (
     f"type='signal',sender='{_DRIVER}',member='NameOwnerChanged',arg0='{_NAME}'",
 )
 
+# That of systemd 257 lives on, but stays away for good, when the bus was restarted under it.
+NOT_THERE: Final = "systemd-logind is not on the bus (systemctl restart systemd-logind)"
+
 log = logging.getLogger(__name__)
 
 
@@ -86,7 +89,7 @@ class Logind:
             return LogindUnreachable(f"logind did not answer within {self._patience_s:g} s")
         except (BusError, ValueError) as error:
             if isinstance(error, BusError) and error.name in NOT_RUNNING:
-                return LogindUnreachable("systemd-logind is not running")
+                return LogindUnreachable(NOT_THERE)
             return LogindUnreachable(harmless(f"logind cannot be read: {error}"))
 
     async def reboot(self, message: str) -> RebootAccepted | RebootRefused:

@@ -3,6 +3,7 @@
 import io
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ LOCK: Final = "run/ostree/staged-deployment-locked"
 DEPLOY: Final = "ostree/deploy"
 DRIVER: Final = "run/rpm-ostree/update-driver.gv"
 WATCHED: Final = (BOOTED, LIVE, STAGED, LOCK, DEPLOY, DRIVER)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_NS: Final = 253_402_300_799 * 10**9  # the year 9999
 
 _Identity = tuple[int, int, int] | None
 
@@ -34,6 +37,14 @@ class OstreeFiles:
     staged: FileContent
     has_lock: bool
     driver: FileContent
+
+    @property
+    def staged_at(self) -> datetime | None:
+        """When the staged file was written; None without one, or for a time of no calendar."""
+        written_ns = -1 if self.replaced is None else self.replaced[2]
+        if not 0 <= written_ns <= _LATEST_NS:
+            return None
+        return _EPOCH + timedelta(microseconds=written_ns // 1000)
 
 
 def read_ostree_files(root: Path) -> OstreeFiles | NotOstree | OsUnknown:

@@ -145,6 +145,7 @@ class RpmOstree:
             staged_file=files.staged,
             has_lock_file=files.has_lock,
             driver=driver,
+            staged_at=files.staged_at,
         )
 
     async def _get_all(self, path: str, interface: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,11 +23,23 @@ class Missing:
     """There is no such file."""
 
 
-Found: TypeAlias = Memory | Unreadable | Corrupt | Missing
+@dataclass(frozen=True, slots=True)
+class Good:
+    """A state file, as it is and as it reads."""
+
+    data: bytes
+    memory: Memory
+
+
+Found: TypeAlias = Good | Unreadable | Corrupt | Missing
 
 
 class Files:
-    """The calls that writing is made of; a test makes one of them fail."""
+    """The calls that writing is made of; a test makes one of them fail, or the last."""
+
+    def unlink(self, path: Path) -> None:
+        """Remove `path`, if it is there."""
+        path.unlink(missing_ok=True)
 
     def open(self, path: Path) -> int:
         """Create `path`, which nobody else may have put there."""
@@ -55,6 +66,13 @@ class Files:
             os.close(fd)
 
 
+class NoStore:
+    """A dry run remembers nothing."""
+
+    def write(self, memory: Memory) -> None:
+        """Forget `memory`."""
+
+
 class StateStore:
     """Reads and writes `state.json` under `root`. Blocks: call it in a thread."""
 
@@ -67,41 +85,51 @@ class StateStore:
 
     def read(self, *, at: datetime) -> Memory | Unreadable:
         """Remember: the newest good copy. With every copy lost, a hold from `at` for 24 h."""
-        newest = _read(self._newest)
-        if isinstance(newest, Memory | Unreadable):
-            return newest
-        previous = _read(self._previous)
-        match newest, previous:
-            case _, Memory() | Unreadable():
+        match newest := _read(self._newest):
+            case Good(_, memory):
+                return memory
+            case Unreadable():
+                return newest
+            case Corrupt() | Missing():
+                return self._read_previous(newest, at)
+
+    def _read_previous(self, newest: Corrupt | Missing, at: datetime) -> Memory | Unreadable:
+        match newest, _read(self._previous):
+            case _, Good(_, memory):
                 log.warning("%s is %s, using %s", self._newest, _why(newest), self._previous)
-                return previous
+                return memory
+            case _, Unreadable() as unreadable:
+                return unreadable
             case Missing(), Missing():
                 return Memory()
-            case _:
-                log.error("%s is %s, and so is its copy", self._newest, _why(newest))
+            case _, previous:
+                why, lost = _why(newest), _why(previous)
+                log.error("%s is %s, and its copy is %s", self._newest, why, lost)
                 return Memory(holds=(_state_lost(at),))
 
     def write(self, memory: Memory) -> None:
         """Make `memory` survive a power cut; OSError when that cannot be promised.
 
-        After an error the old or the new memory is read, never neither.
+        After an error, and at any instant on the way, the old or the new memory is read.
         """
-        data = encode_state(memory)
-        if len(data) > LARGEST:
-            raise OSError(errno.EFBIG, "the state has grown beyond reason", str(self._newest))
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         current = _read(self._newest)
         if isinstance(current, Unreadable):
             raise OSError(errno.EEXIST, current.detail, str(self._newest))
-        self._write_next(data)
-        if isinstance(current, Memory):  # never put a corrupt file in the place of a good copy
-            self._files.rename(self._newest, self._previous)
-        self._files.rename(self._next, self._newest)
+        older = current if isinstance(current, Good) else _read(self._previous)
+        data = encode_state(memory, over=older.data if isinstance(older, Good) else b"")
+        if len(data) > LARGEST:
+            raise OSError(errno.EFBIG, "the state has grown beyond reason", str(self._newest))
+        if isinstance(current, Good):  # never put a corrupt file in the place of a good copy
+            self._put(self._previous, current.data)
+        self._put(self._newest, data)
         self._files.fsync_dir(self._directory)
+        if isinstance(current, Missing):  # then the directory may be as new
+            self._files.fsync_dir(self._directory.parent)
 
-    def _write_next(self, data: bytes) -> None:
-        with suppress(FileNotFoundError):
-            self._next.unlink()
+    def _put(self, path: Path, data: bytes) -> None:
+        """Replace `path` whole: no rename leaves the newest state without a name in between."""
+        self._files.unlink(self._next)
         fd = self._files.open(self._next)
         try:
             rest = data
@@ -110,6 +138,7 @@ class StateStore:
             self._files.fsync(fd)
         finally:
             os.close(fd)
+        self._files.rename(self._next, path)
 
 
 def _read(path: Path) -> Found:
@@ -133,14 +162,16 @@ def _read(path: Path) -> Found:
             return other
 
 
-def _read_open(fd: int) -> Memory | Unreadable | Corrupt:
+def _read_open(fd: int) -> Good | Unreadable | Corrupt:
     facts = os.fstat(fd)
     if not stat.S_ISREG(facts.st_mode):
         return Unreadable("not a regular file: move it away")
     if facts.st_uid not in {os.geteuid(), 0}:
         return Unreadable(f"belongs to user {facts.st_uid}: move it away, or chown it")
     with os.fdopen(fd, "rb", closefd=False) as file:
-        return decode_state(file.read(LARGEST + 1))
+        data = file.read(LARGEST + 1)
+    found = decode_state(data)
+    return Good(data, found) if isinstance(found, Memory) else found
 
 
 def _why(found: Found) -> str:

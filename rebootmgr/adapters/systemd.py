@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rebootmgr.adapters.bus import Bus, Signal
+from rebootmgr.core.facts import BootTimes
 from rebootmgr.core.model import BootId
 from rebootmgr.core.text import harmless
 from rebootmgr.errors import BusError
@@ -23,6 +24,7 @@ _ABSENT: Final = frozenset(
 _BEFORE_256: Final = frozenset(
     {"org.freedesktop.DBus.Error.UnknownProperty", "org.freedesktop.DBus.Error.InvalidArgs"}
 )
+_LONGEST_UPTIME_US: Final = 10**15
 _UUID_LENGTH: Final = 36
 _PROC_BOOT_ID: Final = "proc/sys/kernel/random/boot_id"
 
@@ -36,6 +38,7 @@ class Systemd:
         self._bus = bus
         self._patience_s = patience_s
         self._is_complete = False
+        self._times: BootTimes | None = None
 
     async def read_boot(self, *, root: Path, environ: Mapping[str, str]) -> BootId:
         """Read which boot this is, soft reboots counted. It never changes while we run.
@@ -68,6 +71,24 @@ class Systemd:
         if not failed:
             return f"waiting for {_TARGET}"
         return harmless(f"{_TARGET} is not reached; failed: {', '.join(failed)}")
+
+    async def read_boot_times(self) -> BootTimes | None:
+        """Read what systemd measured of this boot, once it is complete; None where nobody tells."""
+        if self._times is None and self._is_complete:
+            try:
+                self._times = BootTimes(
+                    firmware_s=max(
+                        await self._seconds(_PATH, _MANAGER, "FirmwareTimestampMonotonic"),
+                        await self._seconds(_PATH, _MANAGER, "LoaderTimestampMonotonic"),
+                    ),
+                    userspace_s=await self._seconds(_PATH, _MANAGER, "UserspaceTimestampMonotonic"),
+                    complete_s=await self._seconds(
+                        _TARGET_PATH, _UNIT, "ActiveEnterTimestampMonotonic"
+                    ),
+                )
+            except BusError as error:
+                log.debug("systemd does not tell how long the boot took: %s", error)
+        return self._times
 
     async def watch(self, changed: Callable[[str], None]) -> None:
         """Call `changed` when boot-complete.target may have been reached, and until then only."""
@@ -106,6 +127,13 @@ class Systemd:
     async def _get(self, path: str, interface: str, name: str) -> object:
         body = await self._call(path, _PROPERTIES, "Get", "ss", [interface, name])
         return body[0] if body else None
+
+    async def _seconds(self, path: str, interface: str, name: str) -> float:
+        """Read a time stamp in microseconds; those of firmware and loader count back from 0."""
+        found = await self._get(path, interface, name)
+        if not isinstance(found, int) or not 0 <= found < _LONGEST_UPTIME_US:
+            raise BusError("", f"{name} is {harmless(repr(found))}")
+        return found / 1e6
 
     async def _call(
         self, path: str, interface: str, member: str, signature: str, body: Sequence[Any]

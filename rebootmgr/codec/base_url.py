@@ -9,6 +9,9 @@ VARIABLES: Final = ("group", "basearch", "stream", "platform")
 
 _VARIABLE: Final = re.compile(r"\$\{([^${}]*)\}")
 _SECRET: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
+_NO_PORT: Final = re.compile(
+    r"^((?:[A-Za-z][A-Za-z0-9+.-]*://)?[^/?#:\[\]]*):(?![0-9]*(?:[/?#]|$))[^/?#]*"
+)
 _QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 _LEGAL: Final = re.compile(r"[!-~]*")
 _ILLEGAL_MARKS: Final = frozenset('"<>\\^`{|}')
@@ -17,6 +20,7 @@ _ILLEGAL_MARKS: Final = frozenset('"<>\\^`{|}')
 def redact(url: str) -> str:
     """Give `url` without userinfo and query, for people; works for what is no URL, too."""
     hidden = _SECRET.sub(lambda found: f"{found[1] or ''}***@", url)
+    hidden = _NO_PORT.sub(r"\1:***", hidden)  # perhaps a password whose @ was forgotten
     return _QUERY.sub("?***", hidden)
 
 

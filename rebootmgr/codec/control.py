@@ -134,7 +134,8 @@ def _past(past: PastReboot) -> Json:
         "id": past.target,
         "version": past.version,
         "outcome": past.outcome,
-        "seconds": past.seconds if past.seconds > 0 else None,
+        "seconds": past.seconds or None,
+        "phases": {phase: seconds or None for phase, seconds in past.phases.by_name().items()},
     }
 
 

@@ -152,11 +152,12 @@ def decode_reboot_error(name: str, text: str) -> RebootAnswer | MethodMissing:
         case "org.freedesktop.login1.BlockedByInhibitorLock":
             cause = "an inhibitor was taken in the last moment, see systemd-inhibit --list"
         case "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired":
-            cause = "the polkit rule that lets rebootmgr reboot is missing"
+            # systemd 252 says nothing else when an inhibitor stops somebody who is not root
+            cause = "an inhibitor, see systemd-inhibit --list, or no polkit rule for rebootmgr"
         case "org.freedesktop.DBus.Error.AccessDenied":
             cause = "an inhibitor, a masked reboot.target, or no polkit rule for rebootmgr"
         case _ if name in NOT_RUNNING:
-            cause = "systemd-logind is not running"
+            cause = "systemd-logind is not on the bus (systemctl restart systemd-logind)"
         case _:
             cause = name
     return RebootRefused(harmless(f"logind refused to reboot: {cause} ({text})"))

@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import (
 
 from rebootmgr import __version__
 from rebootmgr.core.counters import Api, Calls, Counters, Process
+from rebootmgr.core.memory import Durations
 from rebootmgr.core.model import Deployment, NoticeKind, Outcome, Reason
 from rebootmgr.core.policy import Strategy
 from rebootmgr.core.status import StateName, Status
@@ -113,12 +114,14 @@ def _reboots(status: Status) -> Iterator[Metric]:
     yield outcomes
     durations = GaugeMetricFamily(
         PREFIX + "last_reboot_duration_seconds",
-        "Last reboot, from the call to boot-complete; 0: unknown.",
+        "Last reboot by phase, total from hooks to boot-complete; 0: none or unknown.",
         labels=("phase",),
     )
-    measured = [(past.at, past.seconds) for past in status.history if past.seconds > 0]
-    _, seconds = max(measured, default=(status.at, 0.0))
-    durations.add_metric(("total",), seconds)
+    measured = (past for past in status.history if past.seconds > 0)
+    last = max(measured, key=lambda past: past.at, default=None)
+    durations.add_metric(("total",), last.seconds if last else 0.0)
+    for phase, seconds in (last.phases if last else Durations()).by_name().items():
+        durations.add_metric((phase,), seconds)
     yield durations
     yield _gauge("quarantined_updates", "Updates that are not tried again.", len(status.quarantine))
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from rebootmgr.codec.gvariant import decode_strings
@@ -60,11 +61,13 @@ def decode_deployments(
     staged_file: FileContent,
     has_lock_file: bool,
     driver: str,
+    staged_at: datetime | None = None,
 ) -> Deployments | OsUnknown:
     """Read the properties of Sysroot and of the booted OS; any oddity makes it unknown.
 
     `staged_file` is ostree's staged-deployment, `has_lock_file` whether there is a
-    staged-deployment-locked beside it, `driver` what `describe_driver` said.
+    staged-deployment-locked beside it, `driver` what `describe_driver` said, `staged_at` when the
+    file was written.
     """
     try:
         booted = _table(booted_os, "BootedDeployment")
@@ -83,6 +86,7 @@ def decode_deployments(
             transaction=_transaction(sysroot),
             driver=driver or _policy(sysroot),
             on_disk=_on_disk(sysroot),
+            staged_at=staged_at if staged else None,
         )
     except _OddError as odd:
         return OsUnknown(f"rpm-ostree: {odd}")

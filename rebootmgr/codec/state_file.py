@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from rebootmgr.codec.state_growth import is_deep, keep_unknown
 from rebootmgr.codec.table import FaultError, Json, Table, encode_time, finite
 from rebootmgr.core.memory import (
     Ask,
     Debt,
+    Durations,
     Hold,
     Intent,
     Memory,
@@ -34,10 +36,16 @@ class Corrupt:
     detail: str
 
 
-def encode_state(memory: Memory) -> bytes:
-    """Write `memory` as a JSON object, one top-level key per line, in ASCII."""
-    texts = {key: json.dumps(value, allow_nan=False) for key, value in _ours(memory).items()}
-    lines = [f" {json.dumps(key)}: {text}" for key, text in (*texts.items(), *memory.foreign)]
+def encode_state(memory: Memory, *, over: bytes = b"") -> bytes:
+    """Write `memory` as a JSON object, one top-level key per line, in ASCII.
+
+    What a newer rebootmgr put into `over`, the state file that this one replaces, is kept.
+    """
+    ours = _ours(memory)
+    if over:
+        ours = keep_unknown(ours, json.loads(over))
+    texts = {key: json.dumps(value, allow_nan=False) for key, value in ours.items()}
+    lines = [f" {json.dumps(key)}: {text}" for key, text in texts.items()]
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii")
 
 
@@ -47,6 +55,8 @@ def decode_state(data: bytes) -> Memory | Unreadable | Corrupt:
         return Corrupt(f"larger than {LARGEST} bytes")
     try:
         top = json.loads(data, parse_float=finite, parse_constant=finite)
+        if is_deep(top):  # what can be read here must be written somewhere further down the stack
+            return Corrupt("nested too deeply")
         return _to_memory(Table(top, "the file"))
     except RecursionError:
         return Corrupt("nested too deeply")
@@ -82,7 +92,6 @@ def _to_memory(top: Table) -> Memory | Unreadable:
         ),
         reboots_total=top.whole("reboots_total", default=0),
         last_seen=top.maybe("last_seen", top.time),
-        foreign=tuple((key, json.dumps(value)) for key, value in top.rest(_ours(Memory()))),
     )
 
 
@@ -135,8 +144,11 @@ def _from_intent(it: Intent) -> Json:
         "boot": it.boot,
         "at": encode_time(it.at),
         "mono": it.mono,
+        "waiting_s": it.waiting_s,
+        "lock_s": it.lock_s,
         "hooks_s": it.hooks_s,
         "shutdown_seen": it.shutdown_seen,
+        "down_at": _maybe(it.down_at, encode_time),
         "seen_booted": it.seen_booted,
     }
 
@@ -150,8 +162,11 @@ def _to_intent(table: Table) -> Intent:
         boot=BootId(table.text("boot")),
         at=table.time("at"),
         mono=table.number("mono"),
+        waiting_s=table.number("waiting_s", default=0.0),
+        lock_s=table.number("lock_s", default=0.0),
         hooks_s=table.number("hooks_s", default=0.0),
         shutdown_seen=table.flag("shutdown_seen"),
+        down_at=table.maybe("down_at", table.time),
         seen_booted=table.flag("seen_booted"),
     )
 
@@ -231,6 +246,7 @@ def _from_past_reboot(it: PastReboot) -> Json:
         "version": it.version,
         "outcome": it.outcome,
         "seconds": it.seconds,
+        "phases": dict(it.phases.by_name()),
     }
 
 
@@ -241,4 +257,16 @@ def _to_past_reboot(table: Table) -> PastReboot:
         version=table.prose("version"),
         outcome=table.maybe("outcome", lambda key: _OUTCOMES.get(table.text(key))),
         seconds=table.number("seconds", default=0.0),
+        phases=table.maybe("phases", lambda key: _to_durations(table.table(key))) or Durations(),
+    )
+
+
+def _to_durations(table: Table) -> Durations:
+    return Durations(
+        waiting_s=table.number("waiting", default=0.0),
+        lock_s=table.number("lock", default=0.0),
+        hooks_s=table.number("hooks", default=0.0),
+        shutdown_s=table.number("shutdown", default=0.0),
+        boot_s=table.number("boot", default=0.0),
+        boot_complete_s=table.number("boot_complete", default=0.0),
     )

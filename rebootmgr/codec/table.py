@@ -1,7 +1,7 @@
 """A JSON object from outside, read field by field: the right kind of value, or a FaultError."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias, TypeVar
@@ -108,10 +108,6 @@ class Table:
         """Read an object of whole numbers; empty when it is missing."""
         inner = Table(self._value(key, {}), f"{self.where}.{key}")
         return tuple((name, inner.whole(name)) for name in inner.names())
-
-    def rest(self, known: Collection[str]) -> tuple[tuple[str, Json], ...]:
-        """List every key that is not `known`, with its value."""
-        return tuple((key, self._value(key)) for key in self.names() if key not in known)
 
     def _object(self) -> dict[str, Json]:
         match self.json:

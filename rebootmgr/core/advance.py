@@ -1,12 +1,15 @@
 """How far the attempt can go now: everything here follows from what is known, not from an event."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from rebootmgr.core.effects import Reboot, Warn
 from rebootmgr.core.facts import Logind, Look, Session
-from rebootmgr.core.gates import valid_ask
+from rebootmgr.core.gates import clock_is_good, is_behind, may_assume_clock, valid_ask
+from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Blocker, Deployment, Phase, Reason
+from rebootmgr.core.policy import ClockRule
 from rebootmgr.core.postboot import look_after_boot, start_up
 from rebootmgr.core.progress import begin, look_at_everything
 from rebootmgr.core.state import (
@@ -44,7 +47,11 @@ def _move(turn: Turn) -> None:
         case Starting():
             start_up(turn)
         case PostBoot(None):
-            look_after_boot(turn)
+            if _is_due(turn):
+                look_after_boot(turn)
+        case Undoing(None):
+            if _is_due(turn) and not turn.state.stopping:
+                turn.undo()
         case Idle():
             _rest(turn, queued=False)
         case Waiting(queued=queued):
@@ -187,8 +194,13 @@ def _give_grace(
 
 
 def _ask_for_the_time(turn: Turn, blockers: tuple[Blocker, ...]) -> None:
-    """The clock is asked only while it is the last open gate, and at most once a minute."""
-    if {blocker.reason for blocker in blockers} != {Reason.CLOCK_UNSYNCHRONIZED}:
+    """The clock is asked only while it is the last open gate, and at most once a minute.
+
+    That may be the budget, too, where it counts reboots that are dated in the future.
+    """
+    reasons = {blocker.reason for blocker in blockers}
+    is_lost = reasons == {Reason.REBOOT_BUDGET} and is_behind(turn.state, turn.at)
+    if not is_lost and reasons != {Reason.CLOCK_UNSYNCHRONIZED}:
         return
     again = turn.state.clock_again
     if again is None or turn.at.mono >= again:
@@ -208,7 +220,19 @@ def _look_again_if_due(turn: Turn) -> None:
 
 def _drop_what_expired(turn: Turn) -> None:
     memory, wall = turn.state.memory, turn.at.wall
-    holds = tuple(hold for hold in memory.holds if hold.until is None or hold.until > wall)
+    holds = tuple(hold for hold in memory.holds if not _is_over(turn, hold))
     ask = None if memory.ask is not None and memory.ask.until <= wall else memory.ask
     if (holds, ask) != (memory.holds, memory.ask):
         turn.remember(replace(memory, holds=holds, ask=ask))
+
+
+def _is_over(turn: Turn, hold: Hold) -> bool:
+    """Only a clock that may decide ends a hold for good, or the one by which it was placed.
+
+    That one is still going, as far as anybody can see, if the hold is younger than this boot.
+    """
+    if hold.until is None or hold.until > turn.at.wall:
+        return False
+    booted = turn.at.wall - timedelta(seconds=turn.at.mono)
+    is_trusted = clock_is_good(turn.state, turn.at) or may_assume_clock(turn.state, turn.at)
+    return is_trusted or turn.policy.clock is ClockRule.NEVER or hold.since >= booted

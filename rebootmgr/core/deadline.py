@@ -7,7 +7,16 @@ from rebootmgr.core.advance import LAST_WARNING_S
 from rebootmgr.core.gates import local_blockers, pending, view_of
 from rebootmgr.core.model import Moment, Reason
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.state import Committing, Ours, Owed, Rebooting, State, Waiting
+from rebootmgr.core.state import (
+    Committing,
+    Ours,
+    Owed,
+    PostBoot,
+    Rebooting,
+    State,
+    Undoing,
+    Waiting,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,9 @@ def _monos(state: State) -> list[float]:
             monos.append(until)
         case Committing(warned_until=float(until)):
             monos.append(until)
+        case PostBoot(None) | Undoing(None):
+            if state.setback is not None:
+                monos.append(state.setback.retry.at)
         case Waiting(target):
             if state.setback is not None:
                 monos.append(state.setback.retry.at)

@@ -78,10 +78,12 @@ def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
     if pending(state.known) is None:  # a closed window is no news while nothing waits for it
         local = tuple(one for one in local if one.reason in ALWAYS_MATTER)
     match state.attempt:
-        case Rebooting():
-            return ()
+        case Rebooting(until=until):
+            return (_rebooting(state, at.wall + timedelta(seconds=until - at.mono)),)
         case Starting():
             return local or (Blocker(Reason.STARTING, "looking at the host"),)
+        case PostBoot(None) | Undoing(None) if state.setback is not None:
+            return (*local, *_setback(state, at))
         case PostBoot(None):
             return local or (Blocker(Reason.BOOT_NOT_COMPLETE, "judging this boot"),)
         case PostBoot():
@@ -104,6 +106,14 @@ def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
             return (*local, Blocker(Reason.STATE_UNKNOWN, "every gate is being read once more"))
         case Undoing():
             return (*local, Blocker(Reason.HOOK_RUNNING, "undoing what pre-reboot.d did"))
+
+
+def _rebooting(state: State, until: datetime) -> Blocker:
+    """Stand alone, because nothing else is in the way any more."""
+    intent = state.memory.intent
+    is_seen = intent is not None and intent.shutdown_seen
+    detail = "the host goes down" if is_seen else "logind was asked to reboot"
+    return Blocker(Reason.REBOOTING, detail, until)
 
 
 def _setback(state: State, at: Moment) -> tuple[Blocker, ...]:
@@ -259,6 +269,8 @@ def _predicted(
     if pending(state.known) is None:
         return None
     earliest = at.wall
+    if isinstance(state.attempt, Rebooting):
+        return earliest
     for blocker in found:
         if blocker.until is None:
             return at.wall if blocker.reason in {Reason.LOCK_PENDING, Reason.HOOK_RUNNING} else None

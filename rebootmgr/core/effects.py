@@ -23,7 +23,7 @@ class ReadFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunHooks:
-    """Run the hooks of one phase; answered by `HooksPassed` or `HooksFailed`."""
+    """Run the hooks of one phase; answered by a `HooksAnswer`."""
 
     ticket: Ticket
     phase: Phase

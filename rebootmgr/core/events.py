@@ -41,6 +41,14 @@ class HooksFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class HooksUnclear:
+    """No word from the hooks of the phase: `why` it was not run, or not to its end."""
+
+    ticket: Ticket
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class LockGranted:
     """200: the slot is ours."""
 
@@ -192,7 +200,7 @@ class StopAsked:
 
 LockAnswer: TypeAlias = LockGranted | LockReserved | LockRefused | LockUnclear | LockUnasked
 ReleaseAnswer: TypeAlias = SlotReleased | ReleaseUnclear
-HooksAnswer: TypeAlias = HooksPassed | HooksFailed
+HooksAnswer: TypeAlias = HooksPassed | HooksFailed | HooksUnclear
 Event: TypeAlias = (
     HostChanged
     | FactsRead

@@ -1,6 +1,7 @@
 """What one look at the host found. Read by the adapters, judged by the gates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, Flag, auto
 
 from rebootmgr.core.model import BootId, Deployment, Phase
@@ -21,6 +22,7 @@ class Deployments:
     `unlocked` is rpm-ostree's word for the booted deployment (`none`, `development`, `hotfix`,
     `transient`); `transaction` the running method, "" when idle; `driver` who else reboots this
     host by itself, "" for nobody; `on_disk` the ids of all deployments on disk.
+    `staged_at` is when the staged one was written: another time is not another deployment.
     """
 
     booted: Deployment
@@ -31,6 +33,7 @@ class Deployments:
     transaction: str = ""
     driver: str = ""
     on_disk: tuple[str, ...] = ()
+    staged_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,20 @@ class LogindUnreachable:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootTimes:
+    """What systemd measured of this boot, in seconds.
+
+    `firmware_s` is how long firmware and boot loader took before the kernel, 0.0 where they do not
+    tell; `userspace_s` and `complete_s` are when userspace began after the initrd, and when
+    boot-complete.target was reached, by CLOCK_MONOTONIC.
+    """
+
+    firmware_s: float
+    userspace_s: float
+    complete_s: float
+
+
 class Look(Flag):
     """Where to look; a change is reported, and a fresh look asked for, by source."""
 
@@ -104,7 +121,8 @@ class Facts:
     """What one look found; None where it did not look.
 
     `boot` is boot id + soft-reboot count; `boot_incomplete` names what boot-complete.target waits
-    for, or the units that failed, "" once it is reached; `hooks` are the phases that have any.
+    for, or the units that failed, "" once it is reached; `boot_times` is None where nobody measured
+    them; `hooks` are the phases that have any.
     `clock_synchronized` is false, too, where nobody can tell.
     """
 
@@ -112,5 +130,6 @@ class Facts:
     os: Deployments | OsUnknown | NotOstree | None = None
     logind: Logind | LogindUnreachable | None = None
     boot_incomplete: str | None = None
+    boot_times: BootTimes | None = None
     hooks: frozenset[Phase] | None = None
     clock_synchronized: bool | None = None

@@ -124,8 +124,8 @@ def _history(memory: Memory, known: Known, policy: Policy, at: Moment) -> list[B
 
 
 def reboots_made(memory: Memory, wall: datetime) -> list[datetime]:
-    """When rebootmgr rebooted this host in the 24 h before `wall`; a clock set back counts too."""
-    return [reboot.at for reboot in memory.reboots if abs(wall - reboot.at) < DAY]
+    """When rebootmgr rebooted this host in the 24 h before `wall`, or later by a wrong clock."""
+    return [reboot.at for reboot in memory.reboots if wall - reboot.at < DAY]
 
 
 def _timing(state: State, policy: Policy, at: Moment, *, now_asked: bool) -> list[Blocker]:
@@ -185,7 +185,14 @@ def needs_clock(state: State, policy: Policy, at: Moment) -> bool:
             return False
         case ClockRule.WINDOWS:
             timed = any(hold.until is not None for hold in state.memory.holds)
-            return policy.calendar.periodic or bool(policy.calendar.blackouts) or timed
+            calendar = policy.calendar
+            return calendar.periodic or bool(calendar.blackouts) or timed or is_behind(state, at)
+
+
+def is_behind(state: State, at: Moment) -> bool:
+    """Whether the clock says less than it once did: reboots of the last 24 h cannot be counted."""
+    last = state.memory.last_seen
+    return last is not None and at.wall < last
 
 
 def clock_is_good(state: State, at: Moment) -> bool:
@@ -198,10 +205,12 @@ def clock_is_good(state: State, at: Moment) -> bool:
 def is_clock_assumed(state: State, at: Moment) -> bool:
     """SPEC 5: timedate1 does not vouch for the clock, but it is not behind anything we know."""
     asked = state.known is not None and state.known.clock_synchronized is False
-    if not asked or at.mono < CLOCK_ASSUMED_AFTER_S:
-        return False
-    last = state.memory.last_seen
-    return at.wall > BUILT and (last is None or at.wall >= last)
+    return asked and may_assume_clock(state, at)
+
+
+def may_assume_clock(state: State, at: Moment) -> bool:
+    """Whether the host is up for an hour, and its clock not behind anything we know."""
+    return at.mono >= CLOCK_ASSUMED_AFTER_S and at.wall > BUILT and not is_behind(state, at)
 
 
 def _logind(state: State, policy: Policy, at: Moment, *, now_asked: bool) -> list[Blocker]:

@@ -5,6 +5,7 @@ bring slots, looks and memory in line with where it got (SPEC 4 to 9, 13).
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 from rebootmgr.core import slots
 from rebootmgr.core.advance import advance
@@ -19,6 +20,7 @@ from rebootmgr.core.events import (
     HoldReleased,
     HooksFailed,
     HooksPassed,
+    HooksUnclear,
     HostChanged,
     LockAnswer,
     LockGranted,
@@ -49,9 +51,11 @@ from rebootmgr.core.state import (
     Checking,
     Committing,
     Known,
+    PostBoot,
     Preparing,
     Rebooting,
     State,
+    Undoing,
     Waiting,
 )
 from rebootmgr.core.turn import Step, Turn
@@ -83,7 +87,7 @@ def _absorb(turn: Turn, event: Event) -> None:
         case FactsRead(ticket, facts):
             if ticket == turn.state.looking:
                 _learn(turn, facts)
-        case HooksPassed() | HooksFailed():
+        case HooksPassed() | HooksFailed() | HooksUnclear():
             after_hooks(turn, event)
         case LockGranted() | LockReserved() | LockRefused() | LockUnclear() | LockUnasked():
             _hear(turn, event)
@@ -130,10 +134,14 @@ def _learn(turn: Turn, facts: Facts) -> None:
             known = replace(known, logind=logind, logind_unknown="")
     if facts.boot_incomplete is not None:
         known = replace(known, boot_incomplete=facts.boot_incomplete)
+    if facts.boot_times is not None:
+        known = replace(known, boot_times=facts.boot_times)
     if facts.hooks is not None:
         known = replace(known, hooks=facts.hooks)
     if facts.clock_synchronized is not None and not known.clock_synchronized:
         known = replace(known, clock_synchronized=facts.clock_synchronized)
+        if known.clock_synchronized:
+            _date_anew(turn)
     again = None
     if known.os_unknown or known.logind_unknown:
         last, policy = turn.state.look_again, turn.policy
@@ -141,6 +149,15 @@ def _learn(turn: Turn, facts: Facts) -> None:
     turn.state = replace(turn.state, known=known, looking=None, look_again=again)
     everything = (facts.os, facts.logind, facts.boot_incomplete, facts.hooks)
     turn.fresh = turn.state.look_next is Look.NOWHERE and None not in everything
+
+
+def _date_anew(turn: Turn) -> None:
+    """What a wrong clock dated later than this boot has happened before it."""
+    memory = turn.state.memory
+    booted = turn.at.wall - timedelta(seconds=turn.at.mono)
+    if any(reboot.at > booted for reboot in memory.reboots):
+        dated = (replace(reboot, at=min(reboot.at, booted)) for reboot in memory.reboots)
+        turn.remember(replace(memory, reboots=tuple(dated)))
 
 
 def _hear(turn: Turn, event: LockAnswer) -> None:
@@ -160,13 +177,15 @@ def _note_shutdown(turn: Turn) -> None:
     """The machine goes down: what we asked for was carried out as far as anybody can see."""
     intent = turn.state.memory.intent
     if isinstance(turn.attempt, Rebooting) and intent is not None and not intent.shutdown_seen:
-        seen = replace(intent, shutdown_seen=True)
+        seen = replace(intent, shutdown_seen=True, down_at=turn.at.wall)
         turn.remember(replace(turn.state.memory, intent=seen))
 
 
 def _reconsider(turn: Turn) -> None:
     """A new policy starts every attempt over; an accepted reboot is past that."""
-    if isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):
+    if isinstance(turn.attempt, PostBoot | Undoing):
+        turn.state = replace(turn.state, setback=None)
+    elif isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):
         turn.state = replace(turn.state, setback=None)
         turn.abandon()
 

@@ -1,6 +1,6 @@
 """What must survive a reboot, a crash and a power cut (SPEC 9)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from rebootmgr.core.model import BootId, Deployment, DeploymentId, Outcome, Slot, UpdateKey
@@ -10,8 +10,8 @@ from rebootmgr.core.model import BootId, Deployment, DeploymentId, Outcome, Slot
 class Intent:
     """The reboot we are about to ask for. `mono` is CLOCK_BOOTTIME of `boot`, in seconds.
 
-    `hooks_s` went into pre-reboot.d before. `shutdown_seen`: the machine began to go down;
-    `seen_booted`: the target came up once.
+    Before it, `waiting_s`, `lock_s` and `hooks_s` went by, as in `Durations`. `shutdown_seen`: the
+    machine began to go down, at `down_at`; `seen_booted`: the target came up once.
     """
 
     target: DeploymentId
@@ -21,8 +21,11 @@ class Intent:
     boot: BootId
     at: datetime
     mono: float
+    waiting_s: float = 0.0
+    lock_s: float = 0.0
     hooks_s: float = 0.0
     shutdown_seen: bool = False
+    down_at: datetime | None = None
     seen_booted: bool = False
 
 
@@ -70,10 +73,39 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """Where the time of a reboot went; 0.0: there was no such phase, or it cannot be told.
+
+    `lock_s` is from the first question to the grant; `hooks_s` pre-reboot.d, with checks.d after
+    it; `waiting_s` all else since the update was staged. `shutdown_s` is until firmware takes over,
+    or the kernel where firmware does not tell; `boot_s` until userspace starts, out of the initrd;
+    `boot_complete_s` until boot-complete.target.
+    """
+
+    waiting_s: float = 0.0
+    lock_s: float = 0.0
+    hooks_s: float = 0.0
+    shutdown_s: float = 0.0
+    boot_s: float = 0.0
+    boot_complete_s: float = 0.0
+
+    def by_name(self) -> dict[str, float]:
+        """Give the phases by the names that metrics, JSON and people use, in order."""
+        return {
+            "waiting": self.waiting_s,
+            "lock": self.lock_s,
+            "hooks": self.hooks_s,
+            "shutdown": self.shutdown_s,
+            "boot": self.boot_s,
+            "boot_complete": self.boot_complete_s,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PastReboot:
     """One reboot that we asked for, and what became of it once that is known.
 
-    `seconds` is the time from pre-reboot.d to boot-complete; 0.0 where it is not known.
+    `seconds` is what the host needed, from pre-reboot.d to boot-complete; 0.0 where not known.
     """
 
     at: datetime
@@ -81,6 +113,7 @@ class PastReboot:
     version: str
     outcome: Outcome | None = None
     seconds: float = 0.0
+    phases: Durations = Durations()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +122,7 @@ class Memory:
 
     `settled` is the boot whose outcome was judged; `booted` what that boot ran; `drained` that a
     pre-reboot phase began and was not undone; `attempts` counts failed boots per update;
-    `outcomes` counts what SPEC 10 calls reboot_outcomes_total; `foreign` are keys that a newer
-    rebootmgr wrote, kept as they were (JSON text).
+    `outcomes` counts what SPEC 10 calls reboot_outcomes_total.
     """
 
     settled: BootId | None = None
@@ -106,7 +138,6 @@ class Memory:
     outcomes: tuple[tuple[Outcome, int], ...] = ()
     reboots_total: int = 0
     last_seen: datetime | None = None
-    foreign: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from rebootmgr.core.facts import Deployments
 from rebootmgr.core.model import Outcome, Phase
 from rebootmgr.core.state import PostBoot, Rebooting
 from rebootmgr.core.turn import Turn
-from rebootmgr.core.verdict import Judgement, judge
+from rebootmgr.core.verdict import judge
 
 
 def start_up(turn: Turn) -> None:
@@ -36,6 +36,8 @@ def _resume(turn: Turn) -> None:
     intent, known = turn.state.memory.intent, turn.known
     if intent is None or known is None or known.logind is None:
         return
+    if turn.state.looking is not None or turn.state.look_next:
+        return  # it may have been called off since that look
     if known.logind.preparing:
         turn.become(Rebooting(intent.target, intent.mono + turn.policy.patience.shutdown_s))
     else:
@@ -58,18 +60,7 @@ def settle_boot(turn: Turn, *, failed: HooksFailed | None) -> None:
     known, memory = turn.known, turn.state.memory
     if known is None:
         return
-    if isinstance(known.os, Deployments):
-        judgement = judge(
-            memory,
-            known.os,
-            healthy=failed is None,
-            boot=known.boot,
-            policy=turn.policy,
-            at=turn.at,
-        )
-    else:
-        settled = replace(memory, settled=known.boot, intent=None, drained=False, ask=None)
-        judgement = Judgement(None, settled, keeps_slot=False)
+    judgement = judge(memory, known, healthy=failed is None, policy=turn.policy, at=turn.at)
     turn.remember(judgement.memory)
     ledger = turn.state.ledger
     if judgement.keeps_slot:

@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 from rebootmgr.core.backoff import Retry, jitter
+from rebootmgr.core.durations import waited
 from rebootmgr.core.events import (
     HooksAnswer,
     HooksFailed,
     HooksPassed,
+    HooksUnclear,
     LockAnswer,
     LockGranted,
     LockRefused,
@@ -80,6 +82,9 @@ def commit(turn: Turn, target: Deployment) -> None:
     if known is None or not isinstance(known.os, Deployments):
         turn.abandon()
         return
+    now, attempt = turn.at.mono, turn.attempt
+    granted = attempt.since if isinstance(attempt, Preparing) else now
+    lock_s = granted - (granted if turn.state.queued_since is None else turn.state.queued_since)
     intent = Intent(
         target=target.id,
         key=target.key,
@@ -88,7 +93,9 @@ def commit(turn: Turn, target: Deployment) -> None:
         boot=known.boot,
         at=turn.at.wall,
         mono=turn.at.mono,
-        hooks_s=turn.at.mono - turn.attempt.since if isinstance(turn.attempt, Preparing) else 0.0,
+        waiting_s=waited(known.os.staged_at, turn.at, but_for=lock_s + now - granted),
+        lock_s=lock_s,
+        hooks_s=now - granted,
     )
     turn.remember(replace(turn.state.memory, intent=intent))
     turn.become(Committing(target))
@@ -108,18 +115,37 @@ def after_hooks(turn: Turn, event: HooksAnswer) -> None:
     """Hooks ended; an answer that nobody waits for any longer changes nothing."""
     match turn.attempt:
         case PostBoot(ticket) if ticket == event.ticket:
-            settle_boot(turn, failed=event if isinstance(event, HooksFailed) else None)
+            _after_post_boot(turn, event)
         case Checking(target, ticket) if ticket == event.ticket:
             _after_check(turn, target, event)
         case Preparing(target, ticket, phase) if ticket == event.ticket:
             _after_preparing(turn, target, phase, event)
         case Undoing(ticket) if ticket == event.ticket:
-            turn.remember(replace(turn.state.memory, drained=False))
-            turn.rest()
+            _after_undoing(turn, event)
         case PostBoot() | Checking() | Preparing() | Undoing():
             pass
         case Starting() | Idle() | Waiting() | Asking() | Committing() | Rebooting():
             pass
+
+
+def _after_post_boot(turn: Turn, event: HooksAnswer) -> None:
+    match event:
+        case HooksUnclear(_, why):  # which says nothing of the update
+            turn.set_back(Reason.HOOK_FAILED, why)
+            turn.become(PostBoot(None))
+        case HooksPassed() | HooksFailed():
+            turn.state = replace(turn.state, setback=None)
+            settle_boot(turn, failed=event if isinstance(event, HooksFailed) else None)
+
+
+def _after_undoing(turn: Turn, event: HooksAnswer) -> None:
+    match event:
+        case HooksPassed() | HooksFailed():
+            turn.remember(replace(turn.state.memory, drained=False))
+            turn.rest()
+        case HooksUnclear(_, why):
+            turn.set_back(Reason.HOOK_FAILED, why)
+            turn.become(Undoing(None))
 
 
 def _after_check(turn: Turn, target: Deployment, event: HooksAnswer) -> None:
@@ -130,6 +156,9 @@ def _after_check(turn: Turn, target: Deployment, event: HooksAnswer) -> None:
         case HooksFailed(_, hook, line):
             turn.set_back(Reason.CHECK_FAILED, f"{hook}: {line}")
             turn.rest()
+        case HooksUnclear(_, why):
+            turn.set_back(Reason.CHECK_FAILED, why)
+            turn.rest()
 
 
 def _after_preparing(turn: Turn, target: Deployment, phase: Phase, event: HooksAnswer) -> None:
@@ -139,10 +168,15 @@ def _after_preparing(turn: Turn, target: Deployment, phase: Phase, event: HooksA
         case HooksPassed():
             commit(turn, target)
         case HooksFailed(_, hook, line):
-            failed = Reason.CHECK_FAILED if phase is Phase.CHECK else Reason.HOOK_FAILED
-            turn.set_back(failed, f"{hook}: {line}")
-            turn.state = replace(turn.state, passed_checks_at=None)
-            turn.abandon()
+            _give_up(turn, phase, f"{hook}: {line}")
+        case HooksUnclear(_, why):
+            _give_up(turn, phase, why)
+
+
+def _give_up(turn: Turn, phase: Phase, detail: str) -> None:
+    turn.set_back(Reason.CHECK_FAILED if phase is Phase.CHECK else Reason.HOOK_FAILED, detail)
+    turn.state = replace(turn.state, passed_checks_at=None)
+    turn.abandon()
 
 
 def after_lock(turn: Turn, asking: Asking, event: LockAnswer) -> None:

@@ -3,7 +3,7 @@
 Instants are absolute, because the sentence is only said again when something changes.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from rebootmgr.core.model import Reason
@@ -14,17 +14,19 @@ LONGEST: Final = 199
 LONGEST_VERSION: Final = 60
 
 
-def sentence(status: Status) -> str:
+def sentence(status: Status, zone: tzinfo = UTC) -> str:
     """Say where we are in one line of less than 200 characters without control characters."""
     if status.verdict is Verdict.REBOOT:
         return f"Rebooting into {_version(status)}." if status.pending else "Rebooting."
-    if status.state is StateName.STARTING and status.booted is None:
-        return "Starting: looking at the host for the first time."
+    shown = status.blockers
     if status.pending is not None:
-        shown = status.blockers
         head = f"Update {_version(status)} is staged; "
+    elif status.state is StateName.STARTING and status.booted is None:
+        shown = tuple(one for one in shown if one.reason is not Reason.STARTING)
+        if not shown:
+            return "Starting: looking at the host for the first time."
+        head = "Starting; "
     else:
-        shown = status.blockers
         head = "Nothing pending; "
     if status.state is StateName.COMMITTING and len(shown) == 1:
         return _joined(head, doing(status.state), ".")
@@ -33,7 +35,7 @@ def sentence(status: Status) -> str:
             return "Idle: nothing pending."
         return _joined(head, doing(status.state), ".")
     more = f" (and {len(shown) - 1} more)." if len(shown) > 1 else "."
-    clause, when = _clause(shown[0])
+    clause, when = _clause(shown[0], zone)
     return _joined(head, clause, f"{when}{more}")
 
 
@@ -136,6 +138,8 @@ def until(reason: Reason) -> str:
             return "next opening"
         case Reason.USERS_LOGGED_IN:
             return "grace ends"
+        case Reason.REBOOTING:
+            return "gives up"
         case (
             Reason.CHECK_FAILED
             | Reason.HOOK_FAILED
@@ -167,7 +171,6 @@ def until(reason: Reason) -> str:
             | Reason.INHIBITED
             | Reason.HOOK_RUNNING
             | Reason.DRY_RUN
-            | Reason.REBOOTING
         ):
             return "until"
 
@@ -180,18 +183,19 @@ def explain(reason: Reason, detail: str) -> str:
     return detail if detail.startswith(what) else f"{what}: {detail}"
 
 
-def _clause(blocker: ShownBlocker) -> tuple[str, str]:
+def say_instant(at: datetime, zone: tzinfo) -> str:
+    """Say when, so that it stays true however long it is read later."""
+    return f"{at.astimezone(zone):%a %Y-%m-%d %H:%M %Z}"
+
+
+def _clause(blocker: ShownBlocker, zone: tzinfo) -> tuple[str, str]:
     """Give what is the matter, which may be cut, and until when, which may not."""
     if blocker.until is None:
         return explain(blocker.reason, blocker.detail), ""
-    when = _instant(blocker.until)
+    when = say_instant(blocker.until, zone)
     if blocker.reason is Reason.OUTSIDE_WINDOW:  # its detail says the same
         return "waiting for the maintenance window that opens", f" {when}"
     return explain(blocker.reason, blocker.detail), f", {until(blocker.reason)} {when}"
-
-
-def _instant(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
 
 
 def _version(status: Status) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from rebootmgr.core.backoff import Retry
-from rebootmgr.core.facts import Deployments, Logind, Look, NotOstree
+from rebootmgr.core.facts import BootTimes, Deployments, Logind, Look, NotOstree
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import (
     Blocker,
@@ -97,9 +97,12 @@ class Rebooting:
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
-    """The attempt is off; what pre-reboot.d did is being undone before the slot goes back."""
+    """The attempt is off; what pre-reboot.d did is being undone before the slot goes back.
 
-    ticket: Ticket
+    `ticket` is None while the undoing waits for its next try.
+    """
+
+    ticket: Ticket | None
 
 
 Attempt: TypeAlias = (
@@ -181,6 +184,7 @@ class Known:
     logind: Logind | None = None
     logind_unknown: str = ""
     boot_incomplete: str = ""
+    boot_times: BootTimes | None = None
     hooks: frozenset[Phase] = frozenset()
     clock_synchronized: bool | None = None
 
@@ -191,7 +195,8 @@ class State:
 
     `looking` is the newest look under way; `look_next` what changed since it began; `look_again`
     when to try again what could not be read; `unsaved` why Memory is not on disk, or "" when it is;
-    `readable` is false when state.json is not ours to overwrite; `passed_checks_at` CLOCK_BOOTTIME.
+    `readable` is false when state.json is not ours to overwrite; `passed_checks_at` and
+    `queued_since`, when the fleet was first asked for this attempt, are CLOCK_BOOTTIME.
     """
 
     attempt: Attempt = field(default_factory=Starting)
@@ -205,6 +210,7 @@ class State:
     setback: Setback | None = None
     grace: Grace | None = None
     passed_checks_at: float | None = None
+    queued_since: float | None = None
     unsaved: str = ""
     save_again: Retry | None = None
     readable: bool = True

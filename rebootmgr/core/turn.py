@@ -105,6 +105,8 @@ class Turn:
         if question is not None:
             self.keep_ledger(ledger)
             self.effects.append(question)
+            if self.state.queued_since is None:
+                self.state = replace(self.state, queued_since=self.at.mono)
             self.become(Asking(target, question.ticket))
 
     def run_hooks(self, phase: Phase, target: Deployment | None) -> Ticket:
@@ -152,11 +154,16 @@ class Turn:
         elif self.state.stopping:
             self.rest()  # the next start finds the mark, undoes, and gives the slot back then
         else:
-            self.become(Undoing(self.run_hooks(Phase.ABANDONED, None)))
+            self.undo()
+
+    def undo(self) -> None:
+        """Run the abandoned phase."""
+        self.become(Undoing(self.run_hooks(Phase.ABANDONED, None)))
 
     def end(self) -> Step:
         """Bring the ledger, the looks and the memory in line, and close the draft."""
         self._settle_slots()
+        self._leave_queue()
         self._look_if_needed()
         self._save_if_changed()
         return Step(self.state, tuple(self.effects))
@@ -184,6 +191,16 @@ class Turn:
                 return slots.Wish(slot=self.policy.slot)
             case Idle() | Waiting() | Checking():
                 return slots.Wish()
+
+    def _leave_queue(self) -> None:
+        match self.attempt:
+            case Asking() | Preparing() | Committing() | Rebooting():
+                pass
+            case Waiting(queued=True) | Checking(queued=True):
+                pass
+            case Starting() | PostBoot() | Idle() | Waiting() | Checking() | Undoing():
+                if self.state.queued_since is not None:
+                    self.state = replace(self.state, queued_since=None)
 
     def _look_if_needed(self) -> None:
         if self.state.looking is not None or not self.state.look_next:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rebootmgr.core.facts import Deployments
+from rebootmgr.core import durations
+from rebootmgr.core.facts import BootTimes, Deployments
 from rebootmgr.core.memory import Intent, Memory, PastReboot, Quarantine
-from rebootmgr.core.model import BootId, Moment, Outcome, UpdateKey
+from rebootmgr.core.model import Moment, Outcome, UpdateKey
 from rebootmgr.core.policy import Policy
+from rebootmgr.core.state import Known
 
 REMEMBERED: Final = 50
-LONGEST_S: Final = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +39,21 @@ def outcome(intent: Intent, os: Deployments, *, healthy: bool) -> Outcome:
     return Outcome.SUPERSEDED
 
 
-def judge(
-    memory: Memory, os: Deployments, *, healthy: bool, boot: BootId, policy: Policy, at: Moment
-) -> Judgement:
+def judge(memory: Memory, known: Known, *, healthy: bool, policy: Policy, at: Moment) -> Judgement:
     """Settle this boot: count, quarantine, keep or free."""
-    settled = replace(memory, settled=boot, booted=os.booted, intent=None, drained=False, ask=None)
+    settled = replace(memory, settled=known.boot, intent=None, drained=False, ask=None)
+    if not isinstance(known.os, Deployments):
+        return Judgement(None, settled, keeps_slot=False)
+    os, settled = known.os, replace(settled, booted=known.os.booted)
     if memory.intent is None:
-        return Judgement(None, _unasked(settled, memory, os, at), keeps_slot=False)
+        absolved = absolve(settled, os.booted.key) if healthy else settled
+        return Judgement(None, _unasked(absolved, memory, os, at), keeps_slot=False)
     intent = memory.intent
     result = outcome(intent, os, healthy=healthy)
+    remembered = max(REMEMBERED, policy.reboots_per_day)  # or the budget would never be spent
     counted = replace(
         settled,
-        reboots=(*memory.reboots, _past(intent, result, at))[-REMEMBERED:],
+        reboots=(*memory.reboots, _past(intent, result, known.boot_times, at))[-remembered:],
         reboots_total=memory.reboots_total + 1,
         outcomes=_plus_one(memory.outcomes, result),
     )
@@ -80,14 +84,13 @@ def absolve(memory: Memory, key: UpdateKey) -> Memory:
 
 def _unasked(settled: Memory, before: Memory, os: Deployments, at: Moment) -> Memory:
     last = before.booted
-    if last is None or last.key == os.booted.key:
+    if last is None or last.key == os.booted.key or is_quarantined(settled, last.key):
         return settled
-    absolved = absolve(settled, os.booted.key)
-    if not 0 < os.booted.timestamp < last.timestamp or is_quarantined(absolved, last.key):
-        return absolved
+    if not 0 < os.booted.timestamp < last.timestamp:
+        return settled
     why = f"{last.version} was rolled back outside rebootmgr"
     mark = Quarantine(key=last.key, why=why, since=at.wall)
-    return replace(absolved, quarantine=(*absolved.quarantine, mark))
+    return replace(settled, quarantine=(*settled.quarantine, mark))
 
 
 def _fail(memory: Memory, intent: Intent, result: Outcome, policy: Policy, at: Moment) -> Memory:
@@ -101,15 +104,16 @@ def _fail(memory: Memory, intent: Intent, result: Outcome, policy: Policy, at: M
     return replace(failed, quarantine=(*failed.quarantine, mark))
 
 
-def _past(intent: Intent, result: Outcome, at: Moment) -> PastReboot:
-    """Only the wall clock spans a reboot; one that ran backwards measures nothing."""
-    took = (at.wall - intent.at).total_seconds()
+def _past(intent: Intent, result: Outcome, times: BootTimes | None, at: Moment) -> PastReboot:
+    """Where it failed, boots that nobody saw may lie between: then only the whole is told."""
+    told = times if result is Outcome.SUCCEEDED else None
     return PastReboot(
         at=intent.at,
         target=intent.target,
         version=intent.version,
         outcome=result,
-        seconds=intent.hooks_s + took if 0.0 < took < LONGEST_S else 0.0,
+        seconds=durations.need(intent, times, at),
+        phases=durations.by_phase(intent, told, at),
     )
 
 

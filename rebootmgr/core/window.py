@@ -111,7 +111,8 @@ class Outlook:
     `blackout`: the name and interval of the one that holds now (the longest to come).
     `next`: the first opening that starts later; `next_fitting`: the first of them that is long
     enough. `fits`: the rest of `opening` is long enough, or the check is waived: `waived`, in the
-    first half of an opening when no later one is long enough. Without a need all are long enough.
+    first half of an opening when even the longest to come would leave less than a tenth of itself
+    to start in, and none of these fits better than this. Without a need all are long enough.
     """
 
     opening: Opening | None
@@ -146,16 +147,15 @@ def outlook(calendar: Calendar, at: datetime, *, need: timedelta | None) -> Outl
     near = _look(calendar, today, _NEAR)
     found = _at(near, at, need)
     seen = (found.opening, found.window, found.next_fitting)
-    if found.next_fitting is None or any(each and each.end == near.end for each in seen):
+    unsure = found.waived or found.next_fitting is None
+    if unsure or any(each and each.end == near.end for each in seen):
         return _at(_look(calendar, today, HORIZON), at, need)
     return found
 
 
 def longest_opening(calendar: Calendar, at: datetime) -> timedelta:
     """Give the length of the longest opening of the 400 days from `at` (aware); 0 without any."""
-    today = _clamped(at).replace(hour=0, minute=0, second=0, microsecond=0)
-    found = _look(calendar, today, HORIZON).openings
-    return max((each.end - each.start for each in found), default=timedelta(0))
+    return _longest(calendar, _clamped(at).replace(hour=0, minute=0, second=0, microsecond=0))
 
 
 def never_opens(calendar: Calendar, at: datetime) -> bool:
@@ -180,6 +180,12 @@ def _look(calendar: Calendar, today: datetime, ahead: timedelta) -> _View:
 
 
 @lru_cache(maxsize=2)
+def _longest(calendar: Calendar, today: datetime) -> timedelta:
+    found = _look(calendar, today, HORIZON).openings
+    return max((each.end - each.start for each in found), default=timedelta(0))
+
+
+@lru_cache(maxsize=2)
 def _always(today: datetime) -> Outlook:
     """What a calendar that never closes holds at any time of `today`."""
     return _at(_look(Calendar(), today, HORIZON), today, timedelta(0))
@@ -192,8 +198,10 @@ def _at(view: _View, at: datetime, need: timedelta) -> Outlook:
     blackouts = [each for each in view.blackouts if each[1].start <= at < each[1].end]
     waived = False
     fits = opening is None or opening.end - at >= need
-    if opening is not None and not fits and fitting is None:
-        waived = at - opening.start < opening.end - at
+    if opening is not None and not fits:
+        longest = max((each.end - each.start for each in later), default=timedelta(0))
+        is_best = longest * 0.9 < need and opening.end - opening.start >= min(need, longest)
+        waived = is_best and at - opening.start < opening.end - at
     return Outlook(
         opening=opening,
         window=next((each for each in view.windows if each.start <= at < each.end), None),

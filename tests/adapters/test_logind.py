@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rebootmgr.adapters.bus import Bus
-from rebootmgr.adapters.logind import Logind
+from rebootmgr.adapters.logind import NOT_THERE, Logind
 from rebootmgr.core import facts
 from rebootmgr.core.events import RebootAccepted, RebootRefused
 from rebootmgr.core.facts import Inhibitor, LogindUnreachable, Session
@@ -101,7 +101,7 @@ async def test_a_hundred_sessions_are_read_and_one_that_just_ended_is_skipped(
 
 
 async def test_without_logind_nothing_is_known(bus: Bus) -> None:
-    assert await Logind(bus).read() == LogindUnreachable("systemd-logind is not running")
+    assert await Logind(bus).read() == LogindUnreachable(NOT_THERE)
 
 
 async def test_a_mute_logind_is_waited_for_only_so_long(address: str, bus: Bus) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,23 @@ def test_a_root_that_leads_nowhere_or_in_circles_does_not_crash(tmp_path: Path) 
 def test_nothing_staged_is_no_file(host: OstreeHost) -> None:
     found = look(host)
     assert (found.staged, found.has_lock, found.driver) == (None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("written_ns", "staged_at"),
+    [
+        (1_762_000_000_500_000_000, datetime(2025, 11, 1, 12, 26, 40, 500_000, tzinfo=UTC)),
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (-1, None),
+    ],
+)
+def test_an_update_was_staged_when_its_file_was_written(
+    host: OstreeHost, written_ns: int, staged_at: datetime | None
+) -> None:
+    assert look(host).staged_at is None
+    host.stage("41.2")
+    os.utime(host.root / STAGED, ns=(0, written_ns))
+    assert look(host).staged_at == staged_at
 
 
 def test_two_looks_at_the_same_are_equal_and_every_change_makes_them_differ(

@@ -147,6 +147,7 @@ async def test_row_5_a_staged_deployment_is_open_for_a_reboot(
     assert found.default.key == f"fedora-coreos:{tree.checksum}"
     assert found.default.timestamp == 77
     assert found.staged
+    assert found.staged_at is not None
     assert found.finalization is Finalization.OPEN
     assert found.transaction == ""
     assert found.on_disk == (tree.id, found.booted.id)

@@ -1,62 +1,22 @@
-"""At every instant, and after every fault, state.json is the old one or the new one."""
+"""state.json on a real file system. What faults and power cuts do is in test_crash_points.py."""
 
-import errno
+import json
 import os
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 
 import pytest
 
-from rebootmgr.adapters.state_store import Files, StateStore
-from rebootmgr.codec.state_file import decode_state, encode_state
+from rebootmgr.adapters.state_store import StateStore
+from rebootmgr.codec.state_file import LARGEST, decode_state, encode_state
 from rebootmgr.core.memory import Memory, Unreadable
+from rebootmgr.core.model import BootId
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FIRST = Memory(reboots_total=1)
 OLD = Memory(reboots_total=2)
 NEW = Memory(reboots_total=3)
-
-
-class PowerCut(Exception):  # noqa: N818 - it is no error of ours
-    """The machine is gone: no handler may run on."""
-
-
-class Faulty(Files):
-    """Real files, until the call number `fails`, which ends in `fault` before doing anything."""
-
-    def __init__(self, fails: int, fault: Exception, *, small_writes: bool = False) -> None:
-        self.calls = 0
-        self.fails = fails
-        self.fault = fault
-        self.small_writes = small_writes
-
-    def step(self) -> None:
-        self.calls += 1
-        if self.calls == self.fails:
-            raise self.fault
-
-    def open(self, path: Path) -> int:
-        self.step()
-        return super().open(path)
-
-    def write(self, fd: int, data: bytes) -> int:
-        self.step()
-        return super().write(fd, data[:100] if self.small_writes else data)
-
-    def fsync(self, fd: int) -> None:
-        self.step()
-        super().fsync(fd)
-
-    def rename(self, old: Path, new: Path) -> None:
-        self.step()
-        super().rename(old, new)
-
-    def fsync_dir(self, path: Path) -> None:
-        self.step()
-        super().fsync_dir(path)
 
 
 @pytest.fixture
@@ -92,52 +52,6 @@ def test_the_last_good_copy_is_kept_beside_it_and_nothing_else(
         StateStore(tmp_path).write(memory)
     assert sorted(path.name for path in directory.iterdir()) == ["state.json", "state.json~"]
     assert decode_state((directory / "state.json~").read_bytes()) == OLD
-
-
-@pytest.mark.parametrize("fault", [PowerCut(), OSError(errno.ENOSPC, "full")], ids=repr)
-@pytest.mark.parametrize("step", range(1, 15))
-def test_after_a_fault_at_any_step_the_old_or_the_new_state_is_read(
-    tmp_path: Path, step: int, fault: Exception
-) -> None:
-    StateStore(tmp_path).write(FIRST)
-    StateStore(tmp_path).write(OLD)
-    files = Faulty(step, fault, small_writes=True)
-    try:
-        StateStore(tmp_path, files=files).write(NEW)
-    except (OSError, PowerCut):
-        assert files.calls == step
-        assert read(tmp_path) in {OLD, NEW}
-    else:
-        assert files.calls < step, "the fault was swallowed"
-        assert read(tmp_path) == NEW
-    StateStore(tmp_path).write(NEW)
-    assert read(tmp_path) == NEW
-
-
-@pytest.mark.parametrize("step", range(1, 8))
-def test_a_fault_while_mending_a_corrupt_file_does_not_cost_the_good_copy(
-    tmp_path: Path, directory: Path, step: int
-) -> None:
-    StateStore(tmp_path).write(OLD)
-    StateStore(tmp_path).write(OLD)
-    (directory / "state.json").write_bytes(b"\0" * 300)
-    with pytest.raises(PowerCut) if step <= 5 else nullcontext():
-        StateStore(tmp_path, files=Faulty(step, PowerCut())).write(NEW)
-    assert read(tmp_path) in {OLD, NEW}
-
-
-def test_faults_in_a_row_never_lose_the_state(tmp_path: Path) -> None:
-    StateStore(tmp_path).write(OLD)
-    for number in count(3):
-        memory = replace(OLD, reboots_total=number)
-        step = number % 7 + 1
-        before = read(tmp_path)
-        try:
-            StateStore(tmp_path, files=Faulty(step, PowerCut())).write(memory)
-        except PowerCut:
-            assert read(tmp_path) in {before, memory}
-        if number > 40:
-            break
 
 
 def test_a_corrupt_file_is_replaced_by_its_copy(tmp_path: Path, directory: Path) -> None:
@@ -206,6 +120,29 @@ def test_a_link_planted_as_the_temporary_file_is_not_followed(
     StateStore(tmp_path).write(NEW)
     assert victim.read_bytes() == b"precious"
     assert read(tmp_path) == NEW
+
+
+def test_what_a_newer_version_wrote_survives_our_writing_and_the_loss_of_the_newest_file(
+    tmp_path: Path, directory: Path
+) -> None:
+    newer = {**json.loads(encode_state(OLD)), "moon": 1, "version": {"major": 1, "minor": 9}}
+    (directory / "state.json").write_text(json.dumps(newer))
+    StateStore(tmp_path).write(NEW)
+    assert json.loads((directory / "state.json").read_bytes())["moon"] == 1
+    (directory / "state.json").write_bytes(b"")
+    StateStore(tmp_path).write(NEW)
+    assert json.loads((directory / "state.json").read_bytes())["moon"] == 1
+    assert read(tmp_path) == NEW
+
+
+def test_a_state_beyond_reason_is_refused_before_anything_is_touched(
+    tmp_path: Path, directory: Path
+) -> None:
+    StateStore(tmp_path).write(OLD)
+    with pytest.raises(OSError, match="beyond reason"):
+        StateStore(tmp_path).write(replace(NEW, settled=BootId("x" * LARGEST)))
+    assert [path.name for path in directory.iterdir()] == ["state.json"]
+    assert read(tmp_path) == OLD
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")

@@ -12,8 +12,9 @@ import pytest
 from rebootmgr.adapters.bus import Bus
 from rebootmgr.adapters.systemd import Systemd, read_boot_id
 from rebootmgr.adapters.timedate import Timedate
+from rebootmgr.core.facts import BootTimes
 from tests.fakes.dbus_daemon import DbusDaemon
-from tests.fakes.systemd1 import FakeSystemd, FakeTimedate
+from tests.fakes.systemd1 import STAMPS, FakeSystemd, FakeTimedate
 
 ROOT = Path(__file__).parent.parent.parent
 UUID = "d2f9a1b0-0000-4000-8000-0123456789ab"
@@ -156,3 +157,36 @@ async def test_the_fake_alone_is_scripted_over_the_bus(address: str, bus: Bus) -
     finally:
         fake.terminate()
         await fake.wait()
+
+
+async def test_what_systemd_measured_is_read_once_the_boot_is_complete(
+    address: str, bus: Bus
+) -> None:
+    async with FakeSystemd(address, boot_complete=False) as fake:
+        fake.stamps = dict(zip(STAMPS, (15_000_000, 4_000_000, 8_500_000, 28_000_000), strict=True))
+        systemd = Systemd(bus)
+        await systemd.read_boot_incomplete()
+        assert await systemd.read_boot_times() is None
+        fake.set_boot_complete(reached=True)
+        await systemd.read_boot_incomplete()
+        times = BootTimes(firmware_s=15.0, userspace_s=8.5, complete_s=28.0)
+        assert await systemd.read_boot_times() == times
+        fake.stamps = dict.fromkeys(STAMPS, 0)
+        assert await systemd.read_boot_times() == times
+
+
+@pytest.mark.parametrize("stamp", [2**64 - 1, 10**15])
+async def test_a_stamp_that_no_clock_can_show_is_not_believed(
+    address: str, bus: Bus, stamp: int
+) -> None:
+    async with FakeSystemd(address) as fake:
+        fake.stamps["UserspaceTimestampMonotonic"] = stamp
+        systemd = Systemd(bus)
+        assert await systemd.read_boot_incomplete() == ""
+        assert await systemd.read_boot_times() is None
+
+
+async def test_without_systemd_nobody_measured_the_boot(bus: Bus) -> None:
+    systemd = Systemd(bus)
+    assert await systemd.read_boot_incomplete() == ""
+    assert await systemd.read_boot_times() is None

@@ -88,6 +88,9 @@ WORD = "hunter2"
         "ftp://me:hunter2@h",
         "https://me:hunter2\n@h",
         "https://me:hunter2@${nope}",
+        "https://me:hunter2h.example/",  # the @ was forgotten
+        "https://me:hunter2",
+        "me:hunter2/x",
     ],
 )
 def test_credentials_show_nowhere(value: str) -> None:
@@ -116,7 +119,8 @@ def test_a_mistake_does_not_show_a_secret_either(text: str) -> None:
 
 def test_a_redacted_url_still_says_where_it_leads() -> None:
     assert redact("https://me:pw@h:1/x") == "https://***@h:1/x"
-    assert redact("https://h/x") == "https://h/x"
+    for plain in ("https://h/x", "https://h:8443/x:y", "http://[::1]:80", "http:/h", "h:"):
+        assert redact(plain) == plain
 
 
 @settings(deadline=None)

@@ -138,7 +138,10 @@ def test_a_waiting_host_is_shown_as_one() -> None:
     assert value(shown, "reboots_requested_total") == 9
     assert value(shown, "reboot_outcomes_total", outcome="succeeded") == 9
     assert value(shown, "reboot_outcomes_total", outcome="interrupted") == 0
-    assert value(shown, "last_reboot_duration_seconds", phase="total") == 72
+    phases = {"total": 72, "waiting": 7200, "lock": 0, "hooks": 10}
+    phases |= {"shutdown": 12, "boot": 20, "boot_complete": 30}
+    for phase, seconds in phases.items():
+        assert value(shown, "last_reboot_duration_seconds", phase=phase) == seconds
     versions = {"id": str(WAITING.pending and WAITING.pending.id), "version": "42.20300102.3.0"}
     assert value(shown, "pending_update_info", **versions) == 1
 

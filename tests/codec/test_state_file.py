@@ -13,6 +13,7 @@ from rebootmgr.codec.state_file import LARGEST, Corrupt, decode_state, encode_st
 from rebootmgr.core.memory import (
     Ask,
     Debt,
+    Durations,
     Hold,
     Intent,
     Memory,
@@ -37,7 +38,10 @@ FULL = Memory(
         boot=BootId("b1"),
         at=NOON,
         mono=12.5,
+        waiting_s=0.5,
+        lock_s=0.25,
         shutdown_seen=True,
+        down_at=NOON,
         seen_booted=True,
     ),
     debts=(Debt(slot=Slot("https://lock/base", "default", "n1"), unanswered=True, kept=True),),
@@ -53,12 +57,19 @@ FULL = Memory(
             version="42",
             outcome=Outcome.SUCCEEDED,
             seconds=61.5,
+            phases=Durations(
+                waiting_s=1.5,
+                lock_s=2.5,
+                hooks_s=3.5,
+                shutdown_s=4.5,
+                boot_s=5.5,
+                boot_complete_s=6.5,
+            ),
         ),
     ),
     outcomes=((Outcome.SUCCEEDED, 3),),
     reboots_total=4,
     last_seen=NOON,
-    foreign=(("moon", '{"phase": [1, null]}'),),
 )
 
 JSON = st.recursive(
@@ -71,6 +82,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 KNOWN = sorted(json.loads(encode_state(Memory())))
+NEWER = {"moon": {"phase": [1, None]}}
 
 
 def everything(cls: type, **known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -82,16 +94,25 @@ def memories() -> st.SearchStrategy[Memory]:
     prose = st.text(max_size=30).map(harmless)
     instant = st.datetimes(timezones=st.just(UTC))
     amount = st.floats(allow_nan=False, allow_infinity=False)
+    phases = everything(Durations, **{f.name: amount for f in fields(Durations)})
     deployment = everything(
         Deployment, version=prose, timestamp=st.integers(min_value=0, max_value=2**64 - 1)
     )
     counter = st.integers(min_value=0, max_value=2**63)
-    foreign = st.dictionaries(st.text().filter(lambda key: key not in KNOWN), JSON, max_size=3)
     drawn: st.SearchStrategy[Memory] = everything(
         Memory,
         booted=st.none() | deployment,
         intent=st.none()
-        | everything(Intent, at=instant, mono=amount, hooks_s=amount, version=prose),
+        | everything(
+            Intent,
+            at=instant,
+            mono=amount,
+            waiting_s=amount,
+            lock_s=amount,
+            hooks_s=amount,
+            down_at=st.none() | instant,
+            version=prose,
+        ),
         debts=st.lists(everything(Debt, slot=everything(Slot)), max_size=3).map(tuple),
         attempts=st.dictionaries(st.text(), counter, max_size=3).map(lambda d: tuple(d.items())),
         quarantine=st.lists(everything(Quarantine, why=prose, since=instant), max_size=3).map(
@@ -103,12 +124,12 @@ def memories() -> st.SearchStrategy[Memory]:
         ).map(tuple),
         ask=st.none() | everything(Ask, by=prose, until=instant),
         reboots=st.lists(
-            everything(PastReboot, at=instant, version=prose, seconds=amount), max_size=3
+            everything(PastReboot, at=instant, version=prose, seconds=amount, phases=phases),
+            max_size=3,
         ).map(tuple),
         outcomes=st.dictionaries(st.sampled_from(Outcome), counter).map(lambda d: tuple(d.items())),
         reboots_total=counter,
         last_seen=st.none() | instant,
-        foreign=foreign.map(lambda d: tuple((key, json.dumps(v)) for key, v in d.items())),
     )
     return drawn
 
@@ -144,7 +165,7 @@ def test_any_value_in_any_place_is_read_without_an_exception(data: st.DataObject
     found = decode_state(json.dumps(top).encode())
     assert isinstance(found, Memory | Unreadable | Corrupt)
     if isinstance(found, Memory):
-        assert decode_state(encode_state(found)) == found
+        assert decode_state(encode_state(found, over=json.dumps(top).encode())) == found
 
 
 def test_the_file_looks_as_promised() -> None:
@@ -160,8 +181,11 @@ def test_the_file_looks_as_promised() -> None:
             "boot": "b1",
             "at": "2026-03-01T12:00:00Z",
             "mono": 12.5,
+            "waiting_s": 0.5,
+            "lock_s": 0.25,
             "hooks_s": 0.0,
             "shutdown_seen": True,
+            "down_at": "2026-03-01T12:00:00Z",
             "seen_booted": True,
         },
         "releases_owed": [
@@ -201,12 +225,19 @@ def test_the_file_looks_as_promised() -> None:
                 "version": "42",
                 "outcome": "succeeded",
                 "seconds": 61.5,
+                "phases": {
+                    "waiting": 1.5,
+                    "lock": 2.5,
+                    "hooks": 3.5,
+                    "shutdown": 4.5,
+                    "boot": 5.5,
+                    "boot_complete": 6.5,
+                },
             }
         ],
         "outcomes": {"succeeded": 3},
         "reboots_total": 4,
         "last_seen": "2026-03-01T12:00:00Z",
-        "moon": {"phase": [1, None]},
     }
 
 
@@ -214,20 +245,59 @@ def test_a_file_of_the_first_schema_needs_nothing_but_its_version() -> None:
     assert decode_state(b'{"version": {"major": 1, "minor": 0}}') == Memory()
 
 
-def test_what_a_newer_minor_version_wrote_is_kept_and_written_back() -> None:
-    newer = json.loads(encode_state(FULL)) | {"version": {"major": 1, "minor": 9}, "sun": [1.5]}
-    found = decode_state(json.dumps(newer).encode())
-    assert isinstance(found, Memory)
-    assert found == replace(FULL, foreign=(*FULL.foreign, ("sun", "[1.5]")))
-    assert json.loads(encode_state(found))["sun"] == [1.5]
+def sprinkled(json_: Any) -> Any:
+    """The file as a newer minor version might write it: every object has something more in it."""
+    match json_:
+        case dict():
+            return {key: sprinkled(value) for key, value in json_.items()} | NEWER
+        case list():
+            return [sprinkled(one) for one in json_]
+        case _:
+            return json_
 
 
-def test_a_word_that_only_a_newer_version_knows_reads_as_not_known() -> None:
-    newer = json.loads(encode_state(FULL))
-    newer["reboots"][0]["outcome"] = "teleported"
-    newer["outcomes"] = {"teleported": 2, "succeeded": 3}
-    found = decode_state(json.dumps(newer).encode())
-    assert found == replace(FULL, reboots=(replace(FULL.reboots[0], outcome=None),))
+def newer_file(memory: Memory) -> dict[str, Any]:
+    ours: dict[str, Any] = json.loads(encode_state(memory))
+    newer: dict[str, Any] = sprinkled(ours) | {"version": {"major": 1, "minor": 9, **NEWER}}
+    return newer | {"attempts": ours["attempts"], "outcomes": ours["outcomes"] | {"teleported": 2}}
+
+
+@given(memories())
+def test_what_a_newer_minor_version_wrote_is_kept_at_every_level(memory: Memory) -> None:
+    newer = newer_file(memory)
+    data = json.dumps(newer).encode()
+    assert decode_state(data) == memory
+    version = {"version": {"major": 1, "minor": 0, **NEWER}}
+    assert json.loads(encode_state(memory, over=data)) == newer | version
+
+
+def test_what_is_over_takes_what_was_said_of_it_along() -> None:
+    hold, other = FULL.holds[0], replace(FULL.holds[0], id="h2")
+    data = json.dumps(newer_file(FULL)).encode()
+    assert FULL.intent is not None
+    later = Memory(
+        intent=replace(FULL.intent, at=NOON + timedelta(hours=1)),
+        holds=(other, replace(hold, reason="longer")),
+        outcomes=FULL.outcomes,
+    )
+    kept = json.loads(encode_state(later, over=data))
+    assert "moon" not in kept["intent"]
+    assert [one.get("moon") for one in kept["holds"]] == [None, NEWER["moon"]]
+    assert kept["holds"][1]["reason"] == "longer"
+    assert (kept["booted"], kept["attempts"], kept["quarantine"]) == (None, {}, [])
+    assert kept["moon"] == NEWER["moon"]
+
+
+def test_a_hold_that_lost_its_end_does_not_get_it_back() -> None:
+    hold = replace(FULL.holds[0], until=NOON)
+    kept = encode_state(FULL, over=encode_state(replace(FULL, holds=(hold,))))
+    assert decode_state(kept) == FULL
+
+
+def test_a_quarantine_that_is_forgiven_is_not_brought_back_by_the_last_file() -> None:
+    forgiven = replace(FULL, attempts=(), quarantine=())
+    kept = json.loads(encode_state(forgiven, over=encode_state(FULL)))
+    assert (kept["attempts"], kept["quarantine"]) == ({}, [])
 
 
 def test_a_higher_major_version_is_unreadable_whatever_else_is_in_it() -> None:
@@ -258,6 +328,7 @@ def test_text_for_people_is_made_harmless() -> None:
         (b"\x00" * 512, ""),
         (b"[" * 1_000_000, "nested too deeply"),
         (b'{"a":' * 700_000, "nested too deeply"),
+        (b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}", "nested too deeply"),
         (b" " * (LARGEST + 1), "larger than"),
         (b'{"version": {"major": 1, "minor": ' + b"9" * 5000 + b"}}", ""),
         (b'{"version": {"major": 1, "minor": 1e999}}', "not a finite number"),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from rebootmgr.core.backoff import Retry
-from rebootmgr.core.memory import Memory
+from rebootmgr.core.memory import Durations, Memory
 from rebootmgr.core.model import Blocker, BootId, DeploymentId, Reason, Ticket
 from rebootmgr.core.state import (
     Asking,
@@ -47,10 +47,17 @@ def memory(value: Memory, budget: int) -> Memory:
     intent = value.intent
     if intent is not None:
         intent = replace(
-            intent, at=THEN, hooks_s=0.0, mono=due(intent.mono), boot=boot(intent.boot) or OTHER
+            intent,
+            at=THEN,
+            waiting_s=0.0,
+            lock_s=0.0,
+            hooks_s=0.0,
+            down_at=None,
+            mono=due(intent.mono),
+            boot=boot(intent.boot) or OTHER,
         )
     reboots = tuple(
-        replace(one, at=THEN, target=DeploymentId(""), version="", seconds=0.0)
+        replace(one, at=THEN, target=DeploymentId(""), version="", seconds=0.0, phases=Durations())
         for one in value.reboots[-budget:]
     )
     return replace(
@@ -84,7 +91,7 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
             attempt = Asking(target, name(ticket))
         case Preparing(target, ticket, phase, _):
             attempt = Preparing(target, name(ticket), phase, 0.0)
-        case Undoing(ticket):
+        case Undoing(int() as ticket):
             attempt = Undoing(name(ticket))
         case Committing(target, float(until)):
             attempt = Committing(target, due(until))
@@ -121,6 +128,7 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
         setback=setback,
         grace=grace,
         passed_checks_at=None if checks is None or checks < 0.0 else 0.0,
+        queued_since=None,
         save_again=retry(value.save_again),
         memory=memory(value.memory, budget),
         tickets=len(names),

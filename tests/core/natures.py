@@ -33,6 +33,21 @@ NATURES: Final = (
     Nature(name="crashes in a fleet", policies=(FLEET,)),
     Nature(name="replaced in the queue", policies=(FLEET,), updates=(A, B), inhibits=False),
     Nature(name="hooks", policies=(IMMEDIATE,), hooks=ALL_HOOKS, logind_refuses=True),
+    Nature(
+        name="hooks that nothing is heard of",
+        policies=(FLEET,),
+        hooks=ALL_HOOKS,
+        hooks_unclear=True,
+        crashes=False,
+        inhibits=False,
+    ),
+    Nature(
+        name="hooks that nothing is heard of, and crashes",
+        policies=(IMMEDIATE,),
+        hooks=ALL_HOOKS,
+        hooks_unclear=True,
+        inhibits=False,
+    ),
     Nature(name="hooks in a fleet", policies=(FLEET,), hooks=ALL_HOOKS),
     Nature(
         name="slow looks around hooks",

@@ -8,7 +8,7 @@ from rebootmgr.core.deadline import deadline
 from rebootmgr.core.describe import blockers
 from rebootmgr.core.effects import Effect, ReadFacts
 from rebootmgr.core.events import Event, FactsRead, Ticked
-from rebootmgr.core.facts import Deployments, Facts, Logind, Look, Session
+from rebootmgr.core.facts import BootTimes, Deployments, Facts, Logind, Look, Session
 from rebootmgr.core.machine import start, step
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import (
@@ -59,20 +59,23 @@ class Script:
     booted: Deployment = OLD
     on_disk: tuple[str, ...] = ()
     boot_incomplete: str = ""
+    boot_times: BootTimes | None = None
+    staged_at: datetime | None = None
     synchronized: bool | None = None
     seconds: float = UP_S
     began: datetime = EPOCH
+    booted_at: datetime = field(init=False)
     state: State = field(init=False)
     effects: list[Effect] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self._booted_at = self.began - timedelta(seconds=self.seconds)
+        self.booted_at = self.began - timedelta(seconds=self.seconds)
         self.state, effects = start(self.memory, at=self.at, policy=self.policy)
         self.effects.extend(effects)
 
     @property
     def at(self) -> Moment:
-        return Moment(wall=self._booted_at + timedelta(seconds=self.seconds), mono=self.seconds)
+        return Moment(wall=self.booted_at + timedelta(seconds=self.seconds), mono=self.seconds)
 
     def on(self, *events: Event) -> Self:
         """These happen, one after the other; `effects` is what they brought."""
@@ -102,12 +105,14 @@ class Script:
             default=self.staged or self.booted,
             staged=self.staged is not None,
             on_disk=self.on_disk,
+            staged_at=self.staged_at,
         )
         return Facts(
             boot=self.boot,
             os=os,
             logind=self.logind,
             boot_incomplete=self.boot_incomplete,
+            boot_times=self.boot_times,
             hooks=self.hooks,
             clock_synchronized=self.synchronized,
         )

@@ -24,6 +24,7 @@ from rebootmgr.core.events import (
     HoldReleased,
     HooksFailed,
     HooksPassed,
+    HooksUnclear,
     HostChanged,
     LockGranted,
     LockRefused,
@@ -41,7 +42,7 @@ from rebootmgr.core.events import (
     StopAsked,
 )
 from rebootmgr.core.facts import Inhibitor, Logind, Look, OsUnknown
-from rebootmgr.core.memory import Debt, Hold, Memory, PastReboot, Quarantine, Unreadable
+from rebootmgr.core.memory import Debt, Hold, Intent, Memory, PastReboot, Quarantine, Unreadable
 from rebootmgr.core.model import BootId, DeploymentId, NoticeKind, Outcome, Phase, Reason, Slot
 from rebootmgr.core.policy import ClockRule, Respect, Strategy
 from rebootmgr.core.state import (
@@ -64,6 +65,7 @@ from tests.core.script import (
     NEWER,
     OLD,
     SLOT,
+    UP_S,
     Script,
     running,
 )
@@ -404,6 +406,86 @@ def test_a_host_slower_than_every_window_may_still_begin_at_its_start() -> None:
     assert isinstance(script.state.attempt, Committing)
 
 
+def test_a_host_as_slow_as_its_longest_window_need_not_begin_in_its_first_instant() -> None:
+    """What takes longer than the window is taken to fill it, and no wake-up is that punctual."""
+    slow = Memory(settled=BootId("b1"), booted=OLD, reboots=(past(20000.0),) * 3)
+    script = staged(SUNDAY, memory=slow, began=EPOCH - timedelta(minutes=50))
+    assert isinstance(script.state.attempt, Committing)
+    assert [notice.kind for notice in shown(script).notices] == [NoticeKind.FIT_WAIVED]
+    late = staged(SUNDAY, memory=slow, began=EPOCH + timedelta(minutes=31))
+    assert late.reasons == [Reason.WINDOW_TOO_SHORT]
+
+
+def test_a_clock_that_says_less_than_it_once_did_decides_nothing() -> None:
+    """It could not tell how many reboots the last 24 hours saw."""
+    seen = Memory(settled=BootId("b1"), booted=OLD, last_seen=EPOCH + timedelta(days=1))
+    script = staged(memory=seen)
+    assert script.reasons == [Reason.CLOCK_UNSYNCHRONIZED]
+    assert script.looks_at() == Look.CLOCK
+    script.synchronized = True
+    assert isinstance(script.look().state.attempt, Committing)
+
+
+def test_reboots_dated_in_the_future_count_until_a_good_clock_dates_them_anew() -> None:
+    """Made while the clock was years ahead: they happened before this boot, nobody knows when."""
+    ahead = replace(past(60.0), at=EPOCH + timedelta(days=2000))
+    seen = Memory(settled=BootId("b1"), booted=OLD, reboots=(ahead,), last_seen=ahead.at)
+    script = staged(replace(IMMEDIATE, reboots_per_day=1), memory=seen)
+    assert script.reasons == [Reason.REBOOT_BUDGET]
+    assert script.looks_at() == Look.CLOCK
+    script.synchronized = True
+    booted = EPOCH - timedelta(seconds=UP_S)
+    assert script.look().get(SaveMemory).memory.reboots[0].at == booted
+    assert script.reasons == [Reason.REBOOT_BUDGET]
+    assert isinstance(script.sleep().state.attempt, Committing)
+    assert script.at.wall == booted + timedelta(days=1)
+
+
+def test_a_restart_does_not_wait_for_a_shutdown_that_was_called_off_during_its_look() -> None:
+    memory = Memory(settled=BootId("b1"), booted=OLD, intent=some_intent())
+    script = Script(memory=memory, staged=NEW, logind=Logind(preparing=True))
+    assert script.state.looking is not None
+    stale = FactsRead(script.state.looking, script.facts)
+    script.logind = Logind()
+    script.on(LOGIND_CHANGED, RebootRefused("called off"), stale)
+    assert not isinstance(script.state.attempt, Rebooting)
+    assert script.settle().has(Reboot)
+
+
+def test_as_many_reboots_are_remembered_as_the_budget_allows() -> None:
+    many = (past(60.0),) * 60
+    intent = replace(some_intent(), shutdown_seen=True)
+    memory = Memory(booted=OLD, reboots=many, intent=intent)
+    assert len(Script(memory=memory, boot=BootId("b2")).settle().state.memory.reboots) == 50
+    policy = replace(IMMEDIATE, reboots_per_day=60)
+    script = Script(policy=policy, memory=memory, boot=BootId("b2")).settle()
+    assert len(script.state.memory.reboots) == 60
+
+
+def some_intent() -> Intent:
+    return Intent(
+        target=NEW.id,
+        key=NEW.key,
+        version=NEW.version,
+        booted=OLD.id,
+        boot=BootId("b1"),
+        at=EPOCH,
+        mono=0.0,
+    )
+
+
+def test_an_update_that_comes_up_healthy_by_other_means_is_no_longer_held_against() -> None:
+    """Its own hooks had failed, and it was left running: the next boot may show it to be good."""
+    mark = Quarantine(key=NEW.key, why="2 failed", since=EPOCH)
+    bad = Memory(booted=NEW, quarantine=(mark,), attempts=((NEW.key, 2),))
+    script = Script(memory=bad, boot=BootId("b2"), booted=NEW, hooks=frozenset({Phase.POST_BOOT}))
+    ticket = script.settle().get(RunHooks).ticket
+    failed = script.on(HooksFailed(ticket, "10-app", "no")).state.memory
+    assert failed.quarantine == (mark,)
+    again = Script(memory=failed, boot=BootId("b3"), booted=NEW).settle()
+    assert (again.state.memory.quarantine, again.state.memory.attempts) == ((), ())
+
+
 def test_hooks_that_appear_during_the_last_look_are_not_skipped() -> None:
     script = staged()
     script.hooks = frozenset({Phase.CHECK})
@@ -425,7 +507,7 @@ def test_a_hold_ends_by_itself() -> None:
     script.on(HoldAdded(replace(HOLD, until=EPOCH + timedelta(hours=1))))
     script.staged = NEW
     script.on(OS_CHANGED).look()
-    assert script.reasons == [Reason.HELD, Reason.CLOCK_UNSYNCHRONIZED][:1]
+    assert script.reasons == [Reason.HELD]
     script.sleep()
     assert isinstance(script.state.attempt, Committing)
     assert script.state.memory.holds == ()
@@ -580,6 +662,32 @@ def test_a_drain_from_before_a_crash_is_undone_at_the_next_start() -> None:
     assert not script.has(Release)
 
 
+def test_a_drain_is_not_forgotten_while_the_undoing_cannot_be_run() -> None:
+    memory = Memory(settled=BootId("b1"), drained=True, debts=(Debt(slot=SLOT),))
+    script = Script(FLEET, memory, hooks=ALL_HOOKS).look()
+    script.on(HooksUnclear(script.get(RunHooks).ticket, "there is no rebootmgr-hook@abandoned"))
+    assert script.reasons == [Reason.HOOK_FAILED]
+    assert script.state.memory.drained
+    assert not script.has(Release)
+    script.sleep()
+    assert script.get(RunHooks).phase is Phase.ABANDONED
+    script.on(HooksPassed(script.get(RunHooks).ticket))
+    assert not script.get(SaveMemory).memory.drained
+    assert script.has(Release)
+
+
+def test_an_update_is_not_judged_by_post_boot_hooks_that_could_not_be_run() -> None:
+    script = Script(FLEET, Memory(debts=(Debt(slot=SLOT),)), hooks=ALL_HOOKS).look()
+    script.on(HooksUnclear(script.get(RunHooks).ticket, "polkit says no"))
+    assert isinstance(script.state.attempt, PostBoot)
+    assert script.reasons == [Reason.HOOK_FAILED]
+    assert not script.has(Release)
+    script.sleep()
+    script.on(HooksPassed(script.get(RunHooks).ticket))
+    assert isinstance(script.state.attempt, Idle)
+    assert script.has(Release)
+
+
 # --- the disk ----------------------------------------------------------------------------
 
 
@@ -657,6 +765,19 @@ def test_the_update_booted_so_it_succeeded_and_the_slot_goes_back() -> None:
     assert shown(script).history[-1].outcome is Outcome.SUCCEEDED
     assert script.has(Release)
     assert script.state.attempt == Idle()
+
+
+def test_a_soft_reboot_is_a_boot_of_its_own() -> None:
+    """The boot id stays, the count of soft reboots does not."""
+    memory = Memory(settled=BootId("b1:0"), booted=OLD)
+    script = staged(boot=BootId("b1:0"), memory=memory)
+    asked = script.look().on(ShutdownBegan()).state.memory
+    assert asked.intent is not None
+    after = Script(memory=asked, boot=BootId("b1:1"), booted=NEW).settle()
+    assert after.state.memory.outcomes == ((Outcome.SUCCEEDED, 1),)
+    same = Script(memory=asked, boot=BootId("b1:0"), logind=Logind(preparing=True)).settle()
+    assert isinstance(same.state.attempt, Rebooting)
+    assert same.state.memory.outcomes == ()
 
 
 def test_post_boot_hooks_come_before_the_slot_goes_back() -> None:

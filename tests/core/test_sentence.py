@@ -70,6 +70,12 @@ def test_the_first_look_says_so() -> None:
     assert sentence(STARTING) == "Starting: looking at the host for the first time."
 
 
+def test_a_host_that_cannot_be_read_at_the_start_says_why() -> None:
+    mute = ShownBlocker(Reason.STATE_UNKNOWN, "rpm-ostreed does not answer", NOW, None)
+    said = sentence(dataclasses.replace(STARTING, blockers=(*STARTING.blockers, mute)))
+    assert said == "Starting; rpm-ostree's state is unknown: rpm-ostreed does not answer."
+
+
 @pytest.mark.parametrize("state", StateName)
 def test_every_state_without_a_blocker_says_what_goes_on(state: StateName) -> None:
     said = sentence(dataclasses.replace(WAITING, state=state, blockers=()))

@@ -35,6 +35,7 @@ from rebootmgr.core.events import (
     HoldReleased,
     HooksFailed,
     HooksPassed,
+    HooksUnclear,
     HostChanged,
     LockGranted,
     LockRefused,
@@ -146,6 +147,7 @@ class Nature:
     crashes: bool = True
     reboots: bool = False
     save_fails: bool = False
+    hooks_unclear: bool = False
     window_moves: bool = False
     stops: bool = False
     logind_refuses: bool = False
@@ -305,6 +307,9 @@ class World:
                 after = self._ran(phase)
                 yield HooksPassed(ticket), after
                 yield HooksFailed(ticket, "hook", "no"), after
+                if self.nature.hooks_unclear:
+                    yield HooksUnclear(ticket, "no unit"), self
+                    yield HooksUnclear(ticket, "killed"), after
             case AskingServer(ticket, slot, cancelled):
                 yield from self._lock_answers(ticket, slot, cancelled=cancelled)
             case GivingBack(ticket, slot):
@@ -521,6 +526,7 @@ class World:
                     or self.state.looking
                     or self.state.stopping
                     or (self.state.look_again or self.state.look_next)
+                    or self.state.setback
                 ), "never settles"
             case _:
                 pass

@@ -40,8 +40,9 @@ __all__ = ["FakeFleetLock", "Script", "Seen", "drip", "error", "hang", "reply", 
 class FakeFleetLock:
     """`async with FakeFleetLock() as server:`; `server.url` is its base URL.
 
-    `groups` are those that are configured there, None for any; `trouble` ails it. With
-    `retry_after` every question that is not granted is answered with that wish, in seconds.
+    `groups` are those that are configured there, None for any; `trouble` ails it; `host` is the
+    address to listen at. With `retry_after` every question that is not granted is answered with
+    that wish, in seconds.
     """
 
     slots: int = 1
@@ -54,6 +55,7 @@ class FakeFleetLock:
     holders: dict[str, list[str]] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     script: deque[Script] = field(default_factory=deque)
+    host: str = "127.0.0.1"
     port: int = 0
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
     open_connections: int = 0
@@ -62,11 +64,12 @@ class FakeFleetLock:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://localhost:{self.port}"
+        name = "localhost" if self.host == "127.0.0.1" else self.host
+        return f"{'https' if self.tls else 'http'}://{name}:{self.port}"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=self.tls, limit=2**20
+            self._serve, self.host, self.port, ssl=self.tls, limit=2**20
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self

@@ -55,6 +55,7 @@ class Host:
         self._systemd_version = systemd_version
         self.log = root / "rebootmgrd.log"
         self.boots = 0
+        self.program = "rebootmgr.daemon.main"
         self.more_environ: dict[str, str] = {}
         self.daemon: Process | None = None
         self._stack = AsyncExitStack()
@@ -131,7 +132,7 @@ class Host:
         with self.log.open("ab") as log:
             self.daemon = await asyncio.create_subprocess_exec(
                 *("setpriv", "--pdeathsig", "KILL", sys.executable),
-                *("-m", "rebootmgr.daemon.main", "--root", str(self.root), *options),
+                *("-m", self.program, "--root", str(self.root), *options),
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=log,

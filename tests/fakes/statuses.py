@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from rebootmgr.core.memory import Hold, PastReboot, Quarantine
+from rebootmgr.core.memory import Durations, Hold, PastReboot, Quarantine
 from rebootmgr.core.model import (
     Deployment,
     DeploymentId,
@@ -115,6 +115,9 @@ WAITING: Final = Status(
             version=BOOTED.version,
             outcome=Outcome.SUCCEEDED,
             seconds=72.0,
+            phases=Durations(
+                waiting_s=7200.0, hooks_s=10.0, shutdown_s=12.0, boot_s=20.0, boot_complete_s=30.0
+            ),
         ),
     ),
     outcomes=((Outcome.SUCCEEDED, 9),),
@@ -165,7 +168,9 @@ REBOOTING: Final = Status(
     booted=BOOTED,
     pending=UPDATE,
     pending_since=ago(seconds=9),
-    blockers=(ShownBlocker(Reason.REBOOTING, "the reboot was called", NOW, None),),
+    blockers=(
+        ShownBlocker(Reason.REBOOTING, "logind was asked to reboot", NOW, ahead(minutes=10)),
+    ),
     gates=gates(),
     predicted=NOW,
 )

@@ -15,6 +15,12 @@ PATH: Final = "/org/freedesktop/systemd1"
 MANAGER: Final = "org.freedesktop.systemd1.Manager"
 UNIT: Final = "org.freedesktop.systemd1.Unit"
 TARGET: Final = f"{PATH}/unit/boot_2dcomplete_2etarget"
+STAMPS: Final = (
+    "FirmwareTimestampMonotonic",
+    "LoaderTimestampMonotonic",
+    "UserspaceTimestampMonotonic",
+    "ActiveEnterTimestampMonotonic",  # of the target, the others of the manager
+)
 TEST_PATH: Final = "/org/rebootmgr/test"
 TEST: Final = "org.rebootmgr.test.Systemd1"
 
@@ -33,6 +39,7 @@ class FakeSystemd:
         self.calls: list[str] = []
         self.units = {"boot-complete.target": "active" if boot_complete else "inactive"}
         self.soft_reboots = soft_reboots
+        self.stamps = dict.fromkeys(STAMPS, 0)  # µs; 0 is what containers and old firmware tell
         self.subscribed = False
         self.service = Service(address, "org.freedesktop.systemd1")
         methods = {
@@ -74,11 +81,12 @@ class FakeSystemd:
         found: dict[str, tuple[str, Any]] = {"Version": ("s", "257.13")}
         if self.soft_reboots is not None:
             found["SoftRebootsCount"] = ("u", self.soft_reboots)
-        return found
+        return found | {name: ("t", self.stamps[name]) for name in STAMPS[:-1]}
 
     def _target(self) -> dict[str, tuple[str, Any]]:
         state = self.units["boot-complete.target"]
-        return {"Id": ("s", "boot-complete.target"), "ActiveState": ("s", state)}
+        entered = {STAMPS[-1]: ("t", self.stamps[STAMPS[-1]])}
+        return {"Id": ("s", "boot-complete.target"), "ActiveState": ("s", state)} | entered
 
     def _load_unit(self, call: Call) -> Answer:
         self.calls.append(call.member)

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 from rebootmgr.codec.state_file import decode_state, encode_state
 from rebootmgr.core.deadline import deadline, is_at_rest
 from rebootmgr.core.effects import Effect
-from rebootmgr.core.events import Event, PolicyLoaded, Ticked
+from rebootmgr.core.events import ClockJumped, Event, PolicyLoaded, Ticked
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Slot
 from rebootmgr.core.policy import Policy
@@ -51,17 +51,24 @@ class Overseer(Protocol):
     def tempt(self, agent: "Agent") -> None:
         """The agent does something delicate."""
 
+    def decided(self, agent: "Agent", before: State | None, effects: tuple[Effect, ...]) -> None:
+        """The agent took a step; it started if there is nothing before."""
+
+    def obeys(self, agent: "Agent", effect: Effect) -> None:
+        """The agent is about to do this."""
+
 
 class Agent:
     """A daemon on its host. `exposed`: the slot on the strength of which something is going on."""
 
-    def __init__(self, name: str, policy: Policy, overseer: Overseer, *, hooks: bool) -> None:
+    def __init__(self, name: str, policy: Policy, overseer: Overseer, host: Host) -> None:
         self.name = name
         self.policy = policy
         self.overseer = overseer
         self.client = overseer.client
         self.world = overseer.world
-        self.host = Host(overseer.world, self, hooks=hooks)
+        self.host = host
+        host.daemon = self
         self.disk = Memory(settled=self.host.boot, booted=self.host.booted)
         self.exposed: Slot | None = None
         self.story: deque[tuple[float, Told | str, Attempt | None, tuple[Effect, ...]]]
@@ -72,6 +79,17 @@ class Agent:
         self._inbox: deque[Told] = deque()
         self._thinking = False
         self._alarm = 0
+        self._minds_the_clock = False
+
+    @property
+    def state(self) -> State | None:
+        """Where its daemon is; None while there is none."""
+        return self._state
+
+    @property
+    def deciding(self) -> Policy:
+        """The policy that its daemon goes by."""
+        return self._deciding
 
     @property
     def is_done(self) -> bool:
@@ -86,13 +104,16 @@ class Agent:
 
     def wake(self) -> None:
         """The daemon starts, with what survived and with its configuration as it is now."""
-        if self._state is not None or not self.host.up:
+        if self.host.asleep:
+            self.host.when_awake(self.wake)
+        if self._state is not None or not self.host.up or self.host.asleep:
             return
         recalled = decode_state(encode_state(self.disk))
         self._deciding = self.policy
         self._hands = Hands(self, self.world, self.overseer.network)
         self._state, effects = self.client.start(recalled, at=self.host.at, policy=self._deciding)
         self.story.append((self.world.agenda.now, "started", self._state.attempt, effects))
+        self.overseer.decided(self, None, effects)
         self._thinking = True
         self._hands.obey(effects)
         self._thinking = False
@@ -103,7 +124,7 @@ class Agent:
         if self._state is None:
             return
         self._inbox.extend(told)
-        if self._thinking:
+        if self._thinking or self.host.asleep:
             return
         self._thinking = True
         while self._inbox:
@@ -124,6 +145,11 @@ class Agent:
         """This run of the daemon ends by itself, and systemd starts another."""
         self.world.agenda.after(delay_s, self._end_if, self._hands)
 
+    def clock_set(self) -> None:
+        """The wall clock was set, or the machine slept: noticed while a timer waits for it."""
+        if self._minds_the_clock:
+            self.tell(ClockJumped())
+
     def reload(self, policy: Policy) -> None:
         """Somebody changed the configuration."""
         self.policy = policy
@@ -138,6 +164,10 @@ class Agent:
         """A fine moment for a misfortune."""
         self.overseer.tempt(self)
 
+    def obeys(self, effect: Effect) -> None:
+        """The hands are about to do this."""
+        self.overseer.obeys(self, effect)
+
     def _decide(self, told: Told) -> None:
         if self._state is None or self._hands is None:
             return
@@ -146,10 +176,12 @@ class Agent:
             self._deciding, event = told, PolicyLoaded()
         else:
             event = told
+        before = self._state
         self._state, effects = self.client.step(
-            self._state, event, at=self.host.at, policy=self._deciding
+            before, event, at=self.host.at, policy=self._deciding
         )
         self.story.append((self.world.agenda.now, told, self._state.attempt, effects))
+        self.overseer.decided(self, before, effects)
         self._watch(self._state.attempt)
         if is_at_rest(self._state) and not self.host.going_down:
             self.end_later(0.1)
@@ -173,6 +205,7 @@ class Agent:
         due = deadline(self._state, at=at, policy=self._deciding)
         waits = [] if due.mono is None else [due.mono - at.mono]
         waits += [] if due.wall is None else [(due.wall - at.wall).total_seconds()]
+        self._minds_the_clock = due.wall is not None
         self._alarm += 1
         if waits:
             self.world.agenda.after(min(waits) + LATE_ALARM_S, self._ring, self._alarm)
@@ -182,5 +215,7 @@ class Agent:
             self.tell(Ticked())
 
     def _end_if(self, hands: Hands) -> None:
-        if hands is self._hands:
+        if self.host.asleep:
+            self.host.when_awake(self._end_if, hands)
+        elif hands is self._hands:
             self.end(restart_s=self.world.dice.uniform(0.5, 20))

@@ -28,6 +28,7 @@ from rebootmgr.core.events import (
     FactsRead,
     HooksFailed,
     HooksPassed,
+    HooksUnclear,
     LockAnswer,
     LockUnasked,
     LockUnclear,
@@ -35,6 +36,7 @@ from rebootmgr.core.events import (
     Saved,
     SaveFailed,
 )
+from rebootmgr.core.facts import Look
 from rebootmgr.core.machine import start, step
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Phase, Ticket
@@ -71,6 +73,9 @@ class Owner(Protocol):
 
     def be_delicate(self) -> None:
         """A fine moment for a misfortune."""
+
+    def obeys(self, effect: Effect) -> None:
+        """The hands are about to do this."""
 
 
 class Hands:
@@ -114,6 +119,7 @@ class Hands:
             elif self._world.happens(self._world.weather.crash):
                 self._owner.end(restart_s=self._world.dice.uniform(0.1, 10))
             else:
+                self._owner.obeys(effect)
                 self._do(effect)
         self._working = False
 
@@ -125,8 +131,8 @@ class Hands:
                 self._owner.tell(LockUnasked(ticket, slot))
             case RunHooks(ticket, Phase.PRE_REBOOT) if not self._on_record:
                 self._owner.tell(HooksFailed(ticket, "", "state.json cannot be written"))
-            case ReadFacts(ticket):
-                self._look(ticket)
+            case ReadFacts(ticket, look):
+                self._look(ticket, look)
             case Acquire() | Release():
                 self._owner.be_delicate()
                 self._send(effect)
@@ -149,12 +155,12 @@ class Hands:
                 pass
 
     def _save(self, memory: Memory) -> None:
-        if self._world.happens(self._world.weather.crash):
+        if self._owner.host.disk_full or self._world.happens(self._world.weather.crash):
             self._on_record = False
             self._owner.tell(SaveFailed("disk full"))
         elif self._world.happens(self._world.weather.crash * 3):
             self._writing = memory
-            self._world.agenda.after(self._world.dice.uniform(0.1, 5), self._end_save, memory)
+            self._later(self._world.dice.uniform(0.1, 5), self._end_save, memory)
         else:
             self._owner.write(memory)
             self._owner.tell(Saved())
@@ -166,11 +172,11 @@ class Hands:
             self._work()
             self._tell(Saved())
 
-    def _look(self, ticket: Ticket) -> None:
+    def _look(self, ticket: Ticket, look: Look) -> None:
         dice = self._world.dice
-        read = FactsRead(ticket, self._owner.host.facts)
+        read = FactsRead(ticket, self._owner.host.look(look))
         if dice.random() < 0.1 and not self._world.weather.is_fine:
-            self._world.agenda.after(dice.uniform(0.01, 2), self._tell, read)
+            self._later(dice.uniform(0.01, 2), self._tell, read)
         else:
             self._owner.tell(read)
 
@@ -187,19 +193,26 @@ class Hands:
         self._calls[ticket] = self._network.send(api, slot, heard)
 
     def _run_hooks(self, ticket: Ticket, phase: Phase) -> None:
+        host = self._owner.host
         if phase is Phase.PRE_REBOOT:
-            self._owner.host.drained = True
+            host.drained = True
         self._hooks.add(ticket)
-        self._world.agenda.after(self._world.dice.uniform(0.1, 3), self._end_hooks, ticket, phase)
+        self._later(host.hook_takes_s(phase), self._end_hooks, ticket, phase)
 
     def _end_hooks(self, ticket: Ticket, phase: Phase) -> None:
         if self._dropped or ticket not in self._hooks:
             return
         self._hooks.remove(ticket)
+        if self._world.happens(self._world.weather.crash):
+            self._owner.tell(HooksUnclear(ticket, "the unit was lost"))
+            return
         if phase in {Phase.ABANDONED, Phase.POST_BOOT}:
             self._owner.host.drained = False
-        fails = phase is not Phase.POST_BOOT and self._world.happens(self._world.weather.crash * 9)
+        fails = self._owner.host.hook_fails(phase)
         self._owner.tell(HooksFailed(ticket, "10-x", "no") if fails else HooksPassed(ticket))
+
+    def _later(self, delay_s: float, call: Callable[..., None], *args: object) -> None:
+        self._world.agenda.after(delay_s, self._owner.host.when_awake, call, *args)
 
     def _tell(self, event: Event) -> None:
         if not self._dropped:

@@ -1,5 +1,6 @@
 """A simulated host: what it runs, what is staged, what logind says, and how it reboots."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
@@ -33,19 +34,26 @@ class Daemon(Protocol):
     def end(self, *, restart_s: float) -> None:
         """Be gone at once."""
 
+    def clock_set(self) -> None:
+        """The wall clock was set, or the machine slept."""
+
 
 class Host:
     """`version` is the newest update there is for it; `drained` what pre-reboot.d left behind."""
 
-    def __init__(self, world: World, daemon: Daemon, *, hooks: bool) -> None:
+    daemon: Daemon
+
+    def __init__(self, world: World, *, hooks: bool) -> None:
         self.version = 1
         self.booted = deployment("1")
         self.staged: Deployment | None = None
         self.up = True
         self.going_down = False
         self.drained = False
+        self.asleep = False
+        self.disk_full = False
         self._world = world
-        self._daemon = daemon
+        self._overslept: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._hooks = frozenset(Phase) if hooks else frozenset[Phase]()
         self._logind = Logind()
         self._boots = 0
@@ -60,17 +68,32 @@ class Host:
         now = self._world.agenda.now
         return Moment(wall=EPOCH + timedelta(seconds=now), mono=now - self._began)
 
-    @property
-    def facts(self) -> Facts:
-        """What a look finds now."""
-        os = Deployments(
-            booted=self.booted,
-            default=self.staged or self.booted,
-            staged=self.staged is not None,
-        )
+    def look(self, wanted: Look) -> Facts:
+        """What a look at these sources finds now."""
         return Facts(
-            boot=self.boot, os=os, logind=self._logind, boot_incomplete="", hooks=self._hooks
+            boot=self.boot,
+            os=self._deployments() if Look.OS in wanted else None,
+            logind=self._logind if Look.LOGIND in wanted else None,
+            boot_incomplete=self._boot_incomplete() if Look.BOOT in wanted else None,
+            hooks=self._hooks if Look.HOOKS in wanted else None,
+            clock_synchronized=self._is_synchronized() if Look.CLOCK in wanted else None,
         )
+
+    def hook_takes_s(self, phase: Phase) -> float:
+        """How long the hooks of a phase will take this time."""
+        return self._world.dice.uniform(0.1, 3)
+
+    def hook_fails(self, phase: Phase) -> bool:
+        """Whether they fail in the end."""
+        chance = self._world.weather.crash * 9
+        return phase is not Phase.POST_BOOT and self._world.happens(chance)
+
+    def when_awake(self, call: Callable[..., None], *args: object) -> None:
+        """Call now, or as soon as the machine is not suspended any longer."""
+        if self.asleep:
+            self._overslept.append((call, args))
+        else:
+            call(*args)
 
     @property
     def is_up_to_date(self) -> bool:
@@ -79,7 +102,7 @@ class Host:
     def inhibit(self, *inhibitors: Inhibitor) -> None:
         """These, and no others, are in the way of a shutdown now."""
         self._logind = replace(self._logind, inhibitors=inhibitors)
-        self._daemon.tell(HostChanged(Look.LOGIND))
+        self.daemon.tell(HostChanged(Look.LOGIND))
 
     def publish(self) -> None:
         """There is a newer update, staged in the place of what was staged before."""
@@ -92,21 +115,21 @@ class Host:
             self._world.agenda.after(30, self.stage)
         elif self.booted.version != str(self.version) and not self.going_down:
             self.staged = deployment(str(self.version))
-            self._daemon.tell(HostChanged(Look.OS))
+            self.daemon.tell(HostChanged(Look.OS))
 
     def withdraw(self) -> None:
         """There is no update any more."""
         self.version = int(self.booted.version)
         self.staged = None
-        self._daemon.tell(HostChanged(Look.OS))
+        self.daemon.tell(HostChanged(Look.OS))
 
     def reboot(self) -> None:
         """logind is asked: it may refuse, do nothing, begin and give up, or do it."""
         world = self._world
         if world.happens(0.0 if world.weather.is_fine else 0.03):
-            self._daemon.tell(RebootRefused("access denied"))
+            self.daemon.tell(RebootRefused("access denied"))
             return
-        self._daemon.tell(RebootAccepted())
+        self.daemon.tell(RebootAccepted())
         if world.happens(0.0 if world.weather.is_fine else 0.02):
             return
         self.going_down = True
@@ -118,20 +141,33 @@ class Host:
         dice, agenda = self._world.dice, self._world.agenda
         self.up = False
         self.staged = None
-        self._daemon.end(restart_s=0.0)
+        self.daemon.end(restart_s=0.0)
         agenda.after(dice.uniform(2, 300 if dice.random() < 0.02 else 6), self._come_up)
+
+    def _deployments(self) -> Deployments:
+        return Deployments(
+            booted=self.booted,
+            default=self.staged or self.booted,
+            staged=self.staged is not None,
+        )
+
+    def _boot_incomplete(self) -> str:
+        return ""
+
+    def _is_synchronized(self) -> bool:
+        return True
 
     def _go_down(self, boots: int) -> None:
         if boots != self._boots or not self.up:
             return
         world = self._world
-        self._daemon.tell(ShutdownBegan(), HostChanged(Look.LOGIND))
+        self.daemon.tell(ShutdownBegan(), HostChanged(Look.LOGIND))
         if world.happens(0.0 if world.weather.is_fine else 0.03):
             self.going_down = False
             self._logind = replace(self._logind, preparing=False)
-            self._daemon.tell(RebootRefused("called off"), HostChanged(Look.LOGIND))
+            self.daemon.tell(RebootRefused("called off"), HostChanged(Look.LOGIND))
         else:
-            self._daemon.tell(StopAsked())
+            self.daemon.tell(StopAsked())
             world.agenda.after(world.dice.uniform(0.1, 4), self._fall, boots)
 
     def _fall(self, boots: int) -> None:
@@ -145,6 +181,6 @@ class Host:
         self._boots += 1
         self._logind = Logind()
         self._began = self._world.agenda.now - 10.0
-        self._daemon.wake()
+        self.daemon.wake()
         if not self.is_up_to_date:
             self._world.agenda.after(self._world.dice.uniform(30, 300), self.stage)

@@ -53,6 +53,7 @@ class LockServer:
         self.dialect = dialect
         self.holders: dict[str, dict[str, float]] = {}
         self._slots = slots
+        self._crowded: set[str] = set()
         self._taken = taken
         self._freed = freed
 
@@ -60,6 +61,14 @@ class LockServer:
         """Whether this host holds a slot and is drained."""
         drained_at = self.holders.get(group, {}).get(host)
         return drained_at is not None and drained_at <= now
+
+    def take_all(self, group: str) -> None:
+        """Hosts that are not simulated hold all that is left of a group."""
+        self._crowded.add(group)
+
+    def leave_all(self, group: str) -> None:
+        """They have gone."""
+        self._crowded.discard(group)
 
     def handle(self, api: Api, body: bytes, now: float) -> Answer:
         """Do what the request asks for."""
@@ -72,7 +81,7 @@ class LockServer:
             self._freed(group, host)
             return Answer(200)
         if host not in holders:
-            if len(holders) >= self._slots:
+            if len(holders) >= self._slots or group in self._crowded:
                 return Answer(self.dialect.busy, body='{"kind":"failed_lock","value":"all taken"}')
             holders[host] = now + self.dialect.drain_s
             self._taken(group, host)

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from rebootmgr.core.effects import SaveMemory
+from rebootmgr.core.effects import Effect, SaveMemory
 from rebootmgr.core.events import FactsRead
 from rebootmgr.core.facts import Deployments, Facts
 from rebootmgr.core.model import Slot
 from rebootmgr.core.policy import Patience, Policy, Strategy
+from rebootmgr.core.state import State
 from tests.fleet.agent import Agent
 from tests.fleet.hands import Client
+from tests.fleet.host import Host
 from tests.fleet.misfortune import GROUPS, befall
 from tests.fleet.server import DIALECTS, TIMEOUT_S, LockServer, Network
 from tests.fleet.world import Weather, World
@@ -88,7 +90,12 @@ class Fleet:
         )
         self.network = Network(self.world, self.server)
         self.agents = {
-            name: Agent(name, policy_of(name), self, hooks=dice.random() < 0.3 and not fine)
+            name: Agent(
+                name,
+                policy_of(name),
+                self,
+                Host(self.world, hooks=dice.random() < 0.3 and not fine),
+            )
             for name in (f"{seed}-{number}" for number in range(agents))
         }
 
@@ -140,6 +147,12 @@ class Fleet:
         """Perhaps something happens to this agent at once, or soon."""
         if self.world.happens(self.world.weather.misfortune):
             self.world.agenda.after(self.world.dice.choice((0.0, 0.5, 5.0, 60.0)), befall, agent)
+
+    def decided(self, agent: Agent, before: State | None, effects: tuple[Effect, ...]) -> None:
+        """What a host may decide is the matter of tests/days."""
+
+    def obeys(self, agent: Agent, effect: Effect) -> None:
+        """So is what it may do."""
 
     # --- what the server does ------------------------------------------------------------
 

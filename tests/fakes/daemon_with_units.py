@@ -1,0 +1,18 @@
+"""rebootmgrd below --root, but with its hooks in units as on a real host: `python -m` runs it."""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from rebootmgr.adapters.hook_units import HookUnits
+from rebootmgr.adapters.journal import open_log
+from rebootmgr.daemon.app import Options, serve
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", type=Path, required=True)
+    open_log("debug", stream=sys.stderr, environ={})
+    options = Options(root=parser.parse_args().root, dry_run=False)
+    asyncio.run(serve(options, os.environ, lambda _, bus: HookUnits(bus)))
