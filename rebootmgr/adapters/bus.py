@@ -17,7 +17,7 @@ import typing
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from rebootmgr.adapters.messages import Reply, Request, Signal
+from rebootmgr.adapters.messages import Reply, Request, Signal, listed
 from rebootmgr.adapters.signals import DRIVER, Subscriptions, owner_rule
 from rebootmgr.adapters.wire import Wire
 from rebootmgr.codec.match_rule import decode_match_rule
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 def variant(signature: str, value: object) -> object:
     """Wrap `value` as a D-Bus variant for a `Reply` or an `emit`."""
-    return Variant(signature, _listed(value))
+    return Variant(signature, listed(value))
 
 
 class Bus:
@@ -97,20 +97,23 @@ class Bus:
         *,
         timeout_s: float = 25.0,
         autostart: bool = True,
+        interactive: bool = False,
     ) -> Sequence[Any]:
         """Call a method; the reply's body with variants unwrapped.
 
-        Raises BusError with the error's name; `org.freedesktop.DBus.Error.NoReply` after
-        `timeout_s`. A cancelled or timed-out call leaves nothing behind.
+        `interactive`: our user may be asked for a password. Raises BusError with the error's name;
+        `org.freedesktop.DBus.Error.NoReply` after `timeout_s`. A cancelled or timed-out call leaves
+        nothing behind.
         """
         call = Message(
             destination=destination,
             path=path,
             interface=interface,
             member=member,
-            flags=MessageFlag.NONE if autostart else MessageFlag.NO_AUTOSTART,
+            flags=(MessageFlag.NONE if autostart else MessageFlag.NO_AUTOSTART)
+            | (MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION if interactive else MessageFlag.NONE),
             signature=signature,
-            body=_listed(body),
+            body=listed(body),
         )
         serial = self._send(call)
         answered: asyncio.Future[Message | BusError] = asyncio.get_running_loop().create_future()
@@ -151,6 +154,11 @@ class Bus:
             self._subscriptions.learn(decoded.sender, await self._owner(decoded.sender))
         await self.call(*DRIVER, "AddMatch", "s", [rule])
 
+    async def unsubscribe(self, rule: str, handler: Callable[[Signal], None]) -> None:
+        """Undo one `subscribe`."""
+        self._subscriptions.remove(decode_match_rule(rule), handler)
+        await self.call(*DRIVER, "RemoveMatch", "s", [rule])
+
     async def own(self, name: str) -> None:
         """RequestName without queueing; BusError when somebody else has it."""
         [answer] = await self.call(*DRIVER, "RequestName", "su", [name, _DO_NOT_QUEUE])
@@ -165,7 +173,7 @@ class Bus:
         self, path: str, interface: str, member: str, signature: str, body: Sequence[Any]
     ) -> None:
         """Send a signal."""
-        self._send(Message.new_signal(path, interface, member, signature, _listed(body)))
+        self._send(Message.new_signal(path, interface, member, signature, listed(body)))
 
     async def wait_lost(self) -> str:
         """Wait until the connection ends; why it did. At once if it already has."""
@@ -230,6 +238,7 @@ class Bus:
             member=message.member,
             signature=message.signature,
             body=_unwrapped(message.body),
+            interactive=bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION),
         )
         handler = self._served.get(request.path, _refuse)
         try:
@@ -237,7 +246,7 @@ class Bus:
         except BusError as error:
             answer = Message.new_error(message, error.name or _FAILED, error.text)
         else:
-            answer = Message.new_method_return(message, reply.signature, _listed(reply.body))
+            answer = Message.new_method_return(message, reply.signature, listed(reply.body))
         if not message.flags & MessageFlag.NO_REPLY_EXPECTED and not self._wire.lost.done():
             self._send(answer)
 
@@ -285,16 +294,5 @@ def _unwrapped(value: Any) -> Any:
             return [_unwrapped(item) for item in value]
         case dict():
             return {key: _unwrapped(item) for key, item in value.items()}
-        case _:
-            return value
-
-
-def _listed(value: Any) -> Any:
-    """Make lists of the tuples in `value`, recursively: dbus-next takes no other structs."""
-    match value:
-        case list() | tuple():
-            return [_listed(item) for item in value]
-        case dict():
-            return {key: _listed(item) for key, item in value.items()}
         case _:
             return value

@@ -1,9 +1,7 @@
-"""org.rebootmgr1 on the system bus (SPEC 12): anybody may read, root may change."""
+"""org.rebootmgr1 on the system bus (SPEC 12): anybody may read, changes need leave."""
 
-import asyncio
 import json
 import logging
-import pwd
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from rebootmgr.adapters.bus import Bus, Reply, Request, variant
+from rebootmgr.adapters.polkit import Authority
 from rebootmgr.codec.control import (
     CONFIG_INVALID,
     PROPERTIES,
@@ -39,7 +38,6 @@ Interfaces: TypeAlias = Mapping[str, Mapping[str, tuple[str, Method]]]
 NAME: Final = "org.rebootmgr1"
 PATH: Final = "/org/rebootmgr1"
 PARENTS: Final = {"/": "org", "/org": "rebootmgr1"}
-_DRIVER: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 _ERROR: Final = "org.freedesktop.DBus.Error."
 
 
@@ -72,7 +70,8 @@ class Control:
     """The object that people and scripts talk to; news reach it by `publish` alone.
 
     `reload` takes the configuration anew and returns what is wrong with it; `changers` are the
-    uids that may ask for changes; `machine_id` is the file that org.freedesktop.DBus.Peer asks for.
+    uids that may ask for changes without polkit's leave; `machine_id` is the file that
+    org.freedesktop.DBus.Peer asks for.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Control:
         self._properties = encode_properties(status)
         self._reload = reload
         self._operators = operators
-        self._changers = changers
+        self._authority = Authority(bus, changers)
         self._machine_id = machine_id
         self._interfaces: Interfaces = {
             MANAGER: {
@@ -134,54 +133,40 @@ class Control:
         return Reply("s", [json.dumps(encode_status(self._status))])
 
     async def _take_reload(self, request: Request) -> Reply:
-        log.info("%s asked to reload the configuration", await self._caller(request))
+        log.info("%s asked to reload the configuration", await self._authority.authorize(request))
         if errors := await self._reload():
             raise BusError(CONFIG_INVALID, "\n".join(errors))
         return Reply()
 
     async def _hold(self, request: Request) -> Reply:
-        by = await self._caller(request)
+        by = await self._authority.authorize(request)
         reason, until_usec = request.body
         with _refusing():
             return Reply("s", [await self._operators.hold(reason, by, decode_until(until_usec))])
 
     async def _release(self, request: Request) -> Reply:
-        by = await self._caller(request)
+        by = await self._authority.authorize(request)
         with _refusing():
             await self._operators.release(request.body[0], by)
         return Reply()
 
     async def _reboot(self, request: Request) -> Reply:
-        by = await self._caller(request)
+        by = await self._authority.authorize(request)
         now, valid_usec = request.body
         with _refusing():
             await self._operators.reboot(by, timedelta(microseconds=valid_usec), now=now)
         return Reply()
 
     async def _cancel(self, request: Request) -> Reply:
-        by = await self._caller(request)
+        by = await self._authority.authorize(request)
         length = timedelta(microseconds=request.body[0])
         with _refusing():
             return Reply("s", [await self._operators.cancel(by, length)])
 
     async def _forgive(self, request: Request) -> Reply:
-        by = await self._caller(request)
+        by = await self._authority.authorize(request)
         with _refusing():
             return Reply("as", [list(await self._operators.forgive(by, request.body[0]))])
-
-    async def _caller(self, request: Request) -> str:
-        """Name the user, once it is clear that it may; AccessDenied else."""
-        return await asyncio.to_thread(_user, await self._authorize(request))
-
-    async def _authorize(self, request: Request) -> int:
-        """Raise AccessDenied unless root or our own user asks; the uid, as the bus knows it."""
-        [uid] = await self._bus.call(*_DRIVER, "GetConnectionUnixUser", "s", [request.sender])
-        if uid not in self._changers:
-            log.warning("uid %s may not call %s", uid, harmless(request.member))
-            raise BusError(
-                f"{_ERROR}AccessDenied", f"uid {uid} may not call {request.member}: only root may"
-            )
-        return int(uid)
 
     async def _get(self, request: Request) -> Reply:
         name = _known(request)
@@ -230,13 +215,6 @@ def _refusing() -> Iterator[None]:
         raise BusError(f"{_ERROR}InvalidArgs", str(error)) from error
     except RebootmgrError as error:
         raise BusError(f"{_ERROR}Failed", str(error)) from error
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 async def _ping(_: Request) -> Reply:

@@ -6,20 +6,30 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from rebootmgr.adapters.child import Child
+from rebootmgr.codec.hook_exchange import NOT_RUN, TOO_LATE
 from rebootmgr.codec.hooks import Transcript
 from rebootmgr.core.text import harmless
 
 log = logging.getLogger(__name__)
 
-TERM_S: Final = 3.0  # a daemon that lost its bus ends within 5 s (SPEC 12), hooks and all
+TERM_S: Final = 3.0  # a daemon that is stopped ends within 5 s (SPEC 6, 12), hooks and all
 
 
-async def run_hook(path: Path, environment: Mapping[str, str], *, timeout_s: float) -> str | None:
-    """Run one executable; None when it passed, else the last it said or what went wrong.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a hook ended: its exit status as a shell has it, and unless 0 why, in one line."""
+
+    status: int
+    why: str = ""
+
+
+async def run_hook(path: Path, environment: Mapping[str, str], *, timeout_s: float) -> Ended:
+    """Run one executable to its end.
 
     After `timeout_s`, and when cancelled, its group gets TERM, and KILL after 3 s.
     """
@@ -38,7 +48,7 @@ async def run_hook(path: Path, environment: Mapping[str, str], *, timeout_s: flo
             heard=heard,
         )
     except OSError as error:
-        return f"cannot be run: {error.strerror}"
+        return Ended(NOT_RUN, f"cannot be run: {error.strerror}")
     late = False
     try:
         async with asyncio.timeout(timeout_s):
@@ -53,7 +63,7 @@ async def run_hook(path: Path, environment: Mapping[str, str], *, timeout_s: flo
         status = await hook.finish()
         _log(name, said.end())
     if late:
-        return _because(f"took longer than {timeout_s:g} s", said.last)
+        return Ended(TOO_LATE, _because(f"took longer than {timeout_s:g} s", said.last))
     return _verdict(status, said.last)
 
 
@@ -68,18 +78,21 @@ async def _stop(hook: Child) -> None:
         hook.signal(signal.SIGKILL)
 
 
-def _verdict(status: int | None, last: str) -> str | None:
+def _verdict(status: int | None, last: str) -> Ended:
     match status:
         case 0:
-            return None
+            return Ended(0)
         case int() if status < 0:
-            return _because(f"ended by signal {-status} ({signal.strsignal(-status)})", last)
+            what = f"ended by signal {-status} ({signal.strsignal(-status)})"
+            return Ended(128 - status, _because(what, last))
+        case None:
+            return Ended(TOO_LATE, _because("cannot be ended", last))
         case _:
-            return last or f"exit status {status}"
+            return Ended(status, last or f"exit status {status}")
 
 
 def _because(what: str, last: str) -> str:
-    return f"{what}; it last said: {last}" if last else what
+    return harmless(f"{what}; it last said: {last}" if last else what)
 
 
 def _log(name: str, lines: list[str]) -> None:

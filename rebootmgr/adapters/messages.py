@@ -18,7 +18,10 @@ class Signal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A method call on one of our objects. Variants in `body` are unwrapped."""
+    """A method call on one of our objects. Variants in `body` are unwrapped.
+
+    `interactive`: the caller allows us to ask its user for a password.
+    """
 
     sender: str
     path: str
@@ -26,6 +29,7 @@ class Request:
     member: str
     signature: str
     body: Sequence[Any]
+    interactive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +38,14 @@ class Reply:
 
     signature: str = ""
     body: Sequence[Any] = ()
+
+
+def listed(value: Any) -> Any:
+    """Make lists of the tuples in `value`, recursively: dbus-next takes no other structs."""
+    match value:
+        case list() | tuple():
+            return [listed(item) for item in value]
+        case dict():
+            return {key: listed(item) for key, item in value.items()}
+        case _:
+            return value

@@ -1,9 +1,11 @@
 """Telling systemd how we are (sd_notify(3))."""
 
+import asyncio
 import logging
 import os
 import time
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from typing import Final
 
 from systemd.daemon import notify
@@ -58,6 +60,14 @@ class Notify:
     def watchdog(self) -> None:
         """Say that we are alive."""
         self._say("WATCHDOG=1")
+
+    async def feed_watchdog(self, until: asyncio.Event) -> None:
+        """Call `watchdog` as often as it takes: the only wake-ups of an idle daemon."""
+        while self.watchdog_interval_s is not None and not until.is_set():
+            self.watchdog()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.watchdog_interval_s):
+                    await until.wait()
 
     def _say(self, state: str) -> None:
         if not self._socket:

@@ -31,6 +31,10 @@ class Subscriptions:
             return False
         return self._owners.setdefault(rule.sender, None) is None
 
+    def remove(self, rule: MatchRule, handler: Callable[[Signal], None]) -> None:
+        """Forget a rule; whose senders are followed stays."""
+        self._rules.remove((rule, handler))
+
     def learn(self, name: str, owner: str) -> None:
         """Take the answer of GetNameOwner ("" for none); a change announced since is newer."""
         if self._owners[name] is None:

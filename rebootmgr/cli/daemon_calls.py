@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from rebootmgr.adapters.bus import Bus
 from rebootmgr.adapters.bus_address import bus_address
 from rebootmgr.cli.bus_verbs import CURE, NOT_THERE, PATIENCE_S
+from rebootmgr.cli.tty_agent import may_ask_user, tty_agent
 from rebootmgr.cli.verb import Context
 from rebootmgr.codec.described import Record, decode_status
 from rebootmgr.codec.introspection import MANAGER
@@ -17,13 +18,16 @@ from rebootmgr.errors import BusError, RebootmgrError, UsageError
 NAME: Final = "org.rebootmgr1"
 PATH: Final = "/org/rebootmgr1"
 OWN: Final = f"{NAME}.Error."
-FAILED: Final = "org.freedesktop.DBus.Error.Failed"
-DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
-INVALID: Final = "org.freedesktop.DBus.Error.InvalidArgs"
+ERROR: Final = "org.freedesktop.DBus.Error."
+FAILED: Final = {f"{ERROR}Failed", f"{ERROR}LimitsExceeded"}
+DENIED: Final = {f"{ERROR}AccessDenied", f"{ERROR}InteractiveAuthorizationRequired"}
+INVALID: Final = f"{ERROR}InvalidArgs"
 CHANGES: Final = (
     f"type='signal',sender='{NAME}',interface='org.freedesktop.DBus.Properties',"
     "member='PropertiesChanged'"
 )
+LEAVE_S: Final = 35.0  # the daemon waits 25 s for polkit
+PASSWORD_S: Final = 135.0  # and two minutes for somebody who types
 SETTLE_S: Final = 5.0
 QUIET_S: Final = 1.0
 
@@ -43,21 +47,36 @@ class DaemonCalls:
             raise _explained(error, "AddMatch") from error
 
     async def call(self, member: str, signature: str = "", *body: object) -> list[Any]:
-        """Call a method of the Manager."""
+        """Call a method that changes something; the user may have to give a password first."""
+        if not may_ask_user():
+            return await self._call(member, signature, body, timeout_s=LEAVE_S)
+        with tty_agent(os.geteuid()):
+            return await self._call(member, signature, body, timeout_s=PASSWORD_S, interactive=True)
+
+    async def status(self) -> Record:
+        """Read everything that the daemon says."""
+        [text] = await self._call("Describe", "", (), timeout_s=PATIENCE_S)
+        return decode_status(str(text))
+
+    async def _call(
+        self,
+        member: str,
+        signature: str,
+        body: Sequence[object],
+        *,
+        timeout_s: float,
+        interactive: bool = False,
+    ) -> list[Any]:
         try:
             answer = await self._bus.call(
                 *(NAME, PATH, MANAGER, member, signature, body),
-                timeout_s=PATIENCE_S,
+                timeout_s=timeout_s,
                 autostart=False,
+                interactive=interactive,
             )
         except BusError as error:
             raise _explained(error, member) from error
         return list(answer)
-
-    async def status(self) -> Record:
-        """Read everything that the daemon says."""
-        [text] = await self.call("Describe")
-        return decode_status(str(text))
 
     async def settled(self, is_final: Callable[[Record], bool]) -> Record:
         """Wait until it is final, or nothing changes for a second; five seconds at most."""
@@ -91,8 +110,8 @@ def _explained(error: BusError, member: str) -> RebootmgrError:
         return RebootmgrError(f"rebootmgrd is not running: {CURE}")
     if error.name == INVALID:
         return UsageError(error.text)
-    if error.name == DENIED:
+    if error.name in DENIED:
         return RebootmgrError(f"{error.text}; try again with sudo")
-    if error.name == FAILED or error.name.startswith(OWN):
+    if error.name in FAILED or error.name.startswith(OWN):
         return RebootmgrError(error.text)
     return RebootmgrError(f"rebootmgrd does not answer {member} ({error.text}): {CURE}")

@@ -2,6 +2,7 @@
 
 import re
 from argparse import Namespace
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,7 @@ from rebootmgr.core.text import harmless
 from rebootmgr.errors import ConfigError, RebootmgrError, UsageError
 
 GROUP: Final = re.compile(r"[a-zA-Z0-9.-]+")  # FleetLock protocol, client_params.group
+INVALID: Final = "the configuration is invalid: its certificates and credentials are not used"
 ID: Final = re.compile(r"[a-zA-Z0-9._:-]{1,253}")  # what servers take, and a terminal shows
 
 
@@ -47,7 +49,7 @@ def read_order(arguments: Namespace, context: Context) -> Order:
     if config.errors:
         if None in {arguments.id, arguments.group, arguments.base_url}:
             raise ConfigError(config.errors)
-        note(context, "the configuration is invalid: its certificates and credentials are not used")
+        note(context, INVALID)
         settings = Settings()
     host = read_identity(context.root, node_uuid=settings.identity.node_uuid)
     own = "" if isinstance(host, MissingIdentity) else host.node_id
@@ -63,6 +65,27 @@ def read_order(arguments: Namespace, context: Context) -> Order:
         server=_server(url, settings.updates.fleet_lock),
         is_ours=id_ == own,
     )
+
+
+def read_servers(slots: Iterable[Slot], context: Context) -> dict[Slot, Server]:
+    """Say how to reach the server of each: as is configured for it, else without any secret."""
+    config = decode_config(read_drop_ins(context.root), localtime=read_localtime(context.root))
+    settings = config.settings
+    host = read_identity(context.root, node_uuid=settings.identity.node_uuid)
+    variables = {} if isinstance(host, MissingIdentity) else dict(host.variables)
+    template = settings.updates.fleet_lock.base_url
+    servers = {}
+    for slot in slots:
+        values = {**variables, "group": slot.group}
+        is_known = template and all(values.get(name) for name in variables_of(template))
+        url = expand(template, values) if is_known and not config.errors else ""
+        if url and without_userinfo(url) == slot.server:
+            servers[slot] = _server(url, settings.updates.fleet_lock)
+        else:
+            servers[slot] = _server(slot.server, FleetLock())
+    if config.errors and servers:
+        note(context, INVALID)
+    return servers
 
 
 def note(context: Context, text: str) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from rebootmgr.adapters.bus_address import bus_address
 from rebootmgr.adapters.fleetlock import LONGEST_RELEASE_S, FleetLock
 from rebootmgr.cli.fleet_order import Order, note, read_order
+from rebootmgr.cli.owed_slots import unlock_owed
 from rebootmgr.cli.script_lock import ScriptLock, reach_daemon
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.codec.fleetlock import (
@@ -33,7 +34,7 @@ from rebootmgr.core.events import (
 )
 from rebootmgr.core.model import Ticket
 from rebootmgr.core.text import harmless
-from rebootmgr.errors import RebootmgrError
+from rebootmgr.errors import RebootmgrError, UsageError
 
 HURRY_S: Final = 5.0
 RESERVED_S: Final = 600.0
@@ -45,6 +46,8 @@ MAYBE_OURS: Final = "the slot may be held all the same: `fleet-lock unlock` give
 
 
 def _fleet_lock(arguments: Namespace, context: Context) -> int:
+    if arguments.owed:
+        return _unlock_owed(arguments, context)
     order = read_order(arguments, context)
     reply = asyncio.run(_carry_out(order, context))
     is_done, text = _outcome(order, reply)
@@ -55,6 +58,13 @@ def _fleet_lock(arguments: Namespace, context: Context) -> int:
     if not context.json:
         print(text, file=context.out)
     return 0
+
+
+def _unlock_owed(arguments: Namespace, context: Context) -> int:
+    given = (arguments.id, arguments.group, arguments.base_url)
+    if arguments.operation != "unlock" or given != (None, None, None):
+        raise UsageError("--owed goes with unlock alone: which slots are owed is in the state")
+    return unlock_owed(context)
 
 
 async def _carry_out(order: Order, context: Context) -> Reply:
@@ -186,6 +196,11 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--group", metavar="G", help="the group, if not identity.group")
     parser.add_argument(
         "--base-url", metavar="URL", help="the server, if not updates.fleet_lock.base_url"
+    )
+    parser.add_argument(
+        "--owed",
+        action="store_true",
+        help="every slot that is presumed ours, as before rebootmgr is removed",
     )
 
 

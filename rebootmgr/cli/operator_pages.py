@@ -4,13 +4,22 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from rebootmgr.cli.page import DIM, Page, span
+from rebootmgr.cli.page import DIM, GLUE, Page, span
 from rebootmgr.cli.render import render_why
 from rebootmgr.codec.described import UNKNOWN, Record
 from rebootmgr.core.text import harmless
 
 VERSION: Final = 24
 OUTCOME: Final = 13
+INDENT: Final = 4
+PHASES: Final = {
+    "waiting": "waiting",
+    "lock": "lock",
+    "hooks": "hooks",
+    "shutdown": "shutdown",
+    "boot": "boot",
+    "boot_complete": "to boot-complete",
+}
 
 
 def render_holds(holds: Sequence[Record], page: Page) -> Iterator[str]:
@@ -24,8 +33,8 @@ def render_holds(holds: Sequence[Record], page: Page) -> Iterator[str]:
         yield from page.item(" ", DIM, hold.text("id"), [hold.text("reason"), begun, times])
 
 
-def render_history(reboots: Sequence[Record]) -> Iterator[str]:
-    """Give a line for each reboot, the newest last."""
+def render_history(reboots: Sequence[Record], page: Page) -> Iterator[str]:
+    """Give a line for each reboot, the newest last, and below it where the time went."""
     if not reboots:
         yield "no reboots by rebootmgr"
     for reboot in reboots:
@@ -36,6 +45,15 @@ def render_history(reboots: Sequence[Record]) -> Iterator[str]:
         outcome = reboot.text("outcome") if known else "not known yet"
         line = f"{when}  {version:<{VERSION}}  {outcome:<{OUTCOME}}  {span(took) if took else ''}"
         yield line.rstrip()
+        yield from _phases(reboot.part("phases") or Record({}), page)
+
+
+def _phases(phases: Record, page: Page) -> Iterator[str]:
+    known = ((words, phases.number(name)) for name, words in PHASES.items())
+    parts = [f"{words} {span(seconds)}".replace(" ", GLUE) for words, seconds in known if seconds]
+    if parts:
+        lines = page.wrap(", ".join(parts), indent=INDENT)
+        yield from (page.paint(" " * INDENT + line, DIM) for line in lines)
 
 
 def render_outcome(status: Record, expires: datetime, skips: str, page: Page) -> Iterator[str]:

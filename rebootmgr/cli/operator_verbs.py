@@ -134,7 +134,7 @@ async def _forgive(arguments: Namespace, context: Context) -> int:
 async def _history(_: Namespace, context: Context) -> int:
     async with visit(context) as daemon:
         reboots = (await daemon.status()).parts("history")
-    _answer(context, {"history": _members(reboots)}, render_history(reboots))
+    _answer(context, {"history": _members(reboots)}, render_history(reboots, _page(context)))
     return 0
 
 

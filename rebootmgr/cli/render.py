@@ -19,6 +19,10 @@ COLORS: Final = {GateState.NOT_EVALUATED: DIM, GateState.CLEAR: GREEN}
 OTHER_GATES: Final = {GateState.NOT_EVALUATED: "Not asked yet", GateState.CLEAR: "Clear"}
 ENDLESS: Final = timedelta(days=366)  # the calendar looks no further than 400 days
 CHECKSUM: Final = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")
+BLOCKERS: Final = {
+    Verdict.IDLE.value: "Would block a reboot now:",  # there is nothing that it could block
+    Verdict.REBOOT.value: "Under way:",
+}
 VERDICTS: Final = {Verdict.REBOOT: RED, Verdict.WAIT: YELLOW, Verdict.IDLE: GREEN}
 
 
@@ -78,8 +82,7 @@ def _holds(status: Record, page: Page) -> Iterator[str]:
 def _blockers(status: Record, page: Page) -> Iterator[str]:
     blockers = status.parts("blockers")
     if blockers:
-        is_idle = status.text("verdict") == Verdict.IDLE  # there is nothing that it could block
-        yield from ("", "Would block a reboot now:" if is_idle else "Blocked by:")
+        yield from ("", BLOCKERS.get(status.text("verdict"), "Blocked by:"))
     for blocker in blockers:
         yield from page.item("x", RED, blocker.text("reason"), _explained(blocker, page))
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +15,15 @@ from rebootmgr.adapters.bus_address import bus_address
 from rebootmgr.adapters.clock import Alarm, Clock
 from rebootmgr.adapters.control import Control
 from rebootmgr.adapters.fleetlock import FleetLock
-from rebootmgr.adapters.hooks import Hooks
+from rebootmgr.adapters.hooks import Hooks, PhaseRunner, choose_hook_runner
 from rebootmgr.adapters.logind import Logind
 from rebootmgr.adapters.metrics_socket import MetricsSocket
+from rebootmgr.adapters.motd import Motd
 from rebootmgr.adapters.notify import Notify
+from rebootmgr.adapters.polkit import read_changers
 from rebootmgr.adapters.process import OwnProcess
 from rebootmgr.adapters.rpmostree import RpmOstree
-from rebootmgr.adapters.state_store import StateStore
+from rebootmgr.adapters.state_store import NoStore, StateStore
 from rebootmgr.adapters.systemd import Systemd
 from rebootmgr.adapters.timedate import Timedate
 from rebootmgr.core.deadline import Deadline
@@ -66,18 +68,11 @@ class _Ended(Exception):  # noqa: N818 - no error: it ends the task group
     """The daemon was asked to stop, and has come to rest."""
 
 
-class NoStore:
-    """A dry run remembers nothing."""
-
-    def write(self, memory: Memory) -> None:
-        """Forget `memory`."""
-
-
 class App:
     """Everything that lives as long as the daemon."""
 
     def __init__(
-        self, options: Options, bus: Bus, loaded: Loaded, memory: Memory | Unreadable
+        self, options: Options, bus: Bus, hooks: Hooks, loaded: Loaded, memory: Memory | Unreadable
     ) -> None:
         self._options = options
         self._bus = bus
@@ -85,11 +80,12 @@ class App:
         self._herald.counters = replace(self._herald.counters, dbus_connected=True)
         self._clock = Clock()
         self._runner = Runner(memory, loaded.policy, self._clock)
-        self._hooks = Hooks(options.root, timeout_s=loaded.hook_timeout_s)
+        self._hooks = hooks
         self._os = RpmOstree(bus, options.root)
         self._logind = Logind(bus)
         self._systemd = Systemd(bus)
         self._process = OwnProcess()
+        self._motd = Motd(options.root)
         self._ended = asyncio.Event()
         self._looked = asyncio.Event()
         self._news = asyncio.Event()
@@ -109,6 +105,8 @@ class App:
             stack.callback(self._metrics.close)
             self._control = self._make_control()
             await self._control.serve()
+            self._motd.clear()
+            stack.callback(self._motd.clear)
             self._alarm = Alarm(
                 ticked=lambda: self._runner.tell(Ticked()),
                 jumped=lambda: self._runner.tell(ClockJumped()),
@@ -119,6 +117,7 @@ class App:
                 os=self._os,
                 logind=self._logind,
                 boot_incomplete=self._systemd.read_boot_incomplete,
+                boot_times=self._systemd.read_boot_times,
                 phases=self._hooks.phases,
                 synchronized=Timedate(self._bus).read_synchronized,
             )
@@ -133,7 +132,7 @@ class App:
                 self._metrics.serve(),
                 self._publish(),
                 self._watch_bus(),
-                self._feed_watchdog(),
+                notify.feed_watchdog(self._ended),
                 self._reload_when_told(),
             ):
                 tasks.create_task(service)
@@ -155,8 +154,7 @@ class App:
             self._hands.booted = known.os.booted
         self._herald.count(effects)
         self._hands.obey(effects)
-        if before is not after or effects:
-            self._news.set()
+        self._news.set()  # also where only time went by: a window opened, a hold is over
 
     def wake_at(self, due: Deadline) -> None:
         """Arm the alarm."""
@@ -173,7 +171,6 @@ class App:
             return tuple(str(problem) for problem in loaded.errors) or (loaded.policy.invalid,)
         self._loaded = loaded
         self._hands.servers = {**self._hands.servers, **loaded.servers}
-        self._hooks.timeout_s = loaded.hook_timeout_s
         self._metrics.set_mode(loaded.socket_mode)
         self._runner.load(loaded.policy)
         log.info("configuration reloaded")
@@ -201,7 +198,7 @@ class App:
             self._status(),
             reload=self.reload,
             operators=Operators(self._runner, self._clock, obeyed=self._obeyed),
-            changers={0, os.getuid()},
+            changers=read_changers(self._options.root),
             machine_id=self._options.root / "etc/machine-id",
         )
 
@@ -247,6 +244,8 @@ class App:
             status = self._status()
             if self._herald.say(status):
                 self._notify.status(status.sentence)
+                if not self._options.dry_run:
+                    self._motd.show(status)
                 await self._control.publish(status)
             if self._runner.state.known is not None:
                 self._looked.set()
@@ -254,15 +253,6 @@ class App:
     async def _watch_bus(self) -> None:
         why = await self._bus.wait_lost()
         raise BusError("", f"the system bus is gone: {why}")
-
-    async def _feed_watchdog(self) -> None:
-        """The watchdog's are the only wake-ups of an idle daemon."""
-        interval = self._notify.watchdog_interval_s
-        while interval is not None and not self._ended.is_set():
-            self._notify.watchdog()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(interval):
-                    await self._ended.wait()
 
     def _status(self) -> Status:
         return self._herald.status(self._runner.state, self._runner.policy, self._clock.read())
@@ -273,7 +263,11 @@ class App:
         return encode_metrics(self._status(), self._herald.counters, self._process.read())
 
 
-async def serve(options: Options, environ: MutableMapping[str, str]) -> None:
+async def serve(
+    options: Options,
+    environ: MutableMapping[str, str],
+    hook_runner: Callable[[Path, Bus], PhaseRunner] = choose_hook_runner,
+) -> None:
     """Connect, recall, and run the daemon until it is told to stop."""
     notify = Notify(environ, pid=os.getpid())
     address = bus_address(options.root, environ)
@@ -281,7 +275,8 @@ async def serve(options: Options, environ: MutableMapping[str, str]) -> None:
     memory = StateStore(options.root).read(at=Clock().read().wall)
     bus = await Bus.connect(address)
     try:
-        await App(options, bus, loaded, memory).run(notify, environ)
+        hooks = Hooks(options.root, hook_runner(options.root, bus))
+        await App(options, bus, hooks, loaded, memory).run(notify, environ)
     except* _Ended:
         log.info("stopped")
     finally:

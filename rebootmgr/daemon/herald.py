@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rebootmgr.codec.journal import encode_fields, encode_level
 from rebootmgr.core.counters import Api, Counters
@@ -12,6 +12,7 @@ from rebootmgr.core.effects import Acquire, Effect, Release
 from rebootmgr.core.gates import pending
 from rebootmgr.core.model import DeploymentId, Moment, NoticeKind, Outcome, Reason, Slot
 from rebootmgr.core.policy import Policy
+from rebootmgr.core.sentence import say_instant
 from rebootmgr.core.slots import is_worth_a_warning
 from rebootmgr.core.state import Entry, Owed, State
 from rebootmgr.core.status import Status
@@ -74,6 +75,7 @@ class Herald:
         """Log what is new; whether anything that people see changed."""
         before, self._said = self._said, status
         self._say_outcome(status, before)
+        self._say_missed(status, before)
         if fields := encode_fields(status, before):
             log.log(encode_level(status), "%s", status.sentence, extra={"rebootmgr": fields})
         self._say_notices(status, before)
@@ -91,6 +93,18 @@ class Herald:
         last = status.history[-1]
         level = logging.INFO if last.outcome is Outcome.SUCCEEDED else logging.WARNING
         log.log(level, "the reboot into %s: %s", last.version, last.outcome)
+
+    def _say_missed(self, status: Status, before: Status | None) -> None:
+        """Tell of a window that opened and closed between two looks; nobody makes up for it."""
+        if before is None or status.pending is None or status.pending != before.pending:
+            return
+        missed = before.next_window
+        if missed is not None and missed.end <= status.at:
+            start, end = say_instant(missed.start, UTC), say_instant(missed.end, UTC)
+            text = (
+                "missed the maintenance window from %s to %s: the host was asleep, or its clock set"
+            )
+            log.info(text, start, end)
 
     def _warn_of_debts(self, ledger: tuple[Entry, ...], at: Moment) -> None:
         """Warn of a slot that does not go back: once an hour, as its retries wake us anyway."""

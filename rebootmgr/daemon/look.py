@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from rebootmgr.core import facts
-from rebootmgr.core.facts import Deployments, Facts, LogindUnreachable, Look, NotOstree, OsUnknown
+from rebootmgr.core.facts import (
+    BootTimes,
+    Deployments,
+    Facts,
+    LogindUnreachable,
+    Look,
+    NotOstree,
+    OsUnknown,
+)
 from rebootmgr.core.model import BootId, Phase
 
 T = TypeVar("T")
@@ -36,6 +44,7 @@ class Eyes:
     os: OsReader
     logind: LogindReader
     boot_incomplete: Callable[[], Awaitable[str]]
+    boot_times: Callable[[], Awaitable[BootTimes | None]]
     phases: Callable[[], frozenset[Phase]]
     synchronized: Callable[[], Awaitable[bool | None]]
 
@@ -52,6 +61,7 @@ class Eyes:
             os=os,
             logind=logind,
             boot_incomplete=incomplete,
+            boot_times=await self.boot_times() if incomplete == "" else None,
             hooks=self.phases() if Look.HOOKS in look else None,
             clock_synchronized=bool(synchronized) if Look.CLOCK in look else None,
         )

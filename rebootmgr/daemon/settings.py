@@ -20,7 +20,6 @@ class Loaded:
 
     policy: Policy
     servers: Mapping[Slot, Server]
-    hook_timeout_s: float
     socket_mode: int
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
@@ -72,7 +71,6 @@ def _loaded(
     return Loaded(
         policy=policy,
         servers=servers,
-        hook_timeout_s=float(config.settings.hooks.timeout_seconds),
         socket_mode=config.settings.metrics.socket_mode,
         errors=errors,
         warnings=config.warnings,

@@ -112,11 +112,17 @@ def test_the_history_fits_in_80_columns_whatever_the_daemon_says() -> None:
         "version": "44.20261101.3.0-with-something-long-behind",
         "outcome": "rolled_back",
         "seconds": 86340,
+        "phases": dict.fromkeys(("waiting", "lock", "hooks", "shutdown", "boot_complete"), 86340)
+        | {"boot": None, "of_tomorrow": 7},
     }
     odd = {"at": "never", "version": None, "outcome": None, "seconds": "x"}
     record = decode_status(json.dumps({"history": [past, odd]}))
-    first, second = render_history(record.parts("history"))
-    assert len(first) <= 80
+    first, *phases, second = render_history(record.parts("history"), PAGE)
+    assert max(len(line) for line in (first, *phases)) <= 80
+    assert " ".join(" ".join(phases).split()) == (
+        "waiting 23 h 59 min, lock 23 h 59 min, hooks 23 h 59 min, shutdown 23 h 59 min,"
+        " to boot-complete 23 h 59 min"
+    )
     assert first.endswith("rolled_back    23 h 59 min")
     assert second.split() == ["unknown", "unknown", "not", "known", "yet"]
-    assert list(render_history(())) == ["no reboots by rebootmgr"]
+    assert list(render_history((), PAGE)) == ["no reboots by rebootmgr"]

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from rebootmgr.adapters.logind import NOT_THERE
 from rebootmgr.codec.table import encode_time
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import Host, fleet_lock, reasons
@@ -135,7 +136,7 @@ async def test_without_logind_nothing_is_rebooted(host: Host) -> None:
     await host.os.stage("42.2")
     await host.start()
     status = await host.until_blocked("logind_unreachable")
-    assert status["blockers"][0]["detail"] == "systemd-logind is not running"
+    assert status["blockers"][0]["detail"] == NOT_THERE
     await host.logind.service.enter()
     await host.until_state("rebooting")
 
@@ -190,8 +191,16 @@ async def test_a_reboot_after_which_nothing_happens_is_shown(host: Host) -> None
     await host.start()
     status = await host.until_state("rebooting")
     assert status["sentence"] == "Rebooting into 42.2."
+    [blocker] = status["blockers"]
+    assert (blocker["reason"], blocker["detail"]) == ("rebooting", "logind was asked to reboot")
+    left = datetime.fromisoformat(blocker["until"]) - datetime.fromisoformat(blocker["since"])
+    assert timedelta(minutes=9) < left <= timedelta(minutes=10)
+    assert status["verdict"] == "reboot"
     await host.until_remembered(lambda memory: not memory["intent"]["shutdown_seen"])
-    assert (await host.metrics())['rebootmgr_state{state="rebooting"}'] == 1
+    metrics = await host.metrics()
+    assert metrics['rebootmgr_state{state="rebooting"}'] == 1
+    blocked = [name for name in metrics if name.startswith("rebootmgr_blocked") and metrics[name]]
+    assert blocked == ['rebootmgr_blocked{reason="rebooting"}']
 
 
 async def test_the_budget_says_when_the_next_reboot_may_be(host: Host) -> None:

@@ -1,12 +1,15 @@
-"""What is said again although nothing changed: a slot that does not go back."""
+"""What is said although no decision changed: a slot that does not go back, a missed window."""
+
+from datetime import timedelta
 
 import pytest
 
 from rebootmgr.core.effects import Acquire, Release
 from rebootmgr.core.events import HostChanged, LockGranted, ReleaseUnclear
-from rebootmgr.core.facts import Look
+from rebootmgr.core.facts import Logind, Look
 from rebootmgr.daemon.herald import Herald
-from tests.core.script import FLEET, NEW, SLOT, Script, running
+from tests.core.script import EPOCH, FLEET, NEW, SLOT, Script, running
+from tests.core.test_machine import BACKUP, SUNDAY
 
 
 def refused(script: Script) -> Script:
@@ -41,3 +44,48 @@ def test_a_slot_that_does_not_go_back_is_warned_of_once_an_hour(
         refused(script)
     assert warnings() == 2
     assert caplog.records[-1].message.endswith(f"{SLOT.server}: HTTP 500 broken")
+
+
+def missed(script: Script, herald: Herald, caplog: pytest.LogCaptureFixture) -> list[str]:
+    herald.say(herald.status(script.state, script.policy, script.at))
+    return [one.message for one in caplog.records if one.message.startswith("missed")]
+
+
+def waiting_for_sunday() -> Script:
+    script = running(SUNDAY, began=EPOCH + timedelta(days=1), staged=NEW)
+    script.logind = Logind(inhibitors=(BACKUP,))
+    script.on(HostChanged(Look.LOGIND)).settle()
+    return script
+
+
+def test_a_window_that_passed_while_the_host_slept_is_missed_and_said_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    script, herald = waiting_for_sunday(), Herald()
+    assert missed(script, herald, caplog) == []
+    script.later(7 * 86400.0)
+    (said,) = missed(script, herald, caplog)
+    assert said == (
+        "missed the maintenance window from Sun 2030-01-13 00:00 UTC to Sun 2030-01-13 03:00 UTC:"
+        " the host was asleep, or its clock set"
+    )
+    assert len(missed(script, herald, caplog)) == 1
+
+
+def test_a_window_that_something_else_took_up_was_not_missed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    script, herald = waiting_for_sunday(), Herald()
+    for _ in range(4):
+        assert missed(script, herald, caplog) == []
+        script.sleep()
+
+
+def test_a_host_for_which_nothing_waits_misses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    script, herald = running(SUNDAY, began=EPOCH + timedelta(days=1)), Herald()
+    assert missed(script, herald, caplog) == []
+    script.later(7 * 86400.0)
+    assert missed(script, herald, caplog) == []

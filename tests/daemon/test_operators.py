@@ -17,6 +17,8 @@ from rebootmgr.codec.table import encode_time
 from tests.fakes.fleetlock import FakeFleetLock, hang
 from tests.fakes.host import NODE_ID, Host, fleet_lock, reasons
 from tests.fakes.logind import FakeInhibitor, Mode
+from tests.fakes.polkit import FakePolkit
+from tests.fakes.polkit import Mode as Polkit
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 OFF = '[updates]\nstrategy = "off"\n'
@@ -274,6 +276,7 @@ async def test_history_has_a_line_for_each_reboot_the_newest_last(host: Host) ->
     assert shown.split()[4:6] == ["42.2", "succeeded"]
     [past] = (await told(host, "history"))["history"]
     assert (past["version"], past["outcome"]) == ("42.2", "succeeded")
+    assert past["phases"]["waiting"] > 0
 
 
 async def test_reload_takes_what_is_good_and_names_all_that_is_not(host: Host) -> None:
@@ -327,17 +330,56 @@ async def test_an_unprivileged_caller_reads_and_changes_nothing(host: Host) -> N
     assert "uid 65534 may not call Reboot" in audit(host)
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
+async def test_an_administrator_whom_polkit_lets_is_on_record_with_what_was_asked(
+    host: Host,
+) -> None:
+    await host.start()
+    async with FakePolkit(host.dbus.address) as polkit:
+        hold = ("string:fire\n<0>drill", "int64:0")
+        answer = await asyncio.to_thread(send, host, "Hold", *hold, uid=65534)
+        assert answer.returncode == 0, answer.stderr
+        [hold_] = (await host.status())["holds"]
+        assert hold_["owner"] == pwd.getpwuid(65534).pw_name
+        assert (
+            await asyncio.to_thread(send, host, "Release", f"string:{hold_['id']}")
+        ).stderr == ""
+        assert [question.details["verb"] for question in polkit.asked] == ["hold"]
+    said = f"polkit lets {hold_['owner']} (uid 65534) call Hold(fire <0>drill, 0)\n"
+    assert said in audit(host)
+    assert (await host.status())["holds"] == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
+async def test_a_mute_polkit_stops_nothing_but_the_question(host: Host) -> None:
+    host.logind.mode = Mode.NOTHING
+    await host.start()
+    async with FakePolkit(host.dbus.address, Polkit.MUTE) as authority:
+        client = await asyncio.create_subprocess_exec(*command(host, "Reload", uid=65534))
+        await host.until(lambda _: len(authority.asked) == 1)
+        await host.os.stage("42.2")
+        await host.until_state("rebooting")
+        assert await done(host, "reload") == "configuration reloaded\n"
+        client.terminate()
+        await client.wait()
+        await host.until(lambda _: len(authority.cancelled) == 1)
+
+
+def command(host: Host, member: str, *arguments: str, uid: int | None = None) -> tuple[str, ...]:
+    """Ask with another implementation of D-Bus, and as another user."""
+    who = () if uid is None else ("setpriv", f"--reuid={uid}", "--clear-groups")
+    return (
+        *(*who, "dbus-send", f"--bus={host.dbus.address}", "--print-reply"),
+        *("--dest=org.rebootmgr1", "/org/rebootmgr1", f"org.rebootmgr1.Manager.{member}"),
+        *arguments,
+    )
+
+
 def send(
     host: Host, member: str, *arguments: str, uid: int | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Ask with another implementation of D-Bus, and as another user."""
-    who = () if uid is None else ("setpriv", f"--reuid={uid}", "--clear-groups")
     return subprocess.run(
-        [
-            *(*who, "dbus-send", f"--bus={host.dbus.address}", "--print-reply"),
-            *("--dest=org.rebootmgr1", "/org/rebootmgr1", f"org.rebootmgr1.Manager.{member}"),
-            *arguments,
-        ],
+        command(host, member, *arguments, uid=uid),
         check=False,
         capture_output=True,
         text=True,

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import NODE_ID, Host, fleet_lock
+from tests.fakes.logind import FakeInhibitor
 
 NOON = timedelta(hours=12)
 ALWAYS = (
@@ -97,6 +98,20 @@ async def test_it_reboots_in_the_second_in_which_a_freeze_ends(host: Host) -> No
     assert status["blockers"][0]["detail"] == "year end"
     await host.until_state("rebooting")
     assert timedelta(0) <= datetime.now(UTC) - ends < timedelta(seconds=1.5)
+
+
+async def test_what_time_alone_changes_is_told(host: Host) -> None:
+    host.logind.add_inhibitor(FakeInhibitor(who="backup", why="nightly", uid=0))
+    ends = (datetime.now(UTC) + timedelta(seconds=4)).replace(microsecond=0)
+    host.configure(
+        '[[updates.blackout]]\nname = "year end"\n'
+        f"start = 2026-01-01T00:00:00Z\nend = {ends:%Y-%m-%dT%H:%M:%SZ}\n"
+    )
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_blocked("blackout", "inhibited")
+    await host.until(lambda _: "staged; inhibited: backup" in host.log.read_text())
+    assert datetime.now(UTC) - ends < timedelta(seconds=3)
 
 
 async def test_the_fleet_is_asked_once_and_told_once(host: Host, server: FakeFleetLock) -> None:
