@@ -1,13 +1,18 @@
-.PHONY: help check demo bench mutants soak clean prepare
+.PHONY: help check system demo bench mutants soak fuzz install man rpm clean prepare
 python := .venv/bin/python
 # A test that hangs is shown with its stack and counted as failed.
 bound := -o faulthandler_timeout=120 -o faulthandler_exit_on_timeout=true
+RPMFLAGS ?= --without check
 
 help: ## say what there is (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 check: prepare ## install what is missing, then run every test; the linters and types are among them
 	$(python) -m pytest -n 4 --dist worksteal $(bound)
+
+system: ## boot real systems, with this working tree installed as an RPM, and test it there
+	@packaging/prepare system
+	$(python) -m tests.system
 
 demo: prepare ## show a host, a fleet and an update from the first notice to the reboot
 	$(python) -m tests.demo
@@ -18,8 +23,52 @@ bench: prepare ## measure start, memory, wake-ups and answers
 mutants: prepare ## break the decisions one by one and see a test notice each
 	$(python) -m tests.mutants
 
-soak: prepare ## let whole fleets live through storms of faults, seed after seed
+soak: prepare ## live through thousands of months and of storms over whole fleets, seed after seed
 	$(python) -m tests.soak
+
+fuzz: prepare ## feed noise to whatever reads from outside, a minute each
+	$(python) -m tests.fuzz
+
+# All that is not Python: the one list of it. `make install DESTDIR=/somewhere`
+prefix := /usr
+sysconfdir := /etc
+lib := $(DESTDIR)$(prefix)/lib
+share := $(DESTDIR)$(prefix)/share
+doc := $(share)/doc/rebootmgr
+etc := $(DESTDIR)$(sysconfdir)/rebootmgr
+pages := $(patsubst docs/man/%.md,build/man/%,$(wildcard docs/man/*.md))
+put := install -D -p -m 0644
+
+install: $(pages) ## install units, policies, configuration, man pages and documents, all but Python
+	$(put) -t $(lib)/systemd/system systemd/rebootmgr.service systemd/rebootmgr-hook@.service
+	$(put) -t $(lib)/systemd/system-preset packaging/rpm/90-rebootmgr.preset
+	$(put) -t $(lib)/systemd/catalog systemd/rebootmgr.catalog
+	$(put) systemd/rebootmgr.sysusers $(lib)/sysusers.d/rebootmgr.conf
+	$(put) systemd/rebootmgr.tmpfiles $(lib)/tmpfiles.d/rebootmgr.conf
+	$(put) -t $(share)/dbus-1/system.d systemd/org.rebootmgr1.conf
+	$(put) -t $(share)/polkit-1/actions systemd/org.rebootmgr1.policy
+	$(put) systemd/rebootmgr.rules $(share)/polkit-1/rules.d/50-rebootmgr.rules
+	$(put) completion/rebootmgrctl.bash $(share)/bash-completion/completions/rebootmgrctl
+	$(put) -t $(share)/zsh/site-functions completion/_rebootmgrctl
+	$(put) -t $(share)/fish/vendor_completions.d completion/rebootmgrctl.fish
+	for page in $(pages); do $(put) -t $(share)/man/man$${page##*.} $$page || exit; done
+	for folder in config.d checks.d pre-reboot.d post-boot.d; do \
+		install -d $(etc)/$$folder $(lib)/rebootmgr/$$folder || exit; done
+	$(put) -t $(etc)/config.d etc/rebootmgr/config.d/*.toml
+	$(put) -t $(doc) README.md NEWS.md
+	$(put) -t $(doc)/docs $(wildcard docs/*.*)
+	$(put) -t $(doc)/examples etc/rebootmgr/examples/*.toml
+	$(if $(wildcard dashboards/*),$(put) -t $(doc)/dashboards dashboards/*)
+
+man: $(pages)
+
+build/man/%: docs/man/%.md
+	@mkdir -p $(@D)
+	go-md2man -in $< -out $@
+	sed -i '/^\.TH /a .nh\n.ad l' $@ # its own .nh comes before .TH, which undoes it
+
+rpm: ## build the RPM into build/rpm; RPMFLAGS= also runs the suite in it, VERSION=1.2.3 renames it
+	@packaging/rpm/build $(RPMFLAGS)
 
 clean: ## remove everything that was made here
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

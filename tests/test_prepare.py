@@ -64,9 +64,9 @@ class Machine:
             path.write_text(f'#!/bin/sh\necho "${{0##*/}} $*" >>{self.calls}\n{doing}\n')
             path.chmod(0o755)
 
-    def prepare(self) -> subprocess.CompletedProcess[str]:
+    def prepare(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self.checkout / "packaging/prepare"],
+            [self.checkout / "packaging/prepare", *arguments],
             env={"PATH": str(self.bin)},
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -87,6 +87,9 @@ def machine(tmp_path: Path) -> Machine:
 @pytest.fixture
 def complete(machine: Machine) -> Machine:
     machine.has("dbus-daemon", "dbus-send", "openssl", "gcc", "pkg-config")
+    machine.has(
+        "go-md2man", "rpmbuild", "rpmlint", "systemd-analyze", "man", "mandoc", "zsh", "fish"
+    )
     include = subprocess.check_output(
         [machine.bin / "python3", "-c", "import sysconfig; print(sysconfig.get_path('include'))"],
         text=True,
@@ -107,9 +110,17 @@ def test_debian_is_asked_for_what_is_missing_by_its_names(machine: Machine) -> N
     assert update.endswith(" update")
     assert " -y " in install
     assert "dbus-daemon dbus-bin openssl gcc libc6-dev pkg-config libsystemd-dev" in install
+    assert install.endswith(" go-md2man rpm rpmlint systemd man-db mandoc zsh fish")
     assert done.returncode == 1
     assert "could not install: dbus-daemon" in done.stderr
     assert "cure: is the network up?" in done.stderr
+
+
+def test_machines_need_more_which_is_asked_for_only_when_they_are_wanted(complete: Machine) -> None:
+    complete.has("apt-get", doing="exit 1")
+    assert complete.prepare("system").returncode == 1
+    _, install = complete.called("apt-get")
+    assert " systemd-container mmdebstrap iproute2" in install
 
 
 def test_fedora_is_asked_for_what_is_missing_by_its_names(machine: Machine) -> None:
@@ -118,6 +129,8 @@ def test_fedora_is_asked_for_what_is_missing_by_its_names(machine: Machine) -> N
     done = machine.prepare()
     (install,) = machine.called("dnf")
     assert " install dbus-daemon dbus-tools openssl gcc pkgconf-pkg-config systemd-devel" in install
+    packages = "golang-github-cpuguy83-md2man rpm-build rpmlint systemd man-db mandoc zsh fish"
+    assert install.endswith(f" {packages}")
     assert done.returncode == 1
     assert "could not install: dbus-daemon" in done.stderr
 

@@ -1,0 +1,407 @@
+"""The RPM: every file in it, what its scriptlets do, and what it says of itself."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+from packaging.requirements import Requirement
+
+from rebootmgr import __version__
+from rebootmgr.codec.state_file import encode_state
+from rebootmgr.core.memory import Memory
+
+ROOT: Final = Path(__file__).parents[2]
+RPM: Final = ROOT / "packaging/rpm"
+SPEC: Final = (RPM / "rebootmgr.spec").read_text("utf-8")
+SITELIB: Final = "/usr/lib/python3/dist-packages"
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+# What Fedora calls the libraries.
+FEDORA: Final = {
+    "aiohttp": "python3-aiohttp",
+    "dbus-next": "python3-dbus-next",
+    "prometheus-client": "python3-prometheus_client",
+    "python-dateutil": "python3-dateutil",
+    "systemd-python": "python3-systemd",
+    "tomli": "python3-tomli",
+}
+# Mode, owner and group, flags (c: configuration, n: noreplace, d: document, g: ghost), path.
+FILES: Final = """\
+drwxr-xr-x root:root - /etc/rebootmgr
+drwxr-xr-x root:root - /etc/rebootmgr/checks.d
+drwxr-xr-x root:root - /etc/rebootmgr/config.d
+-rw-r--r-- root:root cn /etc/rebootmgr/config.d/10-defaults.toml
+drwxr-xr-x root:root - /etc/rebootmgr/post-boot.d
+drwxr-xr-x root:root - /etc/rebootmgr/pre-reboot.d
+-rwxr-xr-x root:root - /usr/bin/rebootmgrctl
+-rwxr-xr-x root:root - /usr/bin/rebootmgrd
+drwxr-xr-x root:root - /usr/lib/rebootmgr
+drwxr-xr-x root:root - /usr/lib/rebootmgr/checks.d
+drwxr-xr-x root:root - /usr/lib/rebootmgr/config.d
+drwxr-xr-x root:root - /usr/lib/rebootmgr/post-boot.d
+drwxr-xr-x root:root - /usr/lib/rebootmgr/pre-reboot.d
+-rw-r--r-- root:root - /usr/lib/systemd/catalog/rebootmgr.catalog
+-rw-r--r-- root:root - /usr/lib/systemd/system-preset/90-rebootmgr.preset
+-rw-r--r-- root:root - /usr/lib/systemd/system/rebootmgr-hook@.service
+-rw-r--r-- root:root - /usr/lib/systemd/system/rebootmgr.service
+-rw-r--r-- root:root - /usr/lib/sysusers.d/rebootmgr.conf
+-rw-r--r-- root:root - /usr/lib/tmpfiles.d/rebootmgr.conf
+-rw-r--r-- root:root - /usr/share/bash-completion/completions/rebootmgrctl
+-rw-r--r-- root:root - /usr/share/dbus-1/system.d/org.rebootmgr1.conf
+drwxr-xr-x root:root - /usr/share/fish
+drwxr-xr-x root:root - /usr/share/fish/vendor_completions.d
+-rw-r--r-- root:root - /usr/share/fish/vendor_completions.d/rebootmgrctl.fish
+-rw-r--r-- root:root d /usr/share/man/man1/rebootmgrctl.1.gz
+-rw-r--r-- root:root d /usr/share/man/man5/org.rebootmgr1.5.gz
+-rw-r--r-- root:root d /usr/share/man/man5/rebootmgr.toml.5.gz
+-rw-r--r-- root:root d /usr/share/man/man8/rebootmgrd.8.gz
+-rw-r--r-- root:root - /usr/share/polkit-1/actions/org.rebootmgr1.policy
+-rw-r--r-- root:root - /usr/share/polkit-1/rules.d/50-rebootmgr.rules
+drwxr-xr-x root:root - /usr/share/zsh
+drwxr-xr-x root:root - /usr/share/zsh/site-functions
+-rw-r--r-- root:root - /usr/share/zsh/site-functions/_rebootmgrctl
+drwx------ rebootmgr:rebootmgr g /var/lib/rebootmgr
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A built RPM, and its payload unpacked below `root`."""
+
+    path: Path
+    root: Path
+
+    def query(self, *options: str) -> list[str]:
+        """Ask rpm about it; the lines of its answer."""
+        command = ["rpm", "--query", "--package", *options, str(self.path)]
+        said = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
+        return said.splitlines()
+
+    def files(self) -> dict[str, str]:
+        """Mode, owner, group and flags of each path."""
+        parts = "%{FILENAMES}|%{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME}"
+        lines = self.query("--queryformat", f"[{parts} |%{{FILEFLAGS:fflags}}\n]")
+        split = (line.split("|") for line in lines)
+        return {path: f"{mode}{flags or '-'}" for path, mode, flags in split}
+
+    def scriptlet(self, name: str) -> str:
+        """The text of %pre, %post, %preun or %postun."""
+        return "\n".join(self.query("--queryformat", f"%{{{name}}}"))
+
+
+def need(program: str, packages: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"NOT TESTED: {program} is not installed ({packages})")
+
+
+def build(out: Path, **environ: str) -> Package:
+    """Build the RPM as on a machine without Fedora's macros, and unpack it."""
+    need("rpmbuild", "Debian: rpm; Fedora: rpm-build")
+    need("go-md2man", "Debian: go-md2man; Fedora: golang-github-cpuguy83-md2man")
+    if not (ROOT / ".git").exists():
+        pytest.skip("NOT TESTED: the RPM is built from a checkout")
+    options = (
+        "--without",
+        "check",
+        "--without",
+        "fedora",
+        "--define",
+        f"python3_sitelib {SITELIB}",
+    )
+    built = subprocess.run(
+        [RPM / "build", *options],
+        env={"PATH": os.environ["PATH"], "HOME": str(out), "OUT": str(out), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    path = Path(built.stdout.strip())
+    assert list(out.glob("*.rpm")) == [path]
+    subprocess.run(["rpm2archive", path], check=True, capture_output=True)
+    [archive] = out.glob(f"{path.name}.*")
+    root = out / "root"
+    root.mkdir()
+    subprocess.run(["tar", "--extract", "--file", archive, "--directory", root], check=True)
+    return Package(path, root)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return build(tmp_path_factory.mktemp("rpm"))
+
+
+# What is in it
+
+
+def test_each_file_has_its_owner_its_mode_and_its_flags(package: Package) -> None:
+    apart = ("/usr/share/doc/rebootmgr", "/usr/share/licenses", f"{SITELIB}/rebootmgr")
+    files = package.files()
+    listed = [f"{it} {path}" for path, it in files.items() if not path.startswith(apart)]
+    assert listed == FILES.splitlines()
+    for path, it in files.items():
+        if path.startswith(apart):
+            flags = {"/usr/share/d": "d", "/usr/share/l": "l"}.get(path[:12], "-")
+            allowed = {"drwxr-xr-x root:root -", f"-rw-r--r-- root:root {flags}"}
+            assert it in allowed or it == f"drwxr-xr-x root:root {flags}", f"{path}: {it}"
+
+
+def test_every_module_is_in_it_and_nothing_else_of_python(package: Package) -> None:
+    modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("rebootmgr/**/*.py")}
+    inside = {path.removeprefix(f"{SITELIB}/") for path in package.files() if SITELIB in path}
+    folders = {str(parent) for path in modules for parent in Path(path).parents} - {"."}
+    assert inside == modules | folders
+
+
+def test_all_that_make_installs_is_in_it_with_the_documents(
+    package: Package, tmp_path: Path
+) -> None:
+    command = ("make", "--silent", "install", f"DESTDIR={tmp_path}")
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    made = {f"/{path.relative_to(tmp_path)}" for path in tmp_path.rglob("*") if path.is_file()}
+    files = set(package.files())
+    assert {path for path in made if path not in files and f"{path}.gz" not in files} == set()
+    for shipped in ("README.md", "NEWS.md", *map(str, ROOT.glob("docs/*.md"))):
+        assert f"/usr/share/doc/rebootmgr/{shipped.removeprefix(f'{ROOT}/')}" in files
+    examples = {path.name for path in ROOT.glob("etc/rebootmgr/examples/*")}
+    assert examples
+    assert examples == {Path(path).name for path in files if "/rebootmgr/examples/" in path}
+
+
+def test_the_programs_start_from_where_they_are_installed(package: Package) -> None:
+    for name, entry in PROJECT["scripts"].items():
+        program = package.root / "usr/bin" / name
+        assert program.read_text().splitlines()[0] == "#!/usr/bin/python3 -sP"
+        assert f"from {entry.partition(':')[0]} import main\n" in program.read_text()
+        said = subprocess.check_output(
+            [sys.executable, "-sP", program, "--version"],
+            env={
+                "PYTHONPATH": f"{package.root}{SITELIB}:{os.pathsep.join(sys.path)}",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            text=True,
+        )
+        assert said == f"{name} {__version__}\n"
+
+
+def test_nothing_of_the_machine_that_built_it_is_inside(package: Package) -> None:
+    betraying = [path.encode() for path in (str(ROOT), str(package.path.parent), sys.prefix)]
+    said = "\n".join(package.query("--scripts", "--info", "--requires")).encode()
+    contents = {path: path.read_bytes() for path in package.root.rglob("*") if path.is_file()}
+    for path, content in {**contents, Path("scripts"): said}.items():
+        assert [word for word in betraying if word in content] == [], path
+
+
+# What it says of itself
+
+
+def test_version_news_and_changelog_agree(package: Package) -> None:
+    assert package.query("--queryformat", "%{NAME} %{VERSION} %{RELEASE} %{ARCH} %{LICENSE}") == [
+        f"rebootmgr {__version__} 1 noarch Apache-2.0"
+    ]
+    newest = re.search(r"^## (\S+?),? ", (ROOT / "NEWS.md").read_text("utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == __version__
+    changed = re.search(r"%changelog\n\* \w{3} \w{3} \d\d \d{4} .* - (\S+)\n- ", SPEC)
+    assert changed is not None
+    assert changed[1] == f"{__version__}-1"
+
+
+def test_another_version_can_be_built_to_try_upgrades_with(tmp_path: Path) -> None:
+    other = build(tmp_path, VERSION="9.8.7")
+    assert other.path.name == "rebootmgr-9.8.7-1.noarch.rpm"
+    init = Path(f"{other.root}{SITELIB}/rebootmgr/__init__.py")
+    assert '__version__ = "9.8.7"' in init.read_text()
+
+
+def test_it_requires_the_libraries_under_the_names_that_fedora_has(package: Package) -> None:
+    required = [line for line in package.query("--requires") if not line.startswith("rpmlib(")]
+    own = {"/bin/sh", "/usr/bin/python3", f"config(rebootmgr) = {__version__}-1"}
+    libraries = {
+        f"{FEDORA[each.name]} >= {str(each.specifier).removeprefix('>=')}"
+        for each in map(Requirement, PROJECT["dependencies"])
+    }
+    python = f"python3 >= {PROJECT['requires-python'].removeprefix('>=')}"
+    assert set(required) == own | libraries | {python, "systemd", "dbus-common", "polkit"}
+
+
+@pytest.mark.parametrize(("release", "makes_the_user"), [(41, True), (43, False)])
+def test_on_fedora_its_macros_are_used(release: int, *, makes_the_user: bool) -> None:
+    need("rpmspec", "Debian: rpm; Fedora: rpm-build")
+    command = ("rpmspec", "--parse", "--define", f"fedora {release}", RPM / "rebootmgr.spec")
+    spec = subprocess.check_output(command, text=True)
+    macros = {"pyproject_buildrequires", "pyproject_wheel", "pyproject_install"}
+    macros |= {"systemd_post", "systemd_preun", "systemd_postun_with_restart"}
+    # They come with the build requirements; where there are none, they stay as they are.
+    evaluate = ["rpm", "--eval"]
+    defined = {it for it in macros if subprocess.check_output([*evaluate, f"%{{?{it}:1}}"]).strip()}
+    assert {it for it in macros - defined if f"\n%{it}" not in spec} == set()
+    assert ("\n%pre\n" in spec) is makes_the_user
+    assert re.findall(r"^Requires: *(python3\S*)", spec, re.MULTILINE) == [], "they are generated"
+    assert "go-md2man" in re.findall(r"^BuildRequires: *(\S+)", spec, re.MULTILINE)
+
+
+def test_rpmlint_finds_nothing(package: Package) -> None:
+    need("rpmlint", "Debian and Fedora: rpmlint")
+    done = subprocess.run(
+        [
+            "rpmlint",
+            "--rpmlintrc",
+            RPM / "rebootmgr.rpmlintrc",
+            package.path,
+            RPM / "rebootmgr.spec",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # Another version of rpmlint may not need a filter that this one needs.
+    found = re.findall(r"^.*: E: (?!unused-rpmlintrc-filter).*$", done.stdout, re.MULTILINE)
+    assert found == []
+    assert "1 packages and 1 specfiles checked" in done.stdout
+
+
+# What it does when it comes and goes
+
+PROGRAMS: Final = (
+    "journalctl", "python3", "rebootmgrctl", "systemctl", "systemd-sysusers", "systemd-tmpfiles",
+)  # fmt: skip
+TOOLS: Final = ("cat", "find", "grep", "mkdir", "rm", "rmdir")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where scriptlets run: every path is below `root`, every program notes how it was called."""
+
+    root: Path
+
+    def has(self, program: str, doing: str) -> None:
+        path = self.root / "bin" / program
+        path.write_text(f'#!/bin/sh\necho "${{0##*/}} $*" >>{self.root}/calls\n{doing}\n')
+        path.chmod(0o755)
+
+    def do(self, scriptlet: str, left: int) -> list[str]:
+        """Run a scriptlet; `left` is how many of the package will be there. What it called."""
+        (self.root / "calls").write_text("")
+        text = re.sub(r"(?<=[ =\n>])/(run|usr|var)/", rf"{self.root}/\1/", scriptlet)
+        done = subprocess.run(
+            ["/bin/sh", "-c", text, "scriptlet", str(left)],
+            env={"PATH": str(self.root / "bin")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+        return (self.root / "calls").read_text().splitlines()
+
+    def run_systemd(self) -> None:
+        (self.root / "run/systemd/system").mkdir(parents=True)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine on which every program fails and no system runs, as when an image is made."""
+    (tmp_path / "bin").mkdir()
+    for tool in TOOLS:
+        (tmp_path / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    machine = Machine(tmp_path)
+    for program in PROGRAMS:
+        machine.has(program, "exit 1")
+    return machine
+
+
+@pytest.mark.parametrize("name", ["PREIN", "POSTIN", "PREUN", "POSTUN"])
+@pytest.mark.parametrize("left", [0, 1, 2])
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_scriptlet_never_fails_and_asks_nobody_where_no_system_runs(
+    package: Package, machine: Machine, name: str, left: int, *, is_running: bool
+) -> None:
+    if is_running:
+        machine.run_systemd()
+    called = machine.do(package.scriptlet(name), left)
+    if not is_running:
+        assert not any(call.startswith("rebootmgrctl") for call in called)
+        assert not {"start", "stop", "daemon-reload"} & {word for c in called for word in c.split()}
+
+
+def test_it_is_not_enabled_by_being_installed(package: Package, machine: Machine) -> None:
+    machine.run_systemd()
+    assert machine.do(package.scriptlet("POSTIN"), 1)[-2:] == [
+        "systemctl daemon-reload",
+        "systemctl --no-reload preset rebootmgr.service",
+    ]
+    assert "systemctl --no-reload preset" not in machine.do(package.scriptlet("POSTIN"), 2)
+    [preset] = package.root.glob("usr/lib/systemd/system-preset/*")
+    assert "disable rebootmgr.service" in preset.read_text().splitlines()
+
+
+def test_an_upgrade_stops_nothing_and_restarts_what_runs(
+    package: Package, machine: Machine
+) -> None:
+    machine.run_systemd()
+    assert machine.do(package.scriptlet("PREUN"), 1) == []
+    assert machine.do(package.scriptlet("POSTUN"), 1) == [
+        "systemctl daemon-reload",
+        "systemctl try-restart rebootmgr.service",
+    ]
+
+
+def test_at_its_removal_the_daemon_gives_back_then_its_unit_in_its_place(
+    package: Package, machine: Machine
+) -> None:
+    machine.run_systemd()
+    unit = machine.root / "run/systemd/system/rebootmgr.service.d/removal.conf"
+    machine.has("systemctl", f'case "$*" in start*) cat {unit} >{machine.root}/seen;; esac')
+    assert machine.do(package.scriptlet("PREUN"), 0) == [
+        "systemctl --quiet is-active rebootmgr.service",
+        "rebootmgrctl fleet-lock unlock --owed",
+        "systemctl --quiet disable --now rebootmgr.service",
+        "systemctl daemon-reload",
+        "systemctl start --job-mode=ignore-dependencies rebootmgr.service",
+        "systemctl daemon-reload",
+    ]
+    seen = (machine.root / "seen").read_text().splitlines()
+    assert "ExecStart=" in seen
+    assert f"ExecStart={machine.root}/usr/bin/rebootmgrctl fleet-lock unlock --owed" in seen
+    assert not unit.parent.exists()
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_a_drain_that_a_crash_left_is_undone_at_the_removal(
+    package: Package, machine: Machine, *, drained: bool
+) -> None:
+    machine.run_systemd()
+    state = machine.root / "var/lib/rebootmgr/state.json"
+    state.parent.mkdir(parents=True)
+    state.write_bytes(encode_state(Memory(drained=drained)))
+    called = machine.do(package.scriptlet("PREUN"), 0)
+    assert called[1] == "systemctl stop rebootmgr-hook@*.service"
+    assert (called[2] == "systemctl start rebootmgr-hook@abandoned.service") is drained
+
+
+def test_its_removal_leaves_nothing_in_run_but_what_people_put_there(
+    package: Package, machine: Machine
+) -> None:
+    for path in ("hooks/check.json", "public/metrics.promsock", "config.d/60-mine.toml"):
+        file = machine.root / "run/rebootmgr" / path
+        file.parent.mkdir(parents=True)
+        file.touch()
+    machine.do(package.scriptlet("POSTUN"), 0)
+    assert [path.name for path in (machine.root / "run").rglob("*") if path.is_file()] == [
+        "60-mine.toml"
+    ]
+
+
+def test_the_user_is_made_as_the_installed_file_says(package: Package) -> None:
+    def entries(text: str) -> list[list[str]]:
+        return [line.split() for line in text.splitlines() if re.match(r"[ugmr]\b", line)]
+
+    installed = (package.root / "usr/lib/sysusers.d/rebootmgr.conf").read_text()
+    assert entries(installed)
+    assert entries(package.scriptlet("PREIN")) == entries(installed)
