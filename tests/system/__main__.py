@@ -1,0 +1,47 @@
+"""`make system`: make what the machines need, then run the tests in namespaces of their own.
+
+With the tests' process namespace every machine ends, whatever happens to them; their mounts and
+their network, which has nothing but loopback and what tests make, end with it. Arguments go to
+pytest.
+"""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.system.able import CGROUP, cgroup_tops, remove_cgroup, why_not
+from tests.system.layers import make_product_layers
+from tests.system.packages import make_packages
+from tests.system.roots import SUITES, read_root
+
+AT_ONCE = 4  # machines mostly wait
+
+
+def main() -> None:
+    """Prepare, say what takes long, and become the tests."""
+    if why := why_not():
+        raise SystemExit(f"system: not run: {why}")
+    _say(f"root file systems of {' and '.join(SUITES)} (the first time takes a minute)")
+    with ThreadPoolExecutor() as makers:
+        list(makers.map(read_root, SUITES))
+    _say("the RPM, and what it installs")
+    make_product_layers()
+    make_packages()
+    for top in cgroup_tops():  # of a run that was killed
+        for old in top.glob(f"{CGROUP}-*"):
+            remove_cgroup(old)
+    os.chdir(Path(__file__).parents[2])
+    alone = ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc")
+    tests = (sys.executable, "-m", "pytest", "tests/system", "-n", str(AT_ONCE), *sys.argv[1:])
+    os.environ["REBOOTMGR_SYSTEM_TESTS"] = "alone"
+    up = ("sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+    os.execvp(alone[0], [*alone, *up, *tests])  # noqa: S606 - nothing of ours is to be left
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"system: {what}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Machines for tests, and the count that the integration run shows."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from tests.fakes.fleetlock import FakeFleetLock
+from tests.system.layers import layers_of
+from tests.system.machine import Machine
+from tests.system.roots import SUITES
+
+MakeMachine: TypeAlias = Callable[..., Awaitable[Machine]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Boot nothing outside the namespaces that end with the tests."""
+    if os.environ.get("REBOOTMGR_SYSTEM_TESTS") != "alone":
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="machines are booted by `make system` alone"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many ran, and what they measured."""
+    stats = terminalreporter.stats
+    ran = sum(len(stats.get(outcome, ())) for outcome in ("passed", "failed", "error"))
+    for report in (report for outcome in ("passed", "failed") for report in stats.get(outcome, ())):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid.rpartition('[')[2]:<16} {name}: {value}")
+    terminalreporter.write_line(f"system: {ran} ran")
+
+
+@pytest.fixture(params=SUITES)
+def suite(request: pytest.FixtureRequest) -> str:
+    """The system of the machines."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def make_machine(suite: str, tmp_path: Path) -> AsyncIterator[MakeMachine]:
+    """Make machines with the product installed, not booted yet; they end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def make(name: str = "m", **options: str) -> Machine:
+            machine = Machine(layers_of(suite), tmp_path, name, **options)
+            return await stack.enter_async_context(machine)
+
+        yield make
+
+
+@pytest.fixture
+async def machine(make_machine: MakeMachine) -> Machine:
+    """One machine with the product installed and enabled, not booted yet."""
+    return await make_machine()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeFleetLock]:
+    """A lock server with one slot, outside the machine."""
+    async with FakeFleetLock(retry_after=1) as server:
+        yield server

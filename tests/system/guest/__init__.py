@@ -1,0 +1,1 @@
+"""What runs inside a machine beside the product."""

@@ -1,0 +1,63 @@
+"""What lies above a root file system: the RPM's payload as rpm installs it, and the stand-ins."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from tests.system.roots import CACHE, SUITES, read_root
+
+PROJECT: Final = Path(__file__).parents[2]
+STAND_INS: Final = Path(__file__).parent / "guest/root"
+RPMS: Final = CACHE / "rpms"
+# Debian's rpm 4.18 asks whether we mean it.
+RPM: Final = {"bookworm": ("rpm", "--nodeps", "--force-debian"), "trixie": ("rpm", "--nodeps")}
+
+
+def layers_of(suite: str, *, with_product: bool = True) -> tuple[Path, ...]:
+    """The layers of a machine, the lowest last; made before by `make_product_layers`."""
+    product = (CACHE / f"product-{suite}",) if with_product else ()
+    return (STAND_INS, *product, read_root(suite))
+
+
+def rpm_of(version: str = "") -> Path:
+    """The RPM of this working tree, built once under each version that is asked for."""
+    out = RPMS / (version or "this")
+    return next(out.glob("*.noarch.rpm"))
+
+
+def build_rpm(version: str = "", *, tree: Path = PROJECT) -> Path:
+    """Build the RPM of `tree` under `version`, "" for its own."""
+    out = RPMS / (version or "this")
+    shutil.rmtree(out, ignore_errors=True)
+    command = (tree / "packaging/rpm/build", "--without", "check")
+    environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "OUT": str(out), "VERSION": version}
+    _do("building the RPM", *command, environ=environ)
+    return rpm_of(version)
+
+
+def make_product_layers() -> None:
+    """Install the RPM of this working tree above each root, as rpm does on an image."""
+    rpm = build_rpm()
+    for suite in SUITES:
+        upper, work, root = (CACHE / f"{kind}-{suite}" for kind in ("product", "work", "merged"))
+        for made in (upper, work, root):
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir()
+        options = f"lowerdir={read_root(suite)},upperdir={upper},workdir={work}"
+        script = f"""
+            set -e
+            mount -t overlay overlay {root} -o {options}
+            mount --bind {rpm.parent} {root}/mnt
+            chroot {root} {" ".join(RPM[suite])} --install /mnt/{rpm.name}
+            chroot {root} systemctl enable rebootmgr.service
+            """
+        _do(f"installing it on {suite}", "unshare", "--mount", "sh", "-c", script)
+        shutil.rmtree(work)
+        root.rmdir()
+
+
+def _do(what: str, *command: str | Path, environ: dict[str, str] | None = None) -> None:
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{what} failed:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,373 @@
+"""A machine: real systemd in a container of its own, which reboots and loses power for real.
+
+It is led over its own system bus and through files of its root; what the daemon in it says is read
+as on loopback. The process and network namespaces around the tests (`python -m tests.system`) make
+sure that no machine outlives them.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import subprocess
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self, TypeAlias
+
+from rebootmgr.adapters.bus import Bus
+from rebootmgr.errors import BusError
+from tests.fakes.host import ASK_AGAIN_S, NAME, Json, reasons
+from tests.fakes.service_manager import ServiceManager
+from tests.system.able import CGROUP, cgroup_tops, remove_cgroup
+
+Layers: TypeAlias = Sequence[Path]
+
+BOOT_S: Final = 60.0
+PATIENCE_S: Final = 30.0
+REBOOTED: Final = 133
+POWERED_OFF: Final = 0
+_LEADER: Final = "X_NSPAWN_LEADER_PID="
+_TESTS: Final = Path(__file__).parents[1]
+_CHANGES: Final = (
+    f"type='signal',sender='{NAME}',interface='org.freedesktop.DBus.Properties',"
+    "member='PropertiesChanged'"
+)
+_HEALTH_CHECK: Final = """\
+[Unit]
+Description=Stand-in: a health check that takes its time
+Before=boot-complete.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'until [ -s /run/health ]; do sleep 0.1; done; grep -q well /run/health'
+"""
+_OWNERS: Final = (
+    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+    f"member='NameOwnerChanged',arg0='{NAME}'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of a command; standard error is part of `out`."""
+
+    status: int
+    out: str
+
+
+class Machine:
+    """`async with Machine(layers, directory, name) as machine:`, then `await machine.boot()`.
+
+    `layers` are the directories that make its root, the lowest last; what it writes goes below
+    `directory`. `root` is its root as seen from here; its /run is `inside(...)` while it runs.
+    """
+
+    def __init__(
+        self, layers: Layers, directory: Path, name: str = "m", *, bridge: str = ""
+    ) -> None:
+        self.name = name
+        self.root = directory / name / "root"
+        self.console = directory / name / "console.log"
+        self.boots = 0
+        self._layers = layers
+        self._bridge = bridge
+        self._mark = secrets.token_hex(4)
+        self._cgroups: list[Path] = []
+        self._health = self.root / "etc/systemd/system/boot-complete.target.requires/health.service"
+        self._leader = 0
+        self._nspawn: Process | None = None
+        self._bus: Bus | None = None
+        self._changed = asyncio.Event()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        upper, work = self.root.with_name("upper"), self.root.with_name("work")
+        for made in (self.root, upper, work):
+            made.mkdir(parents=True)
+        lower = ":".join(map(str, self._layers))
+        _do("mount", "-t", "overlay", "overlay", self.root,
+            "-o", f"lowerdir={lower},upperdir={upper},workdir={work}")  # fmt: skip
+        self._stack.callback(_do, "umount", "--lazy", self.root)
+        self.write("etc/machine-id", f"{self._mark}{self.name.encode().hex():0<24.24}\n")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.power_cut()
+        await self._stack.aclose()
+
+    # What it is
+
+    @property
+    def bus(self) -> Bus:
+        """Its system bus, where we are root."""
+        assert self._bus is not None, "it is not running"
+        return self._bus
+
+    @property
+    def cgroup(self) -> Path:
+        """The top of its cgroups; those of its units are somewhere below."""
+        return self._cgroups[0]
+
+    @property
+    def address(self) -> str:
+        """Where its system bus is for us, root."""
+        return f"unix:path={self.inside('run/dbus/system_bus_socket')}"
+
+    @property
+    def leader(self) -> int:
+        """Its first process, as seen from here."""
+        return self._leader
+
+    def inside(self, path: str) -> Path:
+        """Where a file of the running machine is for us, its /run and /proc included."""
+        return Path(f"/proc/{self._leader}/root") / path
+
+    def write(self, path: str, text: str, *, mode: int = 0o644) -> Path:
+        """Write a file of its root; not below /run."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(mode)
+        return file
+
+    def configure(self, text: str, name: str = "50-test.toml") -> None:
+        """Write a drop-in; a running daemon is not told."""
+        self.write(f"etc/rebootmgr/config.d/{name}", text)
+
+    def hook(self, directory: str, name: str, script: str) -> None:
+        """Install an executable of the administrator."""
+        self.write(f"etc/rebootmgr/{directory}/{name}", f"#!/bin/sh\n{script}\n", mode=0o755)
+
+    # On and off
+
+    async def boot(self) -> None:
+        """Switch it on; back when it has booted and its bus is there."""
+        self.boots += 1
+        self._cgroups = [
+            top / f"{CGROUP}-{self._mark}-{self.name}-{self.boots}" for top in cgroup_tops()
+        ]
+        for cgroup in self._cgroups:  # systemd 257 kills what it starts in one that was killed
+            cgroup.mkdir()
+        into = " ".join(f"{cgroup}/cgroup.procs" for cgroup in self._cgroups)
+        network = (f"--network-bridge={self._bridge}",) if self._bridge else ()
+        command = (
+            *("systemd-nspawn", "--quiet", "--directory", str(self.root), "--machine", self.name),
+            *("--register=no", "--keep-unit", "--boot", "--notify-ready=yes", "--console=pipe"),
+            *("--link-journal=no", "--resolv-conf=off", "--timezone=off", *network),
+            *(f"--bind-ro={_TESTS}:/opt/stand-ins/tests", "--", "systemd.show_status=no"),
+        )
+        notify = self.root.with_name(f"notify-{self.boots}")
+        notify.mkdir()
+        async with ServiceManager(notify) as manager:
+            with self.console.open("ab") as console:
+                self._nspawn = await asyncio.create_subprocess_exec(
+                    *("/bin/sh", "-c", f'echo $$ | tee {into} >/dev/null; exec "$@"', "sh"),
+                    *command,
+                    stdin=DEVNULL,
+                    stdout=console,
+                    stderr=STDOUT,
+                    env={
+                        "PATH": os.environ["PATH"],
+                        "NOTIFY_SOCKET": manager.path,
+                        "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+                    },
+                )
+            try:
+                told = await manager.until(lambda one: _LEADER in one, within_s=BOOT_S)
+                self._leader = int(told.partition(_LEADER)[2].split()[0])
+                if not self._health.exists():  # or it would wait for us, and we for it
+                    await manager.until(lambda one: "READY=1" in one, within_s=BOOT_S)
+                await self.connect(within_s=BOOT_S)
+            except TimeoutError:
+                raise AssertionError(f"never booted:\n{self.console.read_text()}") from None
+
+    async def connect(self, *, within_s: float = PATIENCE_S) -> None:
+        """Connect to its bus, anew after the bus was restarted."""
+        if self._bus is not None:
+            await self._bus.close()
+        async with asyncio.timeout(within_s):
+            while True:
+                try:
+                    self._bus = await Bus.connect(self.address)
+                    break
+                except BusError:
+                    await _a_moment()
+        for rule in (_CHANGES, _OWNERS):
+            await self._bus.subscribe(rule, lambda _: self._changed.set())
+
+    async def wait_down(self, *, within_s: float = PATIENCE_S) -> int:
+        """Wait until it is down: REBOOTED or POWERED_OFF."""
+        assert self._nspawn is not None
+        try:
+            async with asyncio.timeout(within_s):
+                status = await self._nspawn.wait()
+        except TimeoutError:
+            raise AssertionError(f"still up:\n{(await self.journal())[-4000:]}") from None
+        await self._forget()
+        return status
+
+    async def until_rebooted(self, *, within_s: float = PATIENCE_S) -> None:
+        """Wait until it goes down to reboot, and let it come up again."""
+        assert await self.wait_down(within_s=within_s) == REBOOTED, self.console.read_text()
+        await self.boot()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs, as far as its container goes."""
+        return self._nspawn is not None and self._nspawn.returncode is None
+
+    async def power_off(self) -> None:
+        """Shut down in order."""
+        await self.run("systemctl", "poweroff", "--no-block")
+        await self.wait_down()
+
+    async def power_cut(self) -> None:
+        """Take the power away: nothing in it runs another instruction."""
+        if self._nspawn is not None:
+            (self._cgroups[0] / "cgroup.kill").write_text("1")
+            async with asyncio.timeout(PATIENCE_S):
+                await self._nspawn.wait()
+            await self._forget()
+
+    async def _forget(self) -> None:
+        self._nspawn = None
+        async with asyncio.timeout(PATIENCE_S):
+            while "populated 1" in (self._cgroups[0] / "cgroup.events").read_text():
+                await _a_moment()
+        for cgroup in self._cgroups:
+            remove_cgroup(cgroup)
+        if self._bus is not None:
+            await self._bus.close()
+            self._bus = None
+
+    # Health checks
+
+    def check_health(self) -> None:
+        """From the next boot on, boot-complete.target waits for a check that waits for us."""
+        self.write("etc/systemd/system/health.service", _HEALTH_CHECK)
+        wanted = self._health.parent
+        wanted.mkdir(parents=True)
+        self._health.symlink_to("../health.service")
+
+    async def end_health_check(self, *, well: bool) -> None:
+        """Let the check pass or fail."""
+        self.inside("run/health").write_text("well\n" if well else "sick\n")
+
+    # What is done in it
+
+    async def run(self, *command: str, within_s: float = PATIENCE_S) -> Ran:
+        """Run a command in it, as root in a unit of its own."""
+        enter = ("nsenter", "--target", str(self._leader), "--all", "--")
+        process = await asyncio.create_subprocess_exec(
+            *(*enter, "systemd-run", "--quiet", "--wait", "--pipe", "--collect", *command),
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+        )
+        async with asyncio.timeout(within_s):
+            out, _ = await process.communicate()
+        assert process.returncode is not None
+        return Ran(process.returncode, out.decode(errors="replace"))
+
+    async def do(self, *command: str, within_s: float = PATIENCE_S) -> str:
+        """Run a command in it that has to succeed; what it printed."""
+        ran = await self.run(*command, within_s=within_s)
+        assert ran.status == 0, f"{command}: {ran}"
+        return ran.out
+
+    async def property_of(self, unit: str, name: str) -> str:
+        """One property of a unit, as systemctl prints it."""
+        return (await self.do("systemctl", "show", "--value", f"--property={name}", unit)).strip()
+
+    async def journal(self, *options: str) -> str:
+        """What the daemon wrote in all boots, one message a line."""
+        return await self.do(
+            *("journalctl", "--no-pager", "--quiet", "--boot=all", "--output=cat"),
+            *(options or ("--unit=rebootmgr.service",)),
+        )
+
+    async def stage(self, version: str, **fields: Any) -> str:
+        """Have rpm-ostree stage an update; its id."""
+        [name] = await self._lead("Stage", "ss", [version, json.dumps(fields)])
+        return str(name)
+
+    async def cleanup(self) -> None:
+        """Have the staged update withdrawn."""
+        await self._lead("Cleanup")
+
+    async def leave_rpm_ostreed(self) -> None:
+        """Have rpm-ostreed leave the bus, as it does when it idles."""
+        await self._lead("IdleExit")
+
+    async def _lead(
+        self, member: str, signature: str = "", body: Sequence[Any] = ()
+    ) -> Sequence[Any]:
+        return await self.bus.call(
+            "org.projectatomic.rpmostree1",
+            *("/org/rebootmgr/test", "org.rebootmgr.test.RpmOstree", member, signature, body),
+        )
+
+    # What the daemon in it says
+
+    async def status(self) -> Json:
+        """Everything it says of itself."""
+        manager = (NAME, "/org/rebootmgr1", "org.rebootmgr1.Manager")
+        [text] = await self.bus.call(*manager, "Describe", autostart=False)
+        status: Json = json.loads(text)
+        return status
+
+    async def until(self, holds: Callable[[Json], bool], *, within_s: float = PATIENCE_S) -> Json:
+        """Wait until the daemon says so."""
+        said: Json | None = None
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    self._changed.clear()
+                    try:
+                        said = await self.status()
+                    except BusError:
+                        said = None
+                    if said is not None and holds(said):
+                        return said
+                    with suppress(TimeoutError):  # not everything that it says is signalled
+                        async with asyncio.timeout(ASK_AGAIN_S):
+                            await self._changed.wait()
+        except TimeoutError:
+            journal = (await self.journal())[-4000:] if self.is_up else self.console.read_text()
+            raise AssertionError(f"never so; last: {said}\n{journal}") from None
+
+    async def until_state(self, state: str, *, within_s: float = PATIENCE_S) -> Json:
+        """Wait for a state."""
+        return await self.until(lambda status: status["state"] == state, within_s=within_s)
+
+    async def until_blocked(self, *wanted: str, within_s: float = PATIENCE_S) -> Json:
+        """Wait until exactly these are in the way of a pending update."""
+        return await self.until(
+            lambda status: bool(status["pending"]) and reasons(status) == list(wanted),
+            within_s=within_s,
+        )
+
+    async def ctl(self, *arguments: str) -> Ran:
+        """Run rebootmgrctl in it, as root."""
+        return await self.run("rebootmgrctl", *arguments)
+
+    def remembered(self) -> Json:
+        """What its state.json holds."""
+        text = (self.root / "var/lib/rebootmgr/state.json").read_text()
+        remembered: Json = json.loads(text)
+        return remembered
+
+
+async def _a_moment() -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ASK_AGAIN_S):
+            await asyncio.Event().wait()
+
+
+def _do(*command: str | Path) -> None:
+    subprocess.run(command, check=True)

@@ -1,0 +1,49 @@
+"""What hooks and a lock server did, in order: all of them write into one file of the machine."""
+
+import asyncio
+import json
+
+from rebootmgr.adapters.inotify import FileWatch
+from tests.fakes.fleetlock import FakeFleetLock
+from tests.system.machine import PATIENCE_S, Machine
+
+FILE = "var/lib/stand-in/story"
+
+
+class Story:
+    """`PHASE NAME` for each hook that began, the request's target for each that was received."""
+
+    def __init__(self, machine: Machine, server: FakeFleetLock | None = None) -> None:
+        self._machine = machine
+        self._file = machine.write(FILE, "")
+        if server is not None:
+            server.log = self._file
+
+    def hook(self, directory: str, name: str, then: str = "") -> None:
+        """Install a hook that says that it began, and goes on with `then`."""
+        self._machine.hook(directory, name, f'echo "$REBOOTMGR_PHASE {name}" >>/{FILE}\n{then}')
+
+    @property
+    def lines(self) -> list[str]:
+        lines = self._file.read_text().splitlines()
+        return [json.loads(line)["target"] if line.startswith("{") else line for line in lines]
+
+    def forget(self) -> None:
+        """Begin anew; while nobody writes."""
+        self._file.write_text("")
+
+    async def until(self, *begin: str, within_s: float = PATIENCE_S) -> None:
+        """Wait until these were the first lines, and nothing came between them."""
+        changed = asyncio.Event()
+        with FileWatch(self._machine.root, (FILE,), lambda _: changed.set()):
+            try:
+                async with asyncio.timeout(within_s):
+                    while len(self.lines) < len(begin):
+                        changed.clear()
+                        await changed.wait()
+            except TimeoutError:
+                pass
+        told = self.lines[: len(begin)]
+        if told != list(begin):
+            journal = (await self._machine.journal())[-4000:] if self._machine.is_up else ""
+            raise AssertionError(f"expected {begin}, told {told}\n{journal}")

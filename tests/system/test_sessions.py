@@ -1,0 +1,109 @@
+"""People who are logged in for real: warned on their terminals, and waited for a while."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.system.guest.terminal import PROMPT
+from tests.system.machine import PATIENCE_S, Machine
+from tests.system.people import Program, add_users
+
+GRACE = "[updates.sessions]\ngrace_minutes = 1\n"
+WARNING = "This host is about to reboot into an update of its operating system"
+
+
+class Seat:
+    """A terminal with somebody at it; `screen` is what it showed so far."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self.screen = ""
+
+    async def until_shown(self, text: str) -> None:
+        """Wait until it shows that."""
+        async with asyncio.timeout(PATIENCE_S):
+            while text not in self.screen:
+                shown = await self._program.hear()
+                assert shown, f"the session ended: {self.screen}"
+                self.screen += shown
+
+    async def read_on(self) -> None:
+        """Read what is shown until the session ends."""
+        while shown := await self._program.hear(within_s=100):
+            self.screen += shown
+
+    async def type(self, text: str) -> None:
+        """Give a command."""
+        await self._program.tell(f"{text}\n")
+
+
+@asynccontextmanager
+async def logged_in(machine: Machine, user: str, *more: str) -> AsyncIterator[Seat]:
+    """Log in on a terminal of its own; at the end the terminal is hung up."""
+    async with Program(machine, "terminal", user, *more) as program:
+        seat = Seat(program)
+        await seat.until_shown(PROMPT)
+        yield seat
+
+
+async def boot_with_people(machine: Machine, *names: str) -> None:
+    """Boot, with accounts for them, whose terminals take messages as Fedora's do."""
+    machine.configure(GRACE)
+    definitions = (machine.root / "etc/login.defs").read_text()
+    machine.write("etc/login.defs", definitions.replace("TTYPERM\t\t0600", "TTYPERM\t\t0620"))
+    await machine.boot()
+    await add_users(machine, *names)
+    await machine.until_state("idle")
+
+
+async def test_somebody_who_stays_is_warned_and_the_reboot_follows_after_the_grace(
+    machine: Machine,
+) -> None:
+    await boot_with_people(machine, "alice")
+    async with logged_in(machine, "alice") as seat:
+        began = time.monotonic()
+        await machine.stage("42.2")
+        status = await machine.until_blocked("users_logged_in")
+        assert "alice on pts/" in status["blockers"][0]["detail"]
+        await seat.until_shown(WARNING)
+        await seat.until_shown("version 42.2")
+        await seat.until_shown("in one minute")
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(seat.read_on())
+            await machine.until_rebooted(within_s=100)
+            waited = time.monotonic() - began
+            await reading
+        assert 60 <= waited < 75, waited
+        assert seat.screen.count(WARNING) == 1
+    status = await machine.until(lambda status: bool(status["history"]))
+    assert status["booted"]["version"] == "42.2"
+
+
+async def test_the_reboot_follows_at_once_when_the_last_one_logs_out(machine: Machine) -> None:
+    await boot_with_people(machine, "alice", "bob")
+    async with logged_in(machine, "alice") as alice, logged_in(machine, "bob") as bob:
+        await machine.stage("42.2")
+        await alice.until_shown(WARNING)
+        await bob.until_shown(WARNING)
+        await alice.type("exit")
+        await machine.until(lambda status: "alice" not in status["blockers"][0]["detail"])
+        await machine.until_blocked("users_logged_in")
+        began = time.monotonic()
+        await bob.type("exit")
+        await machine.until_rebooted()
+        assert time.monotonic() - began < 15
+
+
+async def test_a_terminal_that_takes_nothing_holds_nobody_up(machine: Machine) -> None:
+    await boot_with_people(machine, "alice", "bob")
+    pid = await machine.property_of("rebootmgr.service", "MainPID")
+    async with logged_in(machine, "bob") as bob:
+        async with logged_in(machine, "alice", "stuck"):
+            await machine.stage("42.2")
+            await machine.until_blocked("users_logged_in")
+            await bob.until_shown(WARNING)
+            assert "could not be warned on a terminal" in await machine.journal()
+        await bob.type("exit")
+        assert await machine.property_of("rebootmgr.service", "MainPID") == pid
+        await machine.until_rebooted()
