@@ -1,6 +1,11 @@
 """What the whole suite shares."""
 
+import os
+
 import pytest
+
+# Machines are booted by `make system`, in namespaces that end with the tests, and nowhere else.
+collect_ignore = [] if os.environ.get("REBOOTMGR_SYSTEM_TESTS") == "alone" else ["system"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -16,13 +16,6 @@ from tests.system.roots import SUITES
 MakeMachine: TypeAlias = Callable[..., Awaitable[Machine]]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Boot nothing outside the namespaces that end with the tests."""
-    if os.environ.get("REBOOTMGR_SYSTEM_TESTS") != "alone":
-        for item in items:
-            item.add_marker(pytest.mark.skip(reason="machines are booted by `make system` alone"))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many ran, and what they measured."""
     stats = terminalreporter.stats
