@@ -1,6 +1,5 @@
 """Machines for tests, and the count that the integration run shows."""
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
