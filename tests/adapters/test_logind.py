@@ -239,7 +239,7 @@ async def test_no_answer_is_no_refusal_and_is_not_asked_twice(
 async def test_a_logind_that_is_not_there_refuses(bus: Bus) -> None:
     answer = await Logind(bus).reboot("x")
     assert isinstance(answer, RebootRefused)
-    assert "not running" in answer.detail
+    assert "not on the bus" in answer.detail
 
 
 async def test_an_inhibitor_lives_as_long_as_its_descriptor(address: str, bus: Bus) -> None:

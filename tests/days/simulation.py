@@ -17,7 +17,7 @@ from rebootmgr.core.facts import Deployments
 from rebootmgr.core.model import NoticeKind, Outcome, Slot
 from rebootmgr.core.state import Idle, State
 from tests.days.calendars import CALENDARS, SEASONS
-from tests.days.home import HOUR, Home
+from tests.days.home import HOUR, MINUTE, Home
 from tests.days.life import AT_THE_CALL, INCIDENTS, QUICK, UPDATES, Incident
 from tests.days.machine import ALL_HOOKS, Machine, Rtc
 from tests.days.oracle import BrokenError, Oracle, is_content, need
@@ -170,6 +170,10 @@ class Days:
         for home in homes:
             home.calm_down()
         self.run_for(SETTLED_S)
+        for _ in range(12):
+            if all(home.is_at_ease for home in homes):
+                break
+            self.run_for(10 * MINUTE)  # they may be at it just now
         for home in homes:
             self._judge(self._check_slots, home)
         self.run_for(ENDED_S)

@@ -190,7 +190,8 @@ class Agent:
     def _watch(self, attempt: Attempt) -> None:
         """From the grant on, until nothing is drained, goes down, or waits to be judged."""
         if isinstance(attempt, PAST_GRANT):
-            if self.exposed is None and self._deciding.slot is not None:
+            called = isinstance(attempt, Rebooting)  # what is configured now does not matter
+            if self.exposed is None and self._deciding.slot is not None and not called:
                 self.exposed = self._deciding.slot
                 self.overseer.went_past(self, self.exposed)
         elif isinstance(attempt, AT_EASE) and not (self.host.drained or self.host.going_down):
