@@ -57,7 +57,7 @@ install: $(pages) ## install units, policies, configuration, man pages and docum
 	$(put) -t $(etc)/config.d etc/rebootmgr/config.d/*.toml
 	$(put) -t $(doc) README.md NEWS.md
 	$(put) -t $(doc)/docs $(wildcard docs/*.*)
-	$(put) -t $(doc)/examples etc/rebootmgr/examples/*.toml
+	$(put) -t $(doc)/examples etc/rebootmgr/examples/*.*
 	$(if $(wildcard dashboards/*),$(put) -t $(doc)/dashboards dashboards/*)
 
 man: $(pages)

@@ -15,7 +15,7 @@ from rebootmgr.codec.config import Config, decode_config
 from rebootmgr.codec.zones import decode_zone
 from rebootmgr.core.policy import Strategy
 
-EXAMPLES: Final = sorted((Path(__file__).parents[1] / "etc/rebootmgr/examples").iterdir())
+EXAMPLES: Final = sorted((Path(__file__).parents[1] / "etc/rebootmgr/examples").glob("*.toml"))
 STRATEGIES: Final = {
     "blackouts": {Strategy.IMMEDIATE},
     "fleet-lock": {Strategy.FLEET_LOCK},

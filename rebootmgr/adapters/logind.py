@@ -10,8 +10,10 @@ from rebootmgr.codec.logind import (
     NO_SESSION,
     NOT_RUNNING,
     ROOT_CHECK_INHIBITORS,
-    MethodMissing,
+    SKIP_INHIBITORS,
+    NotKnown,
     RebootAnswer,
+    decode_inhibitors,
     decode_logind,
     decode_reboot_error,
     decode_session_paths,
@@ -42,6 +44,8 @@ _RULES: Final = (
     f"type='signal',sender='{_DRIVER}',member='NameOwnerChanged',arg0='{_NAME}'",
 )
 
+_OVERRIDE: Final = ("RebootWithFlags", "t", SKIP_INHIBITORS)
+
 # That of systemd 257 lives on, but stays away for good, when the bus was restarted under it.
 NOT_THERE: Final = "systemd-logind is not on the bus (systemctl restart systemd-logind)"
 
@@ -58,8 +62,8 @@ class Logind:
     async def watch(self, changed: Callable[[str], None], shutdown: Callable[[bool], None]) -> None:
         """Call `changed` with what a gate should look at again, `shutdown` for PrepareForShutdown.
 
-        Not everything is told: systemd 252 keeps quiet about ScheduledShutdown, and every one
-        about a second inhibitor of a kind. Both are looked at in each `read`.
+        Not everything is told: systemd 252 keeps quiet about ScheduledShutdown, and none says that
+        polkit lets us past inhibitors now. Both are looked at in each `read`.
         """
 
         def heard(signal: Signal) -> None:
@@ -92,23 +96,27 @@ class Logind:
                 return LogindUnreachable(NOT_THERE)
             return LogindUnreachable(harmless(f"logind cannot be read: {error}"))
 
-    async def reboot(self, message: str) -> RebootAccepted | RebootRefused:
-        """Ask for a reboot that respects block inhibitors; `message` goes to all terminals.
+    async def reboot(self, message: str, *, overrides: bool) -> RebootAccepted | RebootRefused:
+        """Ask for a reboot; `message` goes to all terminals.
 
-        No answer counts as accepted, see `decode_reboot_error`.
+        It respects block inhibitors, unless it `overrides` them and polkit grants that. No answer
+        counts as accepted, see `decode_reboot_error`.
         """
         await self._announce(message)
-        answer = await self._ask("RebootWithFlags", "t", ROOT_CHECK_INHIBITORS)
-        if isinstance(answer, MethodMissing):
-            answer = await self._ask("Reboot", "b", False)  # noqa: FBT003 - not interactive
-        if isinstance(answer, MethodMissing):
+        ways = (("RebootWithFlags", "t", ROOT_CHECK_INHIBITORS), ("Reboot", "b", False))
+        for way in (_OVERRIDE, *ways) if overrides else ways:
+            answer = await self._ask(*way)
+            if isinstance(answer, RebootAccepted):
+                return answer
+            if isinstance(answer, RebootRefused):
+                break
+        else:
             answer = RebootRefused("logind knows no way to reboot")
-        if isinstance(answer, RebootRefused):
-            await self._announce("")  # or it would go with somebody else's shutdown
+        await self._announce("")  # or it would go with somebody else's shutdown
         return answer
 
     async def _look(self) -> facts.Logind:
-        inhibitors, properties, rows = await asyncio.gather(
+        held, properties, rows = await asyncio.gather(
             self._manager("ListInhibitors"),
             self._get_all(_PATH, _MANAGER),
             self._manager("ListSessions"),
@@ -116,7 +124,9 @@ class Logind:
         paths = decode_session_paths(_only(rows))
         sessions = await asyncio.gather(*(self._session(path) for path in paths))
         there = [session for session in sessions if session is not None]
-        return decode_logind(_only(inhibitors), properties, there)
+        inhibitors = decode_inhibitors(_only(held))
+        can_reboot = _only(await self._manager("CanReboot")) if inhibitors else None
+        return decode_logind(inhibitors, can_reboot, properties, there)
 
     async def _session(self, path: str) -> Mapping[str, Any] | None:
         try:
@@ -126,9 +136,7 @@ class Logind:
                 return None
             raise
 
-    async def _ask(
-        self, member: str, signature: str, argument: object
-    ) -> RebootAnswer | MethodMissing:
+    async def _ask(self, member: str, signature: str, argument: object) -> RebootAnswer | NotKnown:
         try:
             await self._manager(member, signature, [argument])
         except BusError as error:

@@ -12,6 +12,7 @@ from rebootmgr.core.text import harmless
 # Any: values from the bus are of any type until this module has looked at them.
 
 ROOT_CHECK_INHIBITORS: Final = 0x1
+SKIP_INHIBITORS: Final = 0x10  # since systemd 257; before, polkit's leave alone decides
 NO_SESSION: Final = frozenset(
     {"org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.login1.NoSuchSession"}
 )
@@ -34,8 +35,8 @@ _NO_ANSWER: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class MethodMissing:
-    """logind is older than the method."""
+class NotKnown:
+    """logind is older than the method or the flag."""
 
 
 RebootAnswer: TypeAlias = RebootAccepted | RebootRefused
@@ -119,9 +120,12 @@ def decode_scheduled(scheduled: object) -> str:
 
 
 def decode_logind(
-    inhibitors: object, properties: Mapping[str, Any], sessions: Sequence[Mapping[str, Any]]
+    inhibitors: tuple[Inhibitor, ...],
+    can_reboot: object,
+    properties: Mapping[str, Any],
+    sessions: Sequence[Mapping[str, Any]],
 ) -> Logind:
-    """One look at logind: ListInhibitors, the Manager's and all sessions' properties."""
+    """One look at logind: inhibitors, CanReboot, the Manager's and all sessions' properties."""
     preparing = properties.get("PreparingForShutdown")
     if not isinstance(preparing, bool):
         raise ValueError(  # noqa: TRY004 - what is wrong is the reply's value, not our argument
@@ -129,22 +133,23 @@ def decode_logind(
         )
     found = (decode_session(each) for each in sessions)
     return Logind(
-        inhibitors=decode_inhibitors(inhibitors),
+        inhibitors=inhibitors,
+        may_override=bool(inhibitors) and can_reboot == "yes",
         sessions=tuple(session for session in found if session is not None),
         scheduled=decode_scheduled(properties.get("ScheduledShutdown")),
         preparing=preparing,
     )
 
 
-def decode_reboot_error(name: str, text: str) -> RebootAnswer | MethodMissing:
+def decode_reboot_error(name: str, text: str) -> RebootAnswer | NotKnown:
     """Meaning of an error in answer to a call for reboot.
 
     Silence counts as accepted: calling again could reboot twice, and giving back the slot could
     let the next host go down with us. If nothing happens, the ten minutes of SPEC 7 settle it.
     """
     match name:
-        case "org.freedesktop.DBus.Error.UnknownMethod":
-            return MethodMissing()
+        case "org.freedesktop.DBus.Error.UnknownMethod" | "org.freedesktop.DBus.Error.InvalidArgs":
+            return NotKnown()
         case "org.freedesktop.login1.OperationInProgress":
             return RebootAccepted()
         case _ if name in _NO_ANSWER:

@@ -118,9 +118,15 @@ def _commit(turn: Turn, target: Deployment, warned_until: float | None) -> None:
         _warn_at_last(turn, target, unwarned)
     elif turn.fresh:
         turn.become(Rebooting(target.id, turn.at.mono + turn.policy.patience.shutdown_s))
-        turn.effects.append(Reboot(target))
+        turn.effects.append(Reboot(target, overrides=_is_inhibited(turn)))
     elif turn.state.looking is None:
         look_at_everything(turn)
+
+
+def _is_inhibited(turn: Turn) -> bool:
+    """Whether inhibitors are held: no gate is closed, so by the configuration none counts."""
+    known = turn.state.known
+    return known is not None and known.logind is not None and bool(known.logind.inhibitors)
 
 
 def _missed_hooks(turn: Turn) -> bool:

@@ -72,9 +72,13 @@ class SaveMemory:
 
 @dataclass(frozen=True, slots=True)
 class Reboot:
-    """Ask logind for the reboot; answered by `RebootAccepted` or `RebootRefused`."""
+    """Ask logind for the reboot; answered by `RebootAccepted` or `RebootRefused`.
+
+    `overrides`: inhibitors are held, and none of them counts by the configuration.
+    """
 
     target: Deployment
+    overrides: bool = False
 
 
 @dataclass(frozen=True, slots=True)

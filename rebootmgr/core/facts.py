@@ -74,10 +74,12 @@ class Session:
 class Logind:
     """What logind says. `scheduled` describes a shutdown that somebody else scheduled, or "".
 
-    `preparing` is PreparingForShutdown: the machine is going down now.
+    `preparing` is PreparingForShutdown: the machine is going down now. `may_override` is whether
+    polkit lets us reboot while `inhibitors` are held.
     """
 
     inhibitors: tuple[Inhibitor, ...] = ()
+    may_override: bool = False
     sessions: tuple[Session, ...] = ()
     scheduled: str = ""
     preparing: bool = False

@@ -1,5 +1,6 @@
 """The local gates (SPEC 7), in reading order: what is known, in; what is in the way, out."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -225,13 +226,26 @@ def _logind(state: State, policy: Policy, at: Moment, *, now_asked: bool) -> lis
     if logind.scheduled or logind.preparing:
         detail = logind.scheduled or "the machine is already shutting down"
         found.append(Blocker(Reason.SHUTDOWN_SCHEDULED, detail))
-    counted = [one for one in logind.inhibitors if counts(one, policy.respect)]
-    if counted:
-        held = "; ".join(f"{one.who} (pid {one.pid}, uid {one.uid}): {one.why}" for one in counted)
-        found.append(Blocker(Reason.INHIBITED, held))
+    if inhibited := _inhibited(logind, policy):
+        found.append(inhibited)
     if users := _users(state, logind, policy, at, now_asked=now_asked):
         found.append(users)
     return found
+
+
+def _inhibited(logind: Logind, policy: Policy) -> Blocker | None:
+    """Who objects; whoever need not be heard objects still where logind lets us not past him."""
+    counted = [one for one in logind.inhibitors if counts(one, policy.respect)]
+    if counted:
+        return Blocker(Reason.INHIBITED, _held(counted))
+    if logind.inhibitors and not logind.may_override:
+        cure = "does not count here, but polkit grants rebootmgr no reboot-ignore-inhibit"
+        return Blocker(Reason.INHIBITED, f"{_held(logind.inhibitors)} ({cure})")
+    return None
+
+
+def _held(inhibitors: Iterable[Inhibitor]) -> str:
+    return "; ".join(f"{one.who} (pid {one.pid}, uid {one.uid}): {one.why}" for one in inhibitors)
 
 
 def counts(inhibitor: Inhibitor, respect: Respect) -> bool:

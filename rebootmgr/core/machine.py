@@ -105,7 +105,8 @@ def _absorb(turn: Turn, event: Event) -> None:
                 turn.abandon()
         case ShutdownBegan():
             _note_shutdown(turn)
-        case PolicyLoaded():
+        case PolicyLoaded():  # polkit's leave may have come with it, of which nobody tells
+            turn.state = replace(turn.state, look_next=turn.state.look_next | Look.LOGIND)
             _reconsider(turn)
         case HoldAdded() | HoldReleased() | RebootAsked() | Cancelled() | Forgiven():
             absorb_operator(turn, event)

@@ -59,8 +59,8 @@ class Store(Protocol):
 class Rebooter(Protocol):
     """Whatever can reboot the machine."""
 
-    async def reboot(self, message: str) -> RebootAccepted | RebootRefused:
-        """Ask for the reboot."""
+    async def reboot(self, message: str, *, overrides: bool) -> RebootAccepted | RebootRefused:
+        """Ask for the reboot; `overrides`: whatever inhibitors are held."""
         ...
 
 
@@ -150,8 +150,8 @@ class Hands:
             case StopHooks(ticket) | CancelRequest(ticket):
                 if (job := self._jobs.get(ticket)) is not None:
                     job.cancel()
-            case Reboot(target):
-                self._tasks.create_task(self._reboot(target))
+            case Reboot():
+                self._tasks.create_task(self._reboot(effect))
             case Warn():
                 self._tasks.create_task(self._warn(effect))
             case SaveMemory():
@@ -182,9 +182,9 @@ class Hands:
         async with self._one_hook_at_a_time:
             return await self._tools.hooks.run(effect.ticket, effect.phase, target, self.booted)
 
-    async def _reboot(self, target: Deployment) -> None:
-        message = f"rebootmgr: rebooting into {target.version}"
-        self._report(await self._tools.rebooter.reboot(message))
+    async def _reboot(self, effect: Reboot) -> None:
+        message = f"rebootmgr: rebooting into {effect.target.version}"
+        self._report(await self._tools.rebooter.reboot(message, overrides=effect.overrides))
 
     async def _warn(self, effect: Warn) -> None:
         text = encode_warning(effect.target.version, in_s=effect.in_s, at=datetime.now(UTC))

@@ -129,7 +129,7 @@ async def test_a_lost_bus_is_a_logind_that_cannot_be_reached() -> None:
         await connection.wait_lost()
         assert isinstance(await Logind(connection).read(), LogindUnreachable)
         # Not a refusal: it is the state file that settles it, in the daemon's next life.
-        assert await Logind(connection).reboot("x") == RebootAccepted()
+        assert await Logind(connection).reboot("x", overrides=False) == RebootAccepted()
         await connection.close()
 
 
@@ -172,13 +172,12 @@ async def test_what_systemd_252_does_not_tell_is_read_all_the_same(address: str,
         assert (await read(bus)).scheduled.startswith("reboot scheduled for 1970")
 
 
-async def test_a_second_inhibitor_is_read_although_no_property_changes(
-    address: str, bus: Bus
-) -> None:
+async def test_each_of_two_inhibitors_is_told_and_read(address: str, bus: Bus) -> None:
     async with FakeLogind(address) as logind, watched(bus) as heard:
         logind.add_inhibitor(FakeInhibitor(who="one"))
         await heard.next()
         logind.add_inhibitor(FakeInhibitor(who="two"))
+        assert await heard.next() == f"{MANAGER} BlockInhibited"
         assert [each.who for each in (await read(bus)).inhibitors] == ["one", "two"]
 
 
@@ -186,7 +185,7 @@ async def test_the_reboot_is_announced_and_asks_logind_to_respect_inhibitors(
     address: str, bus: Bus
 ) -> None:
     async with FakeLogind(address) as logind:
-        assert await Logind(bus).reboot("update to\n41") == RebootAccepted()
+        assert await Logind(bus).reboot("update to\n41", overrides=False) == RebootAccepted()
         assert logind.calls == [
             ("SetWallMessage", ["update to 41", True]),
             ("RebootWithFlags", [1]),
@@ -197,8 +196,24 @@ async def test_the_reboot_is_announced_and_asks_logind_to_respect_inhibitors(
 
 async def test_a_logind_before_248_is_asked_the_old_way(address: str, bus: Bus) -> None:
     async with FakeLogind(address, version=247) as logind:
-        assert await Logind(bus).reboot("x") == RebootAccepted()
+        assert await Logind(bus).reboot("x", overrides=False) == RebootAccepted()
         assert logind.calls[1:] == [("Reboot", [False])]
+
+
+@pytest.mark.parametrize(("version", "flags"), [(252, [16, 1]), (257, [16]), (260, [16])])
+async def test_an_inhibitor_that_does_not_count_is_overridden_where_polkit_lets_us(
+    address: str, bus: Bus, version: int, flags: list[int]
+) -> None:
+    async with FakeLogind(address, version=version) as logind:
+        logind.add_inhibitor(FakeInhibitor(uid=os.getuid() + 1))
+        assert not (await read(bus)).may_override
+        assert isinstance(await Logind(bus).reboot("x", overrides=True), RebootRefused)
+        logind.may_override = True
+        assert (await read(bus)).may_override
+        assert isinstance(await Logind(bus).reboot("x", overrides=version > 256), RebootAccepted)
+        calls = [body[0] for name, body in logind.calls if name == "RebootWithFlags"]
+        assert calls == [*flags, flags[0] if version > 256 else 1]
+        assert logind.reboots == 1
 
 
 @pytest.mark.parametrize(
@@ -209,7 +224,7 @@ async def test_an_inhibitor_of_the_last_moment_wins_on_every_version(
 ) -> None:
     async with FakeLogind(address, version=version) as logind:
         logind.add_inhibitor(FakeInhibitor(uid=os.getuid() + 1))
-        answer = await Logind(bus).reboot("x")
+        answer = await Logind(bus).reboot("x", overrides=False)
         assert isinstance(answer, RebootRefused)
         assert hint in answer.detail
         assert logind.reboots == 0
@@ -224,7 +239,7 @@ async def test_an_inhibitor_of_the_last_moment_wins_on_every_version(
 async def test_a_shutdown_under_way_counts_as_done(address: str, bus: Bus) -> None:
     async with FakeLogind(address) as logind:
         logind.begin_shutdown()
-        assert await Logind(bus).reboot("x") == RebootAccepted()
+        assert await Logind(bus).reboot("x", overrides=False) == RebootAccepted()
 
 
 @pytest.mark.parametrize("mode", [Mode.SWALLOW, Mode.MUTE])
@@ -232,12 +247,12 @@ async def test_no_answer_is_no_refusal_and_is_not_asked_twice(
     address: str, bus: Bus, mode: Mode
 ) -> None:
     async with FakeLogind(address, mode=mode) as logind, asyncio.timeout(5):
-        assert await Logind(bus, patience_s=0.05).reboot("x") == RebootAccepted()
+        assert await Logind(bus, patience_s=0.05).reboot("x", overrides=False) == RebootAccepted()
         assert [name for name, _ in logind.calls] == ["SetWallMessage", "RebootWithFlags"]
 
 
 async def test_a_logind_that_is_not_there_refuses(bus: Bus) -> None:
-    answer = await Logind(bus).reboot("x")
+    answer = await Logind(bus).reboot("x", overrides=False)
     assert isinstance(answer, RebootRefused)
     assert "not on the bus" in answer.detail
 
@@ -301,14 +316,14 @@ async def test_the_fake_alone_is_scripted_over_the_bus_and_keeps_a_log(
         [serial] = await control(bus, "AddInhibitor", '{"who": "me", "uid": 12345}')
         found = await read(bus)
         assert ([s.tty for s in found.sessions], len(found.inhibitors)) == (["tty3"], 1)
-        assert isinstance(await Logind(bus).reboot("x"), RebootRefused)
+        assert isinstance(await Logind(bus).reboot("x", overrides=False), RebootRefused)
         await control(bus, "RemoveInhibitor", serial)
         await control(bus, "RemoveSession", "3")
         await control(bus, "SetMode", "in_progress")
-        assert await Logind(bus).reboot("x") == RebootAccepted()
+        assert await Logind(bus).reboot("x", overrides=False) == RebootAccepted()
         assert await control(bus, "Rebooted") == [0]
         await control(bus, "SetMode", "accept")
-        assert await Logind(bus).reboot("x") == RebootAccepted()
+        assert await Logind(bus).reboot("x", overrides=False) == RebootAccepted()
         assert await control(bus, "Rebooted") == [1]
         assert (await read(bus)).preparing
         await control(bus, "EndShutdown")

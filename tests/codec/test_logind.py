@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebootmgr.codec.logind import (
-    MethodMissing,
+    NotKnown,
     decode_inhibitors,
     decode_logind,
     decode_reboot_error,
@@ -158,7 +158,7 @@ def test_a_scheduled_shutdown_is_told_by_its_type(scheduled: object, text: str) 
 
 def test_one_look_holds_everything() -> None:
     properties = {"PreparingForShutdown": True, "ScheduledShutdown": ["", 0]}
-    found = decode_logind([], properties, [SSH, {**SSH, "State": "closing"}])
+    found = decode_logind((), None, properties, [SSH, {**SSH, "State": "closing"}])
     session = Session(id="7", user="core", tty="", origin="10.0.0.9")
     assert found == Logind(sessions=(session,), preparing=True)
 
@@ -166,7 +166,18 @@ def test_one_look_holds_everything() -> None:
 def test_a_look_without_what_decides_is_refused() -> None:
     for properties in ({"ScheduledShutdown": ["", 0]}, {"PreparingForShutdown": False}):
         with pytest.raises(ValueError, match="makes no sense"):
-            decode_logind([], properties, [])
+            decode_logind((), None, properties, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "may"),
+    [("yes", True), ("challenge", False), ("inhibitor-blocked", False), ("no", False), (1, False)],
+)
+def test_only_a_plain_yes_lets_us_past_an_inhibitor(answer: object, may: bool) -> None:  # noqa: FBT001
+    properties = {"PreparingForShutdown": False, "ScheduledShutdown": ["", 0]}
+    held = (Inhibitor(who="backup", why="", uid=0, pid=7),)
+    assert decode_logind(held, answer, properties, []).may_override is may
+    assert not decode_logind((), answer, properties, []).may_override
 
 
 @pytest.mark.parametrize(
@@ -186,7 +197,6 @@ def test_silence_and_a_shutdown_under_way_count_as_accepted(name: str) -> None:
         (f"{ERROR}InteractiveAuthorizationRequired", "systemd-inhibit --list"),
         (f"{ERROR}ServiceUnknown", "not on the bus"),
         (f"{ERROR}NameHasNoOwner", "not on the bus"),
-        (f"{ERROR}InvalidArgs", f"{ERROR}InvalidArgs"),
         (f"{ERROR}UnknownObject", f"{ERROR}UnknownObject"),
     ],
 )
@@ -199,7 +209,8 @@ def test_every_other_error_is_a_refusal_with_a_hint(name: str, hint: str) -> Non
 
 
 def test_an_old_logind_is_told_from_one_that_refuses() -> None:
-    assert decode_reboot_error(f"{ERROR}UnknownMethod", "Unknown method") == MethodMissing()
+    assert decode_reboot_error(f"{ERROR}UnknownMethod", "Unknown method") == NotKnown()
+    assert decode_reboot_error(f"{ERROR}InvalidArgs", "Invalid flags parameter") == NotKnown()
 
 
 AT = datetime(2025, 3, 1, 2, 0, tzinfo=UTC)

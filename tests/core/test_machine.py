@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rebootmgr.core.deadline import Deadline, deadline, is_at_rest
-from rebootmgr.core.describe import describe
+from rebootmgr.core.describe import blockers, describe
 from rebootmgr.core.effects import (
     Acquire,
     CancelRequest,
@@ -140,11 +140,23 @@ def test_an_inhibitor_that_appears_at_the_commit_stops_it() -> None:
 
 
 def test_somebodys_inhibitor_counts_only_as_far_as_it_is_respected() -> None:
-    users = Logind(inhibitors=(replace(BACKUP, uid=1000),))
-    assert staged(replace(IMMEDIATE, respect=Respect.ROOT), logind=users).reasons != [
-        Reason.INHIBITED
-    ]
+    users = Logind(inhibitors=(replace(BACKUP, uid=1000),), may_override=True)
+    lenient = replace(IMMEDIATE, respect=Respect.ROOT)
     assert staged(IMMEDIATE, logind=users).reasons == [Reason.INHIBITED]
+    script = staged(lenient, logind=users).look()
+    assert script.get(Reboot).overrides
+    script = staged(lenient).look()
+    assert not script.get(Reboot).overrides
+
+
+def test_who_does_not_count_counts_all_the_same_where_logind_lets_us_not_past_him() -> None:
+    users = Logind(inhibitors=(replace(BACKUP, uid=1000),), may_override=False)
+    script = staged(replace(IMMEDIATE, respect=Respect.NOBODY), logind=users)
+    [blocker] = blockers(script.state, script.policy, script.at)
+    assert blocker.reason is Reason.INHIBITED
+    assert "reboot-ignore-inhibit" in blocker.detail
+    script.logind = replace(users, may_override=True)
+    assert script.on(LOGIND_CHANGED).look().look().get(Reboot).overrides
 
 
 def test_a_retarget_at_the_commit_never_reboots_on_the_old_gates() -> None:

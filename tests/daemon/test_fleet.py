@@ -159,12 +159,12 @@ async def test_sigterm_while_asking_gives_back_and_ends(host: Host, server: Fake
     assert host.reboots() == 0
 
 
-async def test_sigterm_while_a_release_is_not_confirmed_ends_within_five_seconds(
+async def test_sigterm_while_a_release_is_not_confirmed_ends_all_the_same(
     host: Host, server: FakeFleetLock
 ) -> None:
     await until_asking(host, server, hang())
     server.script.append(hang())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):  # the release is given five of them
         assert await host.stop() == 0
     assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
     await host.until_remembered(

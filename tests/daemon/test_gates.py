@@ -1,5 +1,6 @@
 """The local gates: who or what is in the way, by name, and what happens when it goes (SPEC 7)."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -37,11 +38,28 @@ async def test_an_inhibitor_is_named_and_waited_for(host: Host) -> None:
 
 async def test_only_roots_inhibitors_count_where_that_is_configured(host: Host) -> None:
     host.configure('[updates.inhibitors]\nrespect = "root"\n')
-    host.logind.mode = Mode.NOTHING  # the real one would refuse
+    host.logind.may_override = True
     inhibitor = host.logind.add_inhibitor(FakeInhibitor(uid=0))
+    host.logind.add_inhibitor(FakeInhibitor(uid=1000))
     await host.os.stage("42.2")
     await host.start()
-    await host.until_blocked("inhibited")
+    status = await host.until_blocked("inhibited")
+    assert status["blockers"][0]["detail"].endswith("uid 0): testing")
+    host.logind.remove_inhibitor(inhibitor)
+    async with asyncio.timeout(10):
+        await host.logind.rebooted.wait()
+
+
+async def test_an_inhibitor_that_logind_lets_nobody_past_is_waited_for_without_asking_the_fleet(
+    host: Host, server: FakeFleetLock
+) -> None:
+    host.configure(f"{fleet_lock(server.url)}[updates.inhibitors]\nrespect = false\n")
+    inhibitor = host.logind.add_inhibitor(FakeInhibitor(uid=1000))
+    await host.os.stage("42.2")
+    await host.start()
+    status = await host.until_blocked("inhibited")
+    assert "reboot-ignore-inhibit" in status["blockers"][0]["detail"]
+    assert not server.seen
     host.logind.remove_inhibitor(inhibitor)
     await host.until_state("rebooting")
 

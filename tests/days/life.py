@@ -74,7 +74,8 @@ def _log_in(home: Home) -> None:
 
 
 def _inhibit(home: Home) -> None:
-    home.machine.inhibit(home.world.dice.choice((BACKUP, USERS_JOB)))
+    held = home.world.dice.choice((BACKUP, USERS_JOB))
+    home.machine.inhibit(held, may_override=held is USERS_JOB)
     home.later(1, 4 * HOUR, home.machine.inhibit)
 
 

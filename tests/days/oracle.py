@@ -194,6 +194,7 @@ class Oracle:
         need(not (logind.scheduled or logind.preparing), "somebody else's shutdown is under way")
         counted = {"true": (0, 1000), '"root"': (0,), "false": ()}[self.rules.respect]
         need(all(one.uid not in counted for one in logind.inhibitors), "inhibited")
+        need(logind.may_override or not logind.inhibitors, "logind lets nobody past an inhibitor")
         if skips or not self.rules.wait:
             return
         for session in logind.sessions:

@@ -76,8 +76,10 @@ class FakeLogind:
         self._inhibitors: dict[str, FakeInhibitor] = {}
         self._pipes: dict[str, int] = {}
         self._serial = 0
+        self.may_override = False  # polkit grants reboot-ignore-inhibit
         methods = {
             "Inhibit": self._inhibit,
+            "CanReboot": self._can_reboot,
             "Reboot": lambda call: self._reboot(call, 0),
             "RebootWithFlags": lambda call: self._reboot(call, call.body[0]),
             "ScheduleShutdown": self._schedule,
@@ -124,19 +126,17 @@ class FakeLogind:
             self.service.emit(PATH, MANAGER, "SessionRemoved", "so", [id_, path])
 
     def add_inhibitor(self, inhibitor: FakeInhibitor) -> str:
-        before = self._locked()
         self._serial += 1
         self._inhibitors[str(self._serial)] = inhibitor
-        self._tell_inhibitors(before)
+        self._tell_inhibitors(inhibitor.mode)
         return str(self._serial)
 
     def remove_inhibitor(self, serial: str) -> None:
-        before = self._locked()
-        del self._inhibitors[serial]
+        inhibitor = self._inhibitors.pop(serial)
         if (fd := self._pipes.pop(serial, None)) is not None:
             asyncio.get_running_loop().remove_reader(fd)
             os.close(fd)
-        self._tell_inhibitors(before)
+        self._tell_inhibitors(inhibitor.mode)
 
     def set_scheduled(self, type_: str, usec: int) -> None:
         self.scheduled = (type_, usec)
@@ -189,6 +189,8 @@ class FakeLogind:
     def _check_inhibitors(self, uid: int, flags: int) -> None:
         """Facts 6.2: what 252 lets root and the lock's owner do, 257 does not."""
         locks = [each for each in self._inhibitors.values() if "shutdown" in each.what.split(":")]
+        if self.may_override and (self.version < 257 or flags & 0x10):
+            return
         if self.version < 257:
             strong = [each for each in locks if each.mode == "block" and each.uid != uid]
             if strong and (uid != 0 or flags & 0x1):
@@ -202,6 +204,13 @@ class FakeLogind:
                 name = "org.freedesktop.login1.BlockedByInhibitorLock"
                 raise Refused(name, "Operation denied due to active block inhibitor")
             raise Refused(f"{ERROR}.AccessDenied", "Access denied due to active block inhibitor")
+
+    def _can_reboot(self, call: Call) -> Answer:
+        try:
+            self._check_inhibitors(call.uid, 0x11)
+        except Refused:
+            return Answer("s", ["challenge"])
+        return Answer("s", ["yes"])
 
     def _inhibit(self, call: Call) -> Answer:
         what, who, why, mode = call.body
@@ -258,11 +267,10 @@ class FakeLogind:
 
         return {"block": joined("block"), "delay": joined("delay")}
 
-    def _tell_inhibitors(self, before: dict[str, str]) -> None:
-        """A second lock of a kind changes no property: logind is silent about it, too."""
-        for mode, name in (("block", "BlockInhibited"), ("delay", "DelayInhibited")):
-            if self._locked()[mode] != before[mode]:
-                self.service.emit_changed(PATH, MANAGER, name)
+    def _tell_inhibitors(self, mode: str) -> None:
+        """Also about a second lock of a kind, which changes nothing that the property says."""
+        name = "DelayInhibited" if mode == "delay" else "BlockInhibited"
+        self.service.emit_changed(PATH, MANAGER, name)
 
     def _controls(self) -> dict[str, Callable[[Call], Answer]]:
         def command(act: Callable[[str], object]) -> Callable[[Call], Answer]:

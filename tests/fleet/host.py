@@ -99,9 +99,9 @@ class Host:
     def is_up_to_date(self) -> bool:
         return self.booted.version == str(self.version) and self.staged is None
 
-    def inhibit(self, *inhibitors: Inhibitor) -> None:
+    def inhibit(self, *inhibitors: Inhibitor, may_override: bool = False) -> None:
         """These, and no others, are in the way of a shutdown now."""
-        self._logind = replace(self._logind, inhibitors=inhibitors)
+        self._logind = replace(self._logind, inhibitors=inhibitors, may_override=may_override)
         self.daemon.tell(HostChanged(Look.LOGIND))
 
     def publish(self) -> None:

@@ -35,7 +35,12 @@ from rebootmgr.codec.hook_exchange import (
     encode_order,
     encode_result,
 )
-from rebootmgr.codec.logind import decode_logind, decode_reboot_error, decode_session_paths
+from rebootmgr.codec.logind import (
+    decode_inhibitors,
+    decode_logind,
+    decode_reboot_error,
+    decode_session_paths,
+)
 from rebootmgr.codec.match_rule import decode_match_rule
 from rebootmgr.codec.policy import encode_policy
 from rebootmgr.codec.polkit import decode_answer
@@ -273,7 +278,8 @@ def fuzz_logind(data: bytes) -> None:
     properties = dice.swapped(LOGIND)
     if isinstance(session, dict) and isinstance(properties, dict):
         try:
-            assert_clean(texts_of(decode_logind(inhibitors, properties, [session])))
+            held = decode_inhibitors(inhibitors)
+            assert_clean(texts_of(decode_logind(held, dice.value(), properties, [session])))
         except ValueError as error:
             assert_clean([str(error)])
     with suppress(ValueError):

@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -20,6 +21,8 @@ from tests.system.people import Program, add_users, allow
 TRIES: Final = 50
 PACES_S: Final = (0.0, 0.0, 0.3, 1.0)
 CLOSE: Final = 0.3  # so many tries begin when the daemon looks for the last time
+EXAMPLES: Final = Path(__file__).parents[2] / "etc/rebootmgr/examples"
+OVERRIDE: Final = EXAMPLES / "49-rebootmgr-override-inhibitors.rules"
 BLOCK_SHUTDOWN: Final = "org.freedesktop.login1.inhibit-block-shutdown"
 MANY_REBOOTS: Final = "[updates.limits]\nreboots_per_day = 1000\n"
 
@@ -224,7 +227,7 @@ async def test_a_weak_block_inhibitor_counts_like_any_other(machine: Machine, su
 
 
 @pytest.mark.parametrize(("respect", "user"), [('"root"', "alice"), ("false", "root")])
-async def test_an_inhibitor_that_does_not_count_for_us_still_counts_for_logind(
+async def test_an_inhibitor_that_does_not_count_is_overridden_once_polkit_lets_us(
     machine: Machine, respect: str, user: str
 ) -> None:
     machine.configure(f"[updates.inhibitors]\nrespect = {respect}\n")
@@ -233,8 +236,33 @@ async def test_an_inhibitor_that_does_not_count_for_us_still_counts_for_logind(
     async with Program(machine, "inhibitor", user=user) as somebody:
         await take(somebody)
         await machine.stage("42.2")
-        status = await machine.until_blocked("logind_unreachable")
-        assert "inhibit" in status["blockers"][0]["detail"], status["blockers"]
+        status = await machine.until_blocked("inhibited")
+        assert "reboot-ignore-inhibit" in status["blockers"][0]["detail"], status["blockers"]
+        machine.write(f"etc/polkit-1/rules.d/{OVERRIDE.name}", OVERRIDE.read_text())
+        await machine.run("systemctl", "restart", "polkit")
+        await machine.run("systemctl", "reload", "rebootmgr")
+        await machine.until_rebooted()
+
+
+async def test_only_roots_inhibitor_is_waited_for_where_that_is_configured_and_granted(
+    machine: Machine,
+) -> None:
+    machine.configure('[updates.inhibitors]\nrespect = "root"\n')
+    machine.write(f"etc/polkit-1/rules.d/{OVERRIDE.name}", OVERRIDE.read_text())
+    allow(machine, "alice", BLOCK_SHUTDOWN)
+    await boot_with_alice(machine)
+    async with (
+        Program(machine, "inhibitor", user="alice") as alice,
+        Program(machine, "inhibitor") as root,
+    ):
+        await take(alice)
+        await take(root)
+        await machine.stage("42.2")
+        status = await machine.until_blocked("inhibited")
+        assert "uid 0" in status["blockers"][0]["detail"]
+        assert ";" not in status["blockers"][0]["detail"], "alice does not count"
+        await root.ask(do="release")
+        await machine.until_rebooted()
 
 
 async def test_a_delay_inhibitor_puts_the_reboot_off_until_it_is_released(
