@@ -185,9 +185,9 @@ MUTANTS: Final = (
     Mutant(
         "a newer policy does not start the attempt over",
         "machine.py",
-        "    if isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):\n"
+        "    elif isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):\n"
         "        turn.state = replace(turn.state, setback=None)\n",
-        "    if isinstance(turn.attempt, Waiting):\n"
+        "    elif isinstance(turn.attempt, Waiting):\n"
         "        turn.state = replace(turn.state, setback=None)\n",
     ),
     Mutant(

@@ -13,6 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.mutants import MUTANTS
+
 ROOT: Final = Path(__file__).parent.parent
 MADE_HERE: Final = {"build", "dist", "__pycache__"}
 # In two halves, so that this file does not contain them.
@@ -119,3 +121,8 @@ def test_no_file_speaks_of_the_workplace() -> None:
     words = re.compile("|".join(FORBIDDEN))
     found = [f"{path}: {match[0]}" for path, text in texts() for match in words.finditer(text)]
     assert not found, "\n".join(["", *found])
+
+
+def test_every_mutation_still_applies() -> None:
+    core = ROOT / "rebootmgr/core"
+    assert [it.name for it in MUTANTS if (core / it.file).read_text().count(it.old) != 1] == []

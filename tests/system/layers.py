@@ -49,6 +49,7 @@ def make_product_layers() -> None:
             set -e
             mount -t overlay overlay {root} -o {options}
             mount --bind {rpm.parent} {root}/mnt
+            export HOME=/root  # where the rpm of bookworm has its database
             chroot {root} {" ".join(RPM[suite])} --install /mnt/{rpm.name}
             chroot {root} systemctl enable rebootmgr.service
             """
