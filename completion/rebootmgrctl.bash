@@ -29,9 +29,14 @@ _rebootmgrctl() {
 
     COMPREPLY=()
     case $prev in
-        --root)
+        --root | --config)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            return
+            ;;
+        --plot)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
             ;;
         --for)
@@ -39,6 +44,8 @@ _rebootmgrctl() {
             return
             ;;
         --reason | --until | --from | --to | --id | --group | --base-url) return ;;
+        --hosts | --slots | --groups | --reboot | --spread | --failures | --staging) return ;;
+        --server-rate | --answer | --outage | --time-zone | --seed) return ;;
     esac
 
     case $verb in
@@ -47,7 +54,7 @@ _rebootmgrctl() {
                 more='--root --version'
             else
                 known='status why metrics hold holds release reboot cancel forgive history reload
-                    plan check-config cat-config fleet-lock'
+                    plan check-config cat-config fleet-lock simulate'
             fi
             ;;
         hold) more='--reason --until --for --forever' ;;
@@ -57,6 +64,10 @@ _rebootmgrctl() {
         forgive) ask='status key' ;;
         check-config) more='--strict' ;;
         plan) more='--from --to' ;;
+        simulate)
+            more='--hosts --slots --groups --reboot --spread --failures --staging --server-rate
+                --answer --from --for --seed --outage --time-zone --config --plot'
+            ;;
         fleet-lock)
             more='--id --group --base-url --owed'
             [[ -n $operation ]] || known='lock unlock'

@@ -72,6 +72,8 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -a cat-config \
     -d 'the effective configuration, each value with the file it came from'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a fleet-lock \
     -d 'take or return a slot of the lock server, for scripts and for dead hosts'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a simulate \
+    -d 'how the roll-out of an update to a whole fleet would go'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l reason -x -d 'why, for other people'
 complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l until -x -d 'its end'
@@ -102,3 +104,30 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l group -x -d 'the g
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l base-url -x -d 'the server'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l owed \
     -d 'all that a removed daemon left behind'
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l hosts -x -d 'how many hosts'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l slots -x \
+    -d 'how many of a group may reboot at the same time'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l groups -x -d 'how many groups'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l reboot -x -d 'what a reboot takes'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l spread -x \
+    -d 'each takes so much more or less'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l failures -x \
+    -d 'hosts whose update fails'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l staging -x \
+    -d 'updates are staged over this long'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l server-rate -x \
+    -d 'requests a second that the lock server manages'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l answer -x \
+    -d 'how long an answer of it takes'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l from -x -d 'begin'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l for -x -a "$spans" -d 'how long to look'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l seed -x \
+    -d 'another fleet of the same kind'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l outage -x \
+    -d 'nobody reaches the lock server'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l time-zone -x \
+    -d 'of windows and blackouts'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l config -x -a '(__fish_complete_directories)' \
+    -d 'take the drop-ins there'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l plot -r -F -d 'draw it, as SVG'

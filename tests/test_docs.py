@@ -3,7 +3,10 @@
 A TOML example with an intended fault has `<!-- error: TEXT -->` or `<!-- warning: TEXT -->` above.
 """
 
+import json
 import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from rebootmgr.cli import main as client
 from rebootmgr.codec.config import decode_config
 from rebootmgr.codec.config_schema import ITEMS
 from rebootmgr.codec.config_text import effective_values, encode_value
@@ -113,3 +117,22 @@ def test_the_example_screen_is_one_that_fits() -> None:
 def test_every_page_is_reached_from_the_readme() -> None:
     linked = {str(Path(name).parent / target) for name, target in links()}
     assert {*GUIDES, *MAN_PAGES} - {"README.md"} <= {str(Path(each)) for each in linked}
+
+
+def test_the_first_steps_of_the_readme_are_as_it_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (
+        block["body"].replace("/tmp/host", str(tmp_path))  # noqa: S108 - the reader's, not ours
+        for _, block in blocks({"README.md": GUIDES["README.md"]}, "sh")
+        if "/tmp/host" in block["body"]  # noqa: S108
+    )
+    subprocess.run(["/bin/sh", "-eu", "-c", first], check=True)
+    check, plan, simulate = (shlex.split(line)[1:] for line in second.splitlines())
+    assert client.main(check) == 0
+    assert "machine-id" in capsys.readouterr().out
+    assert client.main(plan) == 0
+    assert " openings, " in capsys.readouterr().out
+    assert client.main(["--json", *simulate]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["updated"], told["never"], told["duration_seconds"] < 2 * 3600) == (100, [], True)

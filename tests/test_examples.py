@@ -116,7 +116,7 @@ def test_the_monthly_example_opens_after_the_second_tuesday_and_on_the_last_sund
     copy(monthly, root)
     status, out = ctl(root, "plan", "--from", "2026-12-01T00:00Z", "--to", "2027-01-01T00:00Z")
     assert status == 0
-    assert [line.split("  ")[0] for line in out.splitlines()[:-1]] == [
+    assert [line.split("  ")[0] for line in out.splitlines()[:-2]] == [
         "Tue 2026-12-08 23:00:00 UTC - Wed 2026-12-09 04:00:00 UTC",
         "Sun 2026-12-27 06:00:00 UTC - Sun 2026-12-27 08:00:00 UTC",
     ]

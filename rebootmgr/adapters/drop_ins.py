@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +19,11 @@ LARGEST: Final = 1 << 20
 _ENDING: Final = ".toml"
 
 
-def read_drop_ins(root: Path) -> tuple[Fragment, ...]:
+def read_drop_ins(root: Path, directories: Sequence[str] = DIRECTORIES) -> tuple[Fragment, ...]:
     """Read all drop-ins under `root`, in byte order of their names; failures are among them."""
     chosen: dict[str, Path] = {}
     found: list[Fragment] = []
-    for directory in (root / each for each in DIRECTORIES):
+    for directory in (root / each for each in directories):
         try:
             entries = sorted(directory.iterdir(), key=lambda path: os.fsencode(path.name))
         except FileNotFoundError:

@@ -11,22 +11,15 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from rebootmgr import __version__
-from rebootmgr.cli import bus_verbs, config_verbs, fleet_verbs, operator_verbs
 from rebootmgr.cli.verb import Context, Verb
+from rebootmgr.cli.verbs import Verbs
 from rebootmgr.codec.nearest import nearest
 from rebootmgr.core.text import harmless
 from rebootmgr.errors import ConfigError, RebootmgrError, UsageError
 
 PROGRAM: Final = "rebootmgrctl"
-VERBS: Final[Mapping[str, Verb]] = {
-    verb.name: verb
-    for verb in (
-        *bus_verbs.VERBS,
-        *operator_verbs.VERBS,
-        *config_verbs.VERBS,
-        *fleet_verbs.VERBS,
-    )
-}
+ABOUT: Final = "Ask and steer rebootmgrd, which reboots this host into staged updates."
+VERBS: Final[Mapping[str, Verb]] = Verbs()
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -92,12 +85,20 @@ class _Parser(ArgumentParser):
         raise UsageError(f"{harmless(message)}; see {self.prog} --help")
 
 
+class _Program(_Parser):
+    """Looks at every verb only if somebody asks for the list of them."""
+
+    def format_help(self) -> str:
+        wide = max(map(len, VERBS))
+        verbs = "\n".join(f"  {name:<{wide}}  {verb.summary}" for name, verb in VERBS.items())
+        examples = [example for verb in VERBS.values() for example in verb.examples[:1]]
+        self.description = f"{ABOUT}\n\nverbs:\n{verbs}"
+        self.epilog = _examples(examples)
+        return super().format_help()
+
+
 def _program() -> ArgumentParser:
-    about = "Ask and steer rebootmgrd, which reboots this host into staged updates."
-    examples = [example for verb in VERBS.values() for example in verb.examples[:1]]
-    wide = max(len(name) for name in VERBS)
-    verbs = "\n".join(f"  {verb.name:<{wide}}  {verb.summary}" for verb in VERBS.values())
-    parser = _parser(PROGRAM, f"{about}\n\nverbs:\n{verbs}", examples)
+    parser = _Program(prog=PROGRAM, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--root", metavar="DIR", default="/", help="take every path under DIR")
     parser.add_argument("--json", action="store_true", help="print JSON, times in UTC")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
@@ -107,14 +108,17 @@ def _program() -> ArgumentParser:
 
 
 def _parser(name: str, about: str, examples: Sequence[str]) -> ArgumentParser:
-    listed = "\n".join(f"  {example}" for example in examples)
     return _Parser(
         prog=name,
         description=about,
-        epilog=f"examples:\n{listed}",
+        epilog=_examples(examples),
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def _examples(examples: Sequence[str]) -> str:
+    return "\n".join(("examples:", *(f"  {example}" for example in examples)))
 
 
 def _fail(error: RebootmgrError, status: int) -> int:

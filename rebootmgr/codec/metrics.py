@@ -64,6 +64,7 @@ def _decision(status: Status) -> Iterator[Metric]:
     yield _gauge("reboot_pending", "An update is staged and waits for a reboot.", pending)
     since = status.pending_since if pending else None
     yield _instant("pending_since", "Since when an update is staged.", since)
+    yield _instant("predicted_reboot", "Earliest reboot by what is known now.", status.predicted)
     yield _deployment("pending_update_info", "The staged update; 0: there is none.", status.pending)
     yield _deployment("booted_info", "The booted deployment; 0: unknown.", status.booted)
     yield _one_of(
@@ -150,7 +151,9 @@ def _fleet_lock(counters: Counters) -> Iterator[Metric]:
 
 def _health(status: Status, counters: Counters) -> Iterator[Metric]:
     yield _gauge(
-        "config_valid", "The configuration on disk was valid when last loaded.", status.config_valid
+        "config_valid",
+        "The configuration in force is valid; without one nothing is rebooted.",
+        status.config_valid,
     )
     yield _gauge(
         "config_reload_successful", "The last load of the configuration worked.", counters.reload_ok

@@ -1,4 +1,7 @@
-"""When to try again (SPEC 6): full jitter, doubling from the first to the longest wait."""
+"""When to try again (SPEC 6): in about 10 s, doubling to about 4 minutes, each 50 % more or less.
+
+docs/scaling.md has the figures of a fleet that does so, and of what was weighed against it.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -38,16 +41,17 @@ def jitter(seed: str, salt: float) -> float:
 def next_retry(
     last: Retry | None, now: float, patience: Patience, *, seed: str, at_least: float = 0.0
 ) -> Retry:
-    """The try after `last`: within first·2^level, capped; `at_least` is the server's wish (s).
+    """The try after `last`, in 0.5 to 1.5 of first·2^level, capped.
 
-    A wish is a lower bound to spread over, not an appointment: whoever was told the same at the
-    same instant would be back at the same instant.
+    `at_least` (s) is the server's wish. It is a lower bound to spread over, not an appointment:
+    whoever was told the same at the same instant would be back at the same instant. And nobody is
+    back at once, for what was refused just now is most likely refused still.
     """
     level = 0 if last is None else last.level + 1
-    ceiling = patience.first_retry_s * 2.0 ** min(level, 32)
-    if ceiling >= patience.longest_retry_s:
-        ceiling, level = patience.longest_retry_s, 0 if last is None else max(last.level, 0)
-    wait = jitter(seed, now) * ceiling
+    middle = patience.first_retry_s * 2.0 ** min(level, 32)
+    if middle >= patience.longest_retry_s:
+        middle, level = patience.longest_retry_s, 0 if last is None else max(last.level, 0)
+    wait = (0.5 + jitter(seed, now)) * middle
     if at_least > 0.0:
         wait = max(wait, min(at_least + wait, patience.longest_retry_after_s))
     return Retry(level, now + wait)

@@ -19,6 +19,12 @@ def need(memory: Memory, calendar: Calendar, wall: datetime) -> timedelta | None
     """
     if not calendar.fit or not (calendar.periodic or calendar.blackouts):
         return None
+    taken = measured(memory)
+    return None if taken is None else min(taken, longest_opening(calendar, wall))
+
+
+def measured(memory: Memory) -> timedelta | None:
+    """Give what `need` is without the cap; None if too few are known."""
     taken = [
         timedelta(seconds=reboot.seconds)
         for reboot in memory.reboots
@@ -26,5 +32,4 @@ def need(memory: Memory, calendar: Calendar, wall: datetime) -> timedelta | None
     ][-COUNTED:]
     if len(taken) < FEWEST:
         return None
-    longest = longest_opening(calendar, wall)
-    return min(sorted(taken)[math.ceil(0.95 * len(taken)) - 1], longest)
+    return sorted(taken)[math.ceil(0.95 * len(taken)) - 1]

@@ -35,10 +35,13 @@ class ClockRule(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long we wait between tries; the world model sets all of it to nothing."""
+    """How long we wait between tries; the world model sets all of it to nothing.
+
+    Retries take 0.5 to 1.5 of what is said here, which grows from the first to the longest.
+    """
 
     first_retry_s: float = 10.0
-    longest_retry_s: float = 300.0
+    longest_retry_s: float = 240.0
     reserved_s: tuple[float, float] = (10.0, 30.0)
     release_again_s: float = 300.0
     longest_retry_after_s: float = 3600.0

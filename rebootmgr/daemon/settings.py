@@ -7,6 +7,7 @@ from pathlib import Path
 from rebootmgr.adapters.drop_ins import read_drop_ins
 from rebootmgr.adapters.identity import MissingIdentity, read_identity, read_localtime
 from rebootmgr.codec.config import Config, decode_config
+from rebootmgr.codec.config_review import advise
 from rebootmgr.codec.fleetlock import Server
 from rebootmgr.codec.policy import encode_policy, request_url
 from rebootmgr.core.model import Slot
@@ -73,5 +74,5 @@ def _loaded(
         servers=servers,
         socket_mode=config.settings.metrics.socket_mode,
         errors=errors,
-        warnings=config.warnings,
+        warnings=(*config.warnings, *(() if errors else advise(config))),
     )

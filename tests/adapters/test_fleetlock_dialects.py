@@ -437,7 +437,7 @@ def _there_is_nothing_to_give_back(cell: Cell) -> None:
     ]
     assert script.state.memory.debts == ()
     assert not shown(script).lock_held
-    asks_again(script, not_before=0.001, at_last=10)
+    asks_again(script, not_before=5.0, at_last=15)
     script = abandon(heard(cell))
     assert script.reasons == [Reason.INHIBITED, Reason.LOCK_REFUSED]
     assert not script.has(Release)
@@ -450,7 +450,7 @@ def _the_slot_is_presumed_ours(cell: Cell) -> None:
     ]
     assert isinstance(script.state.attempt, Waiting)
     assert script.state.memory.debts == (Debt(slot=SLOT),)
-    asks_again(script, not_before=0.001, at_last=10)
+    asks_again(script, not_before=5.0, at_last=15)
     script = abandon(heard(cell))
     release = script.get(Release)
     assert release.slot == SLOT
@@ -476,7 +476,7 @@ def _it_is_shown_repeated_soon_and_stops_nothing(cell: Cell) -> None:
     release = script.later(2.002).get(Release)
     script.on(ReleaseUnclear(release.ticket, SLOT, cell.detail))
     assert not script.has(Release)
-    assert script.later(10.0).has(Release)
+    assert script.later(15.0).has(Release)
     elsewhere = Slot("https://other.example", "default", ME)
     script.under(slot=elsewhere).on(PolicyLoaded())
     script.staged = NEW

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from rebootmgr import __version__
 from rebootmgr.cli.main import VERBS, main
+from rebootmgr.cli.verbs import MODULES
 
 COMMAND = [sys.executable, "-m", "rebootmgr.cli.main"]
 
@@ -117,7 +119,7 @@ def wait(arguments, context):
     signal.pause()
 
 verb = Verb(name="wait", summary="", examples=(), arguments=lambda parser: None, run=wait)
-main.VERBS["wait"] = verb
+main.VERBS = {"wait": verb}
 sys.exit(main.main(["wait"]))
 """
 
@@ -127,3 +129,20 @@ def test_an_interrupt_ends_quietly() -> None:
         [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
+
+
+def test_the_table_says_where_every_verb_is() -> None:
+    for module, names in MODULES.items():
+        found = import_module(f"rebootmgr.cli.{module}").VERBS
+        assert tuple(verb.name for verb in found) == names
+    assert list(VERBS) == [name for names in MODULES.values() for name in names]
+
+
+def test_a_verb_loads_no_other_one() -> None:
+    """Half of a start was imports; a verb that needs no daemon needs no bus."""
+    code = "import sys; from rebootmgr.cli.main import main; main(['plan']); print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout.split()
+    assert "rebootmgr.cli.config_verbs" in loaded
+    assert not {"asyncio", "dbus_next", "rebootmgr.cli.fleet_verbs"} & set(loaded)

@@ -120,8 +120,8 @@ def test_the_history_fits_in_80_columns_whatever_the_daemon_says() -> None:
     first, *phases, second = render_history(record.parts("history"), PAGE)
     assert max(len(line) for line in (first, *phases)) <= 80
     assert " ".join(" ".join(phases).split()) == (
-        "waiting 23 h 59 min, lock 23 h 59 min, hooks 23 h 59 min, shutdown 23 h 59 min,"
-        " to boot-complete 23 h 59 min"
+        "hooks 23 h 59 min, shutdown 23 h 59 min, to boot-complete 23 h 59 min;"
+        " before that waiting 23 h 59 min, lock 23 h 59 min"
     )
     assert first.endswith("rolled_back    23 h 59 min")
     assert second.split() == ["unknown", "unknown", "not", "known", "yet"]

@@ -17,7 +17,7 @@ from rebootmgr.codec.state_file import encode_state
 from rebootmgr.core.memory import Debt, Hold, Memory
 from rebootmgr.core.model import Slot
 from tests.fakes.dbus_daemon import DbusDaemon
-from tests.fakes.fleetlock import FakeFleetLock, error, silence
+from tests.fakes.fleetlock import FakeFleetLock, error, hang, silence
 from tests.fakes.host import Host, fleet_lock
 
 STATE = "var/lib/rebootmgr/state.json"
@@ -215,3 +215,28 @@ def test_it_takes_no_slot_of_its_own(
     assert main(["--root", str(tmp_path), *OWED, *more]) == 2
     assert main(["--root", str(tmp_path), "fleet-lock", "lock", "--owed"]) == 2
     assert capsys.readouterr().err.count("--owed goes with unlock alone") == 2
+
+
+async def test_while_a_running_daemon_waits_the_user_is_told_for_what(
+    tmp_path: Path, server: FakeFleetLock
+) -> None:
+    async with Host(tmp_path) as host:
+        host.configure(fleet_lock(server.url))
+        server.script.append(hang())
+        where = {"server": server.url, "group": "default", "id": "me"}
+        host.remember(releases_owed=[{**where, "unanswered": False, "kept": False}])
+        await host.start()
+        await server.wait_seen(1)
+        client = await subprocess.create_subprocess_exec(
+            *(sys.executable, "-m", "rebootmgr.cli.main", "--root", str(host.root), *OWED),
+            stdout=DEVNULL,
+            stderr=PIPE,
+            env=host.environ,
+        )
+        assert client.stderr is not None
+        async with timeout(PATIENCE_S):
+            line = (await client.stderr.readline()).decode()
+        client.kill()
+        await client.communicate()
+    told = f"waiting, 30 s at most: {server.url} is to confirm the release"
+    assert line == f"rebootmgrctl: {told}\n"

@@ -41,8 +41,9 @@ rebootmgr_holds rebootmgr_last_reboot_duration_seconds rebootmgr_lock_held
 rebootmgr_logged_in_users rebootmgr_next_window_end_timestamp_seconds
 rebootmgr_next_window_start_timestamp_seconds rebootmgr_notice
 rebootmgr_oldest_hold_timestamp_seconds rebootmgr_pending_since_timestamp_seconds
-rebootmgr_pending_update_info rebootmgr_quarantined_updates rebootmgr_reboot_outcomes_total
-rebootmgr_reboot_pending rebootmgr_reboots_requested_total rebootmgr_releases_owed
+rebootmgr_pending_update_info rebootmgr_predicted_reboot_timestamp_seconds
+rebootmgr_quarantined_updates rebootmgr_reboot_outcomes_total rebootmgr_reboot_pending
+rebootmgr_reboots_requested_total rebootmgr_releases_owed
 rebootmgr_slot_kept rebootmgr_state rebootmgr_strategy_info rebootmgr_window_open
 process_cpu_seconds_total process_max_fds process_open_fds process_resident_memory_bytes
 process_start_time_seconds process_virtual_memory_bytes
@@ -129,6 +130,9 @@ def test_a_waiting_host_is_shown_as_one() -> None:
     assert are_one(shown, "strategy_info") == {"periodic", "fleet_lock"}
     assert value(shown, "reboot_pending") == 1
     assert value(shown, "pending_since_timestamp_seconds") == NOW.timestamp() - 36000
+    predicted = WAITING.predicted
+    assert predicted is not None
+    assert value(shown, "predicted_reboot_timestamp_seconds") == predicted.timestamp()
     assert value(shown, "window_open") == 0
     assert value(shown, "next_window_start_timestamp_seconds") == NOW.timestamp() + 12000
     assert value(shown, "next_window_end_timestamp_seconds") == NOW.timestamp() + 15600

@@ -17,7 +17,7 @@ from rebootmgr.core.backoff import (
 from rebootmgr.core.policy import Patience
 
 PATIENCE: Final = Patience()
-CEILINGS: Final = (10, 20, 40, 80, 160, 300, 300, 300)
+MIDDLES: Final = (10, 20, 40, 80, 160, 240, 240, 240)
 FLEET: Final = [f"{number:032x}" for number in range(1000)]
 NOW: Final = 7200.0
 
@@ -54,21 +54,23 @@ def busiest(instants: list[float]) -> int:
 
 
 @given(seeds, instants)
-def test_a_wait_is_below_a_ceiling_that_doubles_from_ten_seconds_to_five_minutes(
+def test_a_wait_is_half_to_one_and_a_half_of_what_doubles_from_ten_seconds_to_four_minutes(
     seed: str, now: float
 ) -> None:
-    for wait, ceiling in zip(waits(8, seed, now), CEILINGS, strict=True):
-        assert 0 <= wait <= ceiling + 1e-6
+    for wait, middle in zip(waits(8, seed, now), MIDDLES, strict=True):
+        assert 0.5 * middle - 1e-6 <= wait <= 1.5 * middle + 1e-6
 
 
-def test_the_ceiling_is_reached_by_somebody_and_never_falls() -> None:
-    longest = [max(column) for column in zip(*(waits(8, s, NOW) for s in FLEET), strict=True)]
-    for wait, ceiling in zip(longest, CEILINGS, strict=True):
-        assert wait > 0.98 * ceiling
-    assert all(before <= after * 1.02 for before, after in pairwise(longest))
+def test_a_fleet_fills_the_whole_range_around_a_middle_that_never_falls() -> None:
+    columns = [*zip(*(waits(8, seed, NOW) for seed in FLEET), strict=True)]
+    for column, middle in zip(columns, MIDDLES, strict=True):
+        assert min(column) < 0.52 * middle
+        assert max(column) > 1.48 * middle
+    means = [sum(column) / len(column) for column in columns]
+    assert all(before <= after * 1.04 for before, after in pairwise(means))
 
 
-def test_the_level_stops_growing_with_the_ceiling() -> None:
+def test_the_level_stops_growing_with_the_wait() -> None:
     """However long a server is away, the state of its host stays small, and its retries too."""
     retry: Retry | None = None
     for _ in range(10_000):
@@ -100,8 +102,8 @@ def test_a_release_that_failed_is_tried_again_within_three_seconds_and_then_like
 ) -> None:
     first, *others = release_waits(8, seed, now)
     assert 1.0 - 1e-6 <= first <= 3.0 + 1e-6
-    for wait, ceiling in zip(others, CEILINGS[:7], strict=True):
-        assert 0 <= wait <= ceiling + 1e-6
+    for wait, middle in zip(others, MIDDLES[:7], strict=True):
+        assert 0.5 * middle - 1e-6 <= wait <= 1.5 * middle + 1e-6
 
 
 def test_a_second_failure_is_no_longer_quick_whatever_the_patience() -> None:
@@ -119,8 +121,8 @@ def test_hosts_that_failed_at_the_same_instant_do_not_come_back_together() -> No
 
 def test_hosts_that_were_told_the_same_wait_do_not_come_back_together() -> None:
     back = [waits(1, seed, NOW, wish=30.0)[0] for seed in FLEET]
-    assert min(back) >= 30.0
-    assert max(back) <= 40.0
+    assert min(back) >= 35.0
+    assert max(back) <= 45.0
     assert busiest(back) < 130
 
 

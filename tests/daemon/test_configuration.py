@@ -159,3 +159,11 @@ async def test_without_a_machine_id_only_a_fleet_is_out_of_reach(
     host.configure("")
     assert await host.reload() == ""
     await host.until_state("rebooting")
+
+
+async def test_what_has_no_effect_is_logged_beside_what_is_wrong(host: Host) -> None:
+    host.configure("updates.periodic.splay_minutes = 30\n")
+    await host.start()
+    place = f"<4>{host.root}/etc/rebootmgr/config.d/50-test.toml:1: updates.periodic.splay_minutes"
+    log = host.log.read_text()
+    assert f"{place}: has no effect without the strategy periodic" in log

@@ -15,7 +15,8 @@ from tests.fleet.simulation import AGENTS, Fleet, Tally, ViolationError
 
 FIRST_SEED = 1
 BLOCKS, BLOCK, FULL_EVERY = 20, 10, 4
-FEW_AGENTS, FEW_SEEDS = 50, 12
+FEW_AGENTS = 50
+HARD_SEEDS = range(95, 120)  # the rarest flaw shows in every twentieth, and in some of these
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
@@ -35,8 +36,7 @@ def test_a_fleet_under_fire_keeps_its_promises(
 
 @pytest.mark.parametrize("flaw", BROKEN)
 def test_a_broken_client_is_caught(flaw: str) -> None:
-    seeds = range(FIRST_SEED, FIRST_SEED + FEW_SEEDS)
-    assert any(breaks_a_promise(seed, BROKEN[flaw]) for seed in seeds)
+    assert any(breaks_a_promise(seed, BROKEN[flaw]) for seed in HARD_SEEDS)
 
 
 def test_a_seed_tells_the_same_story_twice() -> None:

@@ -1,0 +1,140 @@
+"""A simulated roll-out as text for people."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from itertools import pairwise
+from typing import Final
+
+from rebootmgr.cli.page import Page, span
+from rebootmgr.simulation.outcome import Left, Outcome
+from rebootmgr.simulation.scenario import Scenario
+
+MOST_ROWS: Final = 18
+ROWS_S: Final = (10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
+DAY_S: Final = 86400
+TIME: Final = 10
+NUMBER: Final = 8
+
+
+def render_outcome(
+    found: Outcome, scenario: Scenario, zone: tzinfo, *, width: int
+) -> Iterator[str]:
+    """Give what was simulated, what came of it, and how it went over time."""
+    page = Page(now=scenario.start, zone=zone, width=width, color=False)
+    yield from page.field("fleet", _fleet(scenario))
+    yield from page.field("updated", _updated(found, page))
+    for left in found.left:
+        yield from page.field("never", _left(left))
+    yield from page.field("slots", _slots(found))
+    yield from page.field("requests", _requests(found))
+    if found.requests:
+        yield ""
+        yield from _bars(found, width=min(width, 80))
+
+
+def _fleet(scenario: Scenario) -> str:
+    terms = scenario.terms
+    parts = [f"{_count(scenario.hosts, 'host')}, {_count(terms.slots, 'slot')}"]
+    if terms.groups > 1:
+        parts[0] += f" for each of {terms.groups} groups"
+    low, high = min(scenario.reboots_s), max(scenario.reboots_s)
+    low, high = low * (1 - scenario.spread), high * (1 + scenario.spread)
+    taken = span(low) if span(low) == span(high) else f"{span(low)} to {span(high)}"
+    parts.append(f"a reboot takes {taken}")
+    periodic = any(policy.calendar.periodic for policy in scenario.policies)
+    parts.append("in the windows of its configuration" if periodic else "at any time")
+    return ", ".join(parts)
+
+
+def _updated(found: Outcome, page: Page) -> str:
+    if found.last_update is None or found.first_request is None:
+        return f"none of {found.hosts}"
+    many = (
+        f"all {found.hosts}"
+        if found.updated == found.hosts
+        else f"{found.updated} of {found.hosts}"
+    )
+    first, last = (_when(at, page) for at in (found.first_request, found.last_update))
+    return f"{many} within {span(found.duration.total_seconds())}, from {first} to {last}"
+
+
+def _when(at: datetime, page: Page) -> str:
+    return f"{at.astimezone(page.zone):%a %Y-%m-%d %H:%M:%S %Z}"
+
+
+def _left(left: Left) -> str:
+    why = "; ".join(detail for _, detail in left.why)
+    which = "1 host" if left.hosts == 1 else f"{left.hosts} hosts, such as {left.example}"
+    return f"{which}: {why}"
+
+
+def _slots(found: Outcome) -> str:
+    most = max(found.down.values(), default=0)
+    used = f"{100 * found.utilisation:.1f} % in use while any host wanted one"
+    return f"{used}; at most {_count(most, 'host')} down at the same time"
+
+
+def _requests(found: Outcome) -> str:
+    each = found.all_requests / found.hosts
+    return (
+        f"{found.all_requests}, {each:.1f} for each host (2 are the least); "
+        f"{found.mean:.1f} a second on average, {found.peak} in the busiest"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A part of the time: it begins at `start`, in seconds."""
+
+    start: int
+    requests: float
+    down: float
+
+
+def _bars(found: Outcome, *, width: int) -> Iterator[str]:
+    rows = list(_rows(found))
+    room = (width - TIME - 2 * (NUMBER + 2)) // 2
+    busiest = max(row.requests for row in rows) or 1.0
+    deepest = max(row.down for row in rows) or 1.0
+    yield f"{'after':<{TIME}}{'requests/s':<{room + NUMBER + 2}}hosts down"
+    for row in rows:
+        asked, down = (
+            "#" * round(room * share) for share in (row.requests / busiest, row.down / deepest)
+        )
+        left = f"{row.requests:>{NUMBER}.1f} {asked:<{room}} "
+        yield f"{span(row.start):<{TIME}}{left}{row.down:>{NUMBER}.0f} {down}".rstrip()
+
+
+def _rows(found: Outcome) -> Iterator[_Row]:
+    first = min(found.requests)
+    end = max(*found.requests, *found.down, first + 1) + 1
+    whole = end - first
+    fitting = (length for length in ROWS_S if length * MOST_ROWS >= whole)
+    length = next(fitting, DAY_S * -(-whole // (DAY_S * MOST_ROWS)))
+    starts = range(first, end, length)
+    asked = dict.fromkeys(starts, 0)
+    for second, count in found.requests.items():
+        asked[first + (second - first) // length * length] += count
+    down = mean_levels(found.down, [*starts, starts[-1] + length])
+    for start, level in zip(starts, down, strict=True):
+        yield _Row(start - first, asked[start] / length, level)
+
+
+def mean_levels(levels: Mapping[int, int], bounds: list[int]) -> Iterator[float]:
+    """Give the mean level between two bounds each; `levels` says what it changes to, and when."""
+    changes = sorted(levels.items())
+    place, level = 0, 0
+    for start, end in pairwise(bounds):
+        area, since = 0, start
+        while place < len(changes) and changes[place][0] < end:
+            at, changed = changes[place]
+            if at > since:
+                area += level * (at - since)
+                since = at
+            level, place = changed, place + 1
+        yield (area + level * (end - since)) / (end - start)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,49 @@
+"""What is due when: one bin for each virtual second, sorted when its time comes."""
+
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Iterator
+from enum import IntEnum, auto
+
+
+class Due(IntEnum):
+    """What happens to a host."""
+
+    STAGED = auto()
+    ALARM = auto()
+    ANSWER = auto()
+    BOOTED = auto()
+
+
+Entry = tuple[float, int, Due]  # when, the number of the host, what
+
+
+class Agenda:
+    """Entries come out by time, then by number; a heap of millions would be slower."""
+
+    def __init__(self) -> None:
+        self._bins: defaultdict[int, list[Entry]] = defaultdict(list)
+        self._current: list[Entry] = []
+        self._second = -1
+        self._place = 0
+
+    def add(self, entry: Entry) -> None:
+        """Plan it; what is due in the past is due at once."""
+        second = int(entry[0])
+        if second <= self._second:
+            insort(self._current, entry, lo=self._place)
+        else:
+            self._bins[second].append(entry)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is planned after this second."""
+        return not self._bins
+
+    def due(self, second: int) -> Iterator[Entry]:
+        """Yield what is due within this second, also what is added meanwhile."""
+        self._second, self._place = second, 0
+        self._current = sorted(self._bins.pop(second, ()))
+        while self._place < len(self._current):
+            self._place += 1
+            yield self._current[self._place - 1]

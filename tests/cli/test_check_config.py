@@ -1,0 +1,226 @@
+"""check-config on a whole host: what root cannot see by trying (SPEC 11)."""
+
+import json
+from contextlib import redirect_stdout
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rebootmgr.cli.main import main
+from rebootmgr.codec.table import encode_time
+
+DROP_INS = "etc/rebootmgr/config.d"
+UNIT = "usr/lib/systemd/system/zincati.service"
+WANTS = "etc/systemd/system/multi-user.target.wants/zincati.service"
+STRANGER = 64999
+
+
+def check(root: Path, *options: str, status: int = 0) -> list[dict[str, Any]]:
+    """The warnings; there is no error."""
+    with redirect_stdout(StringIO()) as out:
+        assert main(["--root", str(root), "--json", "check-config", *options]) == status
+    said = json.loads(out.getvalue())
+    assert said["errors"] == []
+    assert said["valid"] == (status == 0)
+    warnings: list[dict[str, Any]] = said["warnings"]
+    return warnings
+
+
+def write(root: Path, path: str, text: str = "# nothing\n", mode: int = 0o644) -> Path:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(mode)
+    return file
+
+
+def link(root: Path, path: str, target: str) -> Path:
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).symlink_to(target)
+    return root / path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A host whose daemon runs as a user who owns nothing, in the group of whoever runs this."""
+    user = f"rebootmgr:x:{STRANGER}:{STRANGER}::/:/sbin/nologin\n"
+    write(tmp_path, "etc/passwd", f"root:x:0:0::/root:/bin/sh\n{user}")
+    write(tmp_path, "etc/group")
+    write(tmp_path, "etc/machine-id", "00112233445566778899aabbccddeeff\n")
+    write(tmp_path, f"{DROP_INS}/50-a.toml")
+    return tmp_path
+
+
+def join_group(root: Path) -> None:
+    """Let the daemon's user share the group of our files."""
+    gid = (root / "etc/passwd").stat().st_gid
+    write(root, "etc/group", f"shared:x:{gid}:rebootmgr\n")
+
+
+def test_a_tidy_host_has_nothing_to_hear(root: Path) -> None:
+    assert check(root, "--strict") == []
+
+
+def test_a_drop_in_that_the_daemon_cannot_read_is_named_with_the_cure(root: Path) -> None:
+    path = write(root, f"{DROP_INS}/50-a.toml", mode=0o640)
+    [warning] = check(root)
+    assert (warning["file"], warning["line"]) == (str(path), None)
+    owner = f"{path.stat().st_uid}:{path.stat().st_gid}"
+    assert warning["message"] == (
+        f"the user rebootmgr may not read /{DROP_INS}/50-a.toml (mode 0640, owner {owner})"
+    )
+    shown = f"/{DROP_INS}/50-a.toml"
+    assert warning["hint"] == f"chgrp rebootmgr {shown} && chmod g+r {shown}"
+    assert check(root, "--strict", status=78) == [warning]
+    join_group(root)
+    assert check(root) == []
+
+
+def test_a_drop_in_is_reached_through_folders_that_may_be_closed(root: Path) -> None:
+    folder = root / "etc/rebootmgr"
+    folder.chmod(0o700)
+    [warning] = check(root)
+    assert warning["file"] == str(root / DROP_INS)
+    assert "may not enter /etc/rebootmgr (mode 0700" in warning["message"]
+    folder.chmod(0o711)
+    assert check(root) == []
+    (root / DROP_INS).chmod(0o711)  # may be entered, but not listed
+    [warning] = check(root)
+    assert f"may not read /{DROP_INS}" in warning["message"]
+
+
+def test_a_drop_in_that_is_hidden_by_another_need_not_be_readable(root: Path) -> None:
+    write(root, "usr/lib/rebootmgr/config.d/50-a.toml", mode=0o600)
+    assert check(root) == []
+    write(root, "usr/lib/rebootmgr/config.d/60-b.toml", mode=0o600)
+    assert len(check(root)) == 1
+
+
+def test_without_the_daemons_user_nobody_can_say(root: Path) -> None:
+    write(root, f"{DROP_INS}/50-a.toml", mode=0o600)
+    write(root, "etc/passwd", "root:x:0:0::/root:/bin/sh\n")
+    assert check(root) == []
+
+
+KEYS = {
+    "ca_file": "/etc/rebootmgr/ca.pem",
+    "client_cert_file": "/etc/rebootmgr/cert.pem",
+    "client_key_file": "/etc/rebootmgr/key.pem",
+    "authorization_file": "/etc/rebootmgr/authorization",
+}
+
+
+def configure_keys(root: Path, **keys: str) -> Path:
+    lines = [f'{name} = "{path}"' for name, path in keys.items()]
+    head = '[updates]\nstrategy = "fleet_lock"\n[updates.fleet_lock]\nbase_url = "https://h"\n'
+    return write(root, f"{DROP_INS}/50-a.toml", head + "\n".join(lines))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_file_that_the_daemon_cannot_read_is_named_where_it_is_configured(
+    root: Path, key: str
+) -> None:
+    for path in KEYS.values():
+        write(root, path[1:])
+    drop_in = configure_keys(root, **KEYS)
+    assert check(root) == []
+    (root / KEYS[key][1:]).chmod(0o640)
+    [warning] = check(root)
+    line = 5 + list(KEYS).index(key)
+    assert (warning["file"], warning["line"]) == (str(drop_in), line)
+    assert warning["key"] == f"updates.fleet_lock.{key}"
+    assert warning["message"].startswith(
+        f"{KEYS[key]}: the user rebootmgr may not read {KEYS[key]}"
+    )
+    join_group(root)
+    assert check(root) == []
+
+
+def test_links_to_a_key_are_followed_as_on_the_host_itself(root: Path) -> None:
+    write(root, "etc/pki/private/key.pem", mode=0o640)
+    link(root, "etc/pki/deep/current", "../private")
+    link(root, "etc/rebootmgr/ca.pem", "/etc/pki/deep/current/../private/key.pem")
+    configure_keys(root, ca_file="/etc/rebootmgr/ca.pem")
+    [warning] = check(root)
+    assert "may not read /etc/pki/private/key.pem (mode 0640" in warning["message"]
+    join_group(root)
+    assert check(root) == []
+
+
+def test_a_key_that_is_not_there_and_a_link_in_circles_are_named(root: Path) -> None:
+    configure_keys(root, ca_file="/etc/rebootmgr/ca.pem")
+    [warning] = check(root)
+    assert warning["message"] == "/etc/rebootmgr/ca.pem: there is no such file"
+    link(root, "etc/rebootmgr/ca.pem", "ca.pem")
+    [warning] = check(root)
+    assert warning["message"] == "/etc/rebootmgr/ca.pem: its links go round in circles"
+
+
+@pytest.mark.parametrize("hidden", ["/root/key.pem", "/home/me/key.pem", "/tmp/key.pem"])  # noqa: S108
+def test_what_the_sandbox_hides_is_named_however_readable_it_is(root: Path, hidden: str) -> None:
+    write(root, hidden[1:])
+    configure_keys(root, ca_file=hidden)
+    [warning] = check(root)
+    assert "the daemon sees nothing below /" in warning["message"]
+
+
+def test_a_systemd_credential_is_there_for_the_daemon_alone(root: Path) -> None:
+    configure_keys(root, ca_file="/run/credentials/rebootmgr.service/ca")
+    assert check(root) == []
+
+
+def test_keys_of_a_server_that_is_not_asked_are_not_looked_at(root: Path) -> None:
+    path = configure_keys(root, ca_file="/nowhere")
+    path.write_text(path.read_text().replace('"fleet_lock"', '"immediate"'))
+    assert {each["message"] for each in check(root)} == {
+        "has no effect without the strategy fleet_lock"
+    }
+
+
+def test_zincati_beside_us_is_named_with_its_link_and_the_cure(root: Path) -> None:
+    write(root, UNIT, "[Service]\n")
+    assert check(root) == []
+    enabled = link(root, WANTS, "/usr/lib/systemd/system/zincati.service")
+    [warning] = check(root)
+    assert warning["file"] == str(enabled)
+    assert warning["hint"] == "systemctl mask --now zincati.service"
+
+
+@pytest.mark.parametrize("how", ["mask", "empty", "runtime mask", "no unit", "masked link"])
+def test_zincati_that_does_not_start_is_no_news(root: Path, how: str) -> None:
+    if how != "no unit":
+        write(root, UNIT, "[Service]\n")
+    target = "/dev/null" if how == "masked link" else "/usr/lib/systemd/system/zincati.service"
+    link(root, WANTS, target)
+    if how == "masked link":
+        link(root, WANTS.replace("etc/", "usr/lib/"), "../zincati.service")
+    if how == "mask":
+        link(root, "etc/systemd/system/zincati.service", "/dev/null")
+    if how == "empty":
+        write(root, "etc/systemd/system/zincati.service", "")
+    if how == "runtime mask":
+        link(root, "run/systemd/system/zincati.service", "/dev/null")
+    assert check(root) == []
+
+
+def test_a_window_is_held_against_what_reboots_took_here(root: Path) -> None:
+    path = write(
+        root,
+        f"{DROP_INS}/50-a.toml",
+        'updates.strategy = "periodic"\n[[updates.periodic.window]]\n'
+        'days = ["Sun"]\nstart_time = "01:00"\nlength_minutes = 20\n',
+    )
+    at = datetime.now(UTC) - timedelta(days=9)
+    past = {"at": encode_time(at), "target": "x", "version": "1", "outcome": "succeeded"}
+    reboots = [{**past, "seconds": 1201.0}] * 3
+    state = {"version": {"major": 1, "minor": 0}, "reboots": reboots}
+    assert check(root) == []
+    file = write(root, "var/lib/rebootmgr/state.json", json.dumps(state))
+    [warning] = check(root)
+    assert (warning["file"], warning["line"]) == (str(path), 2)
+    assert warning["message"] == "leaves 20 minutes, and a reboot of this host takes 21"
+    file.write_text(json.dumps({**state, "reboots": reboots[:2]}))
+    assert check(root) == []

@@ -1,0 +1,203 @@
+"""simulate, as it meets people and scripts."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rebootmgr.adapters.state_store import StateStore
+from rebootmgr.core.memory import Memory, PastReboot
+from rebootmgr.core.model import DeploymentId, Outcome
+from tests.cli.test_config_verbs import Done, drop_in, run
+from tests.core.script import EPOCH
+
+SUNDAY = """
+[updates]
+strategy = ["periodic", "fleet_lock"]
+[updates.fleet_lock]
+base_url = "https://lock.example/${group}/${basearch}"
+[[updates.periodic.window]]
+days = ["Sun"]
+start_time = "02:00"
+length_minutes = 60
+"""
+PATIENCE_S = 20.0
+FROM = ("--from", "2026-11-21T12:00:00Z")
+
+
+def simulate(root: Path, *words: str) -> Done:
+    return run(root, "simulate", *FROM, *words)
+
+
+def answer(root: Path, *words: str) -> Any:  # JSON is of any type
+    done = simulate(root, "--json", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_a_fleet_without_a_configuration_reboots_at_any_time(tmp_path: Path) -> None:
+    found = answer(tmp_path, "--hosts", "30", "--slots", "3", "--spread", "0%")
+    assert (found["hosts"], found["updated"], found["never"]) == (30, 30, [])
+    assert found["from"] == found["first_request"] == "2026-11-21T12:00:00Z"
+    assert 3000 < found["duration_seconds"] < 5000
+    assert 0.6 < found["utilisation"] < 1
+    assert found["requests_per_host"] == round(found["requests"] / 30, 3)
+    assert (found["peak_requests_per_second"], found["most_hosts_down"]) == (30, 3)
+    assert found["mean_requests_per_second"] < 1
+
+
+def test_windows_are_those_of_the_host_or_of_a_directory(tmp_path: Path) -> None:
+    drop_in(tmp_path, SUNDAY)
+    words = ("--hosts", "40", "--slots", "2")
+    found = answer(tmp_path, *words)
+    assert found["first_request"] == "2026-11-22T02:00:00Z"
+    assert found["updated"] < 40
+    (left,) = found["never"]
+    assert left["hosts"] == 40 - found["updated"]
+    assert left["blockers"][0]["reason"] == "outside_window"
+    assert "2026-11-29 02:00 UTC" in left["blockers"][0]["detail"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert answer(tmp_path, *words, "--config", str(elsewhere))["updated"] == 40
+    (elsewhere / "10.toml").write_text(SUNDAY.replace("02:00", "03:00"))
+    found = answer(tmp_path, *words, "--config", str(elsewhere))
+    assert found["first_request"] == "2026-11-22T03:00:00Z"
+
+
+def test_zones_share_the_hosts_and_open_one_after_the_other(tmp_path: Path) -> None:
+    drop_in(tmp_path, SUNDAY)
+    zones = ("--time-zone", "Europe/Rome", "--time-zone", "America/New_York")
+    found = answer(tmp_path, "--hosts", "8", "--slots", "8", *zones)
+    assert found["first_request"] == "2026-11-22T01:00:00Z"
+    assert found["last_update"] > "2026-11-22T07:00:00Z"
+    assert found["most_hosts_down"] == 4
+
+
+def test_reboots_may_take_as_long_as_they_did_here(tmp_path: Path) -> None:
+    reboots = tuple(
+        PastReboot(
+            at=EPOCH,
+            target=DeploymentId("x"),
+            version="1",
+            outcome=Outcome.SUCCEEDED,
+            seconds=seconds,
+        )
+        for seconds in (100.0, 100.0)
+    )
+    (tmp_path / "var/lib/rebootmgr").mkdir(parents=True)
+    StateStore(tmp_path).write(Memory(reboots=reboots))
+    found = answer(tmp_path, "--hosts", "4", "--slots", "4", "--reboot", "history")
+    assert found["duration_seconds"] == 100.0
+
+
+def test_failures_outages_and_a_slow_server_are_told_of(tmp_path: Path) -> None:
+    calm = answer(tmp_path, "--hosts", "20", "--slots", "2")
+    failed = answer(tmp_path, "--hosts", "20", "--slots", "2", "--failures", "100%")
+    assert {left["blockers"][0]["reason"] for left in failed["never"]} == {
+        "lock_refused",
+        "slot_kept",
+    }
+    disturbed = ("--outage", "10min/20min", "--outage", "2026-11-21T13:00:00Z/5min")
+    assert (
+        answer(tmp_path, "--hosts", "20", "--slots", "2", *disturbed)["duration_seconds"]
+        > calm["duration_seconds"] + 600
+    )
+    slow = ("--server-rate", "0.5", "--answer", "2s", "--staging", "10min", "--groups", "2")
+    assert answer(tmp_path, "--hosts", "20", "--slots", "2", *slow)["updated"] == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--hosts", "0", "--slots", "1"), '--hosts "0": write a whole number from 1 to 1000000'),
+        (("--hosts", "9" * 80, "--slots", "1"), "write a whole number"),
+        (("--hosts", "5"), "the following arguments are required: --slots"),
+        (("--hosts", "4", "--slots", "1", "--groups", "5"), "write a whole number from 1 to 4"),
+        (("--hosts", "5", "--slots", "1", "--failures", "3"), "write 0% to 100%"),
+        (("--hosts", "5", "--slots", "1", "--spread", "200%"), "write 0% to 100%"),
+        (("--hosts", "5", "--slots", "1", "--reboot", "soon"), '--reboot: "soon" is no span'),
+        (("--hosts", "5", "--slots", "1", "--reboot", "history"), "is on record; say how long"),
+        (("--hosts", "5", "--slots", "1", "--outage", "5min"), "write START/SPAN"),
+        (("--hosts", "5", "--slots", "1", "--outage", "x/5min"), '"x" is no time'),
+        (("--hosts", "5", "--slots", "1", "--server-rate", "nan"), "write requests a second"),
+        (("--hosts", "5", "--slots", "1", "--time-zone", "Europe/Roma"), "mean Europe/Rome?"),
+        (("--hosts", "5", "--slots", "1", "--for", "2y"), "covers 400 days at most"),
+        (("--hosts", "5", "--slots", "1", "--config", "/nowhere"), "no such directory"),
+        (("--hosts", "5", "--slots", "1", "--plot", "/nowhere/x"), "cannot be written"),
+    ],
+)
+def test_a_senseless_option_is_refused_with_its_cure(
+    tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    done = simulate(tmp_path, *words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert told in done.stderr
+
+
+def test_a_fleet_that_is_switched_off_says_so_at_once(tmp_path: Path) -> None:
+    drop_in(tmp_path, '[updates]\nstrategy = "off"\n')
+    found = answer(tmp_path, "--hosts", "5", "--slots", "1", "--for", "400d")
+    assert (found["updated"], found["requests"], found["first_request"]) == (0, 0, None)
+    assert [left["blockers"][0]["reason"] for left in found["never"]] == ["disabled"]
+    assert "none of 5" in simulate(tmp_path, "--hosts", "5", "--slots", "1").stdout
+
+
+def test_an_invalid_configuration_is_not_simulated(tmp_path: Path) -> None:
+    drop_in(tmp_path, '[updates]\nstrategy = "fleet_lock"\n')
+    done = simulate(tmp_path, "--hosts", "5", "--slots", "1")
+    assert done.returncode == 78
+    assert "base_url" in done.stderr
+
+
+def test_the_page_fits_on_a_screen_and_says_it_all(tmp_path: Path) -> None:
+    drop_in(tmp_path, SUNDAY)
+    page = simulate(tmp_path, "--hosts", "100", "--slots", "2", "--failures", "2%").stdout
+    assert max(map(len, page.splitlines())) <= 80
+    for part in ("fleet:", "updated:", "never:", "slots:", "requests:", "requests/s", "hosts down"):
+        assert part in page
+    assert page.count("#") > 50
+
+
+def test_the_drawing_is_svg_with_both_curves(tmp_path: Path) -> None:
+    file = tmp_path / "x.svg"
+    assert simulate(tmp_path, "--hosts", "20", "--slots", "2", "--plot", str(file)).returncode == 0
+    drawing = ET.parse(file).getroot()  # noqa: S314 - our own
+    names = [each.tag.rpartition("}")[2] for each in drawing.iter()]
+    assert names.count("polygon") == 2
+    assert "hosts down" in {each.text for each in drawing.iter()}
+
+
+def test_a_long_run_shows_how_far_it_is_and_ends_tidily_when_interrupted(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "rebootmgr.cli.main", "--root", str(tmp_path), "simulate")
+    master, slave = pty.openpty()
+    child = subprocess.Popen(
+        (*command, "--hosts", "3000", "--slots", "2"), stdout=subprocess.PIPE, stderr=slave
+    )
+    os.close(slave)
+    try:
+        shown = read_until(master, b"of 3000 hosts are updated")
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=PATIENCE_S)
+        shown += read_until(master, b"\x1b[K")
+    finally:
+        child.kill()
+        os.close(master)
+    assert (child.returncode, out) == (130, b"")
+    assert shown.endswith(b"\r\x1b[K")
+    assert b"Traceback" not in shown
+
+
+def read_until(terminal: int, wanted: bytes) -> bytes:
+    shown = b""
+    while wanted not in shown:
+        assert select.select([terminal], [], [], PATIENCE_S)[0], shown
+        shown += os.read(terminal, 4096)
+    return shown

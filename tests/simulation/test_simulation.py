@@ -1,0 +1,125 @@
+"""What a simulated fleet does: the figures that people plan with, and the promise about timing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import time, timedelta
+
+import pytest
+
+from rebootmgr.core.window import Calendar
+from rebootmgr.simulation.outcome import Outcome
+from rebootmgr.simulation.scenario import Terms
+from tests.simulation.fleets import daily, in_windows, random_scenario, scenario, simulate
+
+AROUND_S, SETTLING_S = 900, 300
+BUSY = 2  # requests a second
+
+
+def worst_peak(found: Outcome, *, bin_s: int) -> float:
+    """After five minutes, the fullest bin against the mean of the half an hour around it.
+
+    Where less than `BUSY` requests a second come on average, bins are so empty that one has twice
+    its share by chance, and nobody minds.
+    """
+    bins = [0] * ((max(found.requests) - SETTLING_S) // bin_s)
+    for second, count in found.requests.items():
+        if SETTLING_S <= second < SETTLING_S + len(bins) * bin_s:
+            bins[(second - SETTLING_S) // bin_s] += count
+    near = AROUND_S // bin_s
+    around = [bins[max(place - near, 0) : place + near] for place in range(len(bins))]
+    means = [sum(those) / len(those) for those in around]
+    return max(here / mean for here, mean in zip(bins, means, strict=True) if mean >= BUSY * bin_s)
+
+
+def test_a_slot_is_handed_on_from_host_to_host() -> None:
+    found = simulate(replace(scenario(3, 1), spread=0.0))
+    assert found.updated == 3
+    assert found.left == ()
+    assert max(found.down.values()) == 1
+    assert timedelta(minutes=15) < found.duration < timedelta(minutes=15 + 2 * 6)
+    assert 15 / 27 < found.utilisation < 1
+
+
+def test_enough_slots_for_everybody_make_one_round_of_two_requests_each() -> None:
+    found = simulate(replace(scenario(50, 50), spread=0.0))
+    assert (found.updated, found.all_requests, found.peak) == (50, 100, 50)
+    assert found.duration == timedelta(minutes=5)
+    assert found.utilisation == pytest.approx(1.0)
+
+
+def test_a_fleet_that_begins_together_spreads_and_keeps_its_slots_busy(
+    record_property: Callable[[str, object], None],
+) -> None:
+    """`make bench` has 10,000 of them."""
+    found = simulate(scenario(2000, 20))
+    peak = worst_peak(found, bin_s=10)
+    record_property("peak", peak)
+    assert found.updated == 2000
+    assert found.utilisation >= 0.97
+    assert found.all_requests / found.hosts < 70
+    assert peak <= 2.0
+
+
+def test_what_does_not_fit_into_the_window_is_left_and_says_so() -> None:
+    window = Calendar(periodic=True, windows=(daily(time(22), timedelta(hours=1)),), fit=True)
+    found = simulate(scenario(100, 2, in_windows(window), length_s=6 * 3600.0))
+    (left,) = found.left
+    assert found.updated == 100 - left.hosts
+    assert 18 <= found.updated <= 24
+    assert left.why[0][0] == "outside_window"
+
+
+def test_nothing_begins_that_would_not_end_in_its_window() -> None:
+    window = Calendar(periodic=True, windows=(daily(time(22), timedelta(minutes=8)),))
+    found = simulate(scenario(20, 1, in_windows(window), length_s=4 * 3600.0))
+    assert found.updated == 1
+    assert found.last_update is not None
+    assert found.last_update.time() <= time(22, 8)
+
+
+def test_failed_updates_keep_their_slots_and_stop_the_roll_out() -> None:
+    found = simulate(replace(scenario(40, 2), failures=1.0))
+    reasons = {left.why[0][0]: left.hosts for left in found.left}
+    assert (found.updated, reasons) == (0, {"lock_refused": 38, "slot_kept": 2})
+    assert found.ended - found.begun < timedelta(hours=1)
+
+
+def test_failed_updates_may_give_their_slots_back() -> None:
+    policy = replace(in_windows(Calendar()), keep_slot_on_failed_update=False)
+    found = simulate(replace(scenario(40, 2, policy), failures=0.5))
+    assert [left.why[0][0] for left in found.left] == ["rolled_back"]
+    assert found.updated + found.left[0].hosts == 40
+
+
+def test_while_the_server_is_gone_nobody_goes_on_and_afterwards_everybody_does() -> None:
+    calm = scenario(60, 3)
+    outage = Terms(slots=3, outages=((600.0, 1800.0),))
+    found, undisturbed = simulate(replace(calm, terms=outage)), simulate(calm)
+    assert found.updated == 60
+    lost = found.duration - undisturbed.duration
+    assert timedelta(minutes=10) < lost < timedelta(minutes=40)
+
+
+def test_a_slow_server_answers_no_faster_than_it_can() -> None:
+    quick = scenario(200, 100)
+    slow = replace(quick, terms=Terms(slots=100, rate=2.0))
+    assert most_down(simulate(quick), before=30) == 100
+    assert 40 <= most_down(simulate(slow), before=30) <= 60
+    assert simulate(slow).updated == 200
+
+
+def most_down(found: Outcome, *, before: int) -> int:
+    return max(level for second, level in found.down.items() if second < before)
+
+
+def test_groups_have_slots_of_their_own_and_zones_windows_of_their_own() -> None:
+    grouped = replace(scenario(40, 1), terms=Terms(slots=1, groups=2))
+    assert max(simulate(grouped).down.values()) == 2
+    found = simulate(random_scenario(11))
+    assert found.updated + sum(left.hosts for left in found.left) == found.hosts
+
+
+def test_a_seed_is_a_fleet_and_another_seed_another() -> None:
+    first, second = scenario(30, 2), replace(scenario(30, 2), seed="1")
+    assert simulate(first) == simulate(first)
+    assert simulate(first).requests != simulate(second).requests
