@@ -21,6 +21,10 @@ class BusError(RebootmgrError):
         self.text = text
 
 
+class WatchError(RebootmgrError):
+    """The kernel watches no more files for us."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One fault in the configuration: where it is, what is wrong, and the cure (SPEC 11)."""

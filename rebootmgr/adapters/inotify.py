@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from rebootmgr.errors import WatchError
+
 _IN_ATTRIB: Final = 0x4
 _IN_CLOSE_WRITE: Final = 0x8
 _IN_MOVED: Final = 0xC0  # from and to
@@ -45,7 +47,7 @@ class FileWatch:
     Each directory on the way from `root` to a path is watched for the next step, so what comes,
     goes, is replaced or comes again is seen; the paths need not exist, `root` must. A change of
     a directory on the way, or an overflow of the kernel's queue, counts as a change of every
-    path below it. OSError where the kernel has no inotify to spare.
+    path below it. WatchError where the kernel has no inotify to spare.
     """
 
     def __init__(self, root: Path, paths: Iterable[str], changed: Callable[[str], None]) -> None:
@@ -53,7 +55,11 @@ class FileWatch:
         self._changed = changed
         self._steps = {Path(path): path for path in paths}
         self._watched: dict[int, Path] = {}
-        self._fd = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        try:
+            self._fd = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError as error:
+            cure = "raise sysctl fs.inotify.max_user_instances"
+            raise WatchError(f"files cannot be watched: {error.strerror} ({cure})") from error
         self._arm()
         asyncio.get_running_loop().add_reader(self._fd, self._read)
 

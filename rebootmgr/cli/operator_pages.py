@@ -1,6 +1,6 @@
 """Holds, past reboots and what became of a wish, as text for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -12,9 +12,8 @@ from rebootmgr.core.text import harmless
 VERSION: Final = 24
 OUTCOME: Final = 13
 INDENT: Final = 4
+BEFORE: Final = {"waiting": "waiting", "lock": "lock"}
 PHASES: Final = {
-    "waiting": "waiting",
-    "lock": "lock",
     "hooks": "hooks",
     "shutdown": "shutdown",
     "boot": "boot",
@@ -49,11 +48,16 @@ def render_history(reboots: Sequence[Record], page: Page) -> Iterator[str]:
 
 
 def _phases(phases: Record, page: Page) -> Iterator[str]:
-    known = ((words, phases.number(name)) for name, words in PHASES.items())
-    parts = [f"{words} {span(seconds)}".replace(" ", GLUE) for words, seconds in known if seconds]
-    if parts:
-        lines = page.wrap(", ".join(parts), indent=INDENT)
-        yield from (page.paint(" " * INDENT + line, DIM) for line in lines)
+    """Say what the time of the line above is made of, and what came before that."""
+    own, before = _parts(phases, PHASES), _parts(phases, BEFORE)
+    text = "; ".join([own] * bool(own) + [f"before that {before}"] * bool(before))
+    lines = page.wrap(text, indent=INDENT) if text else []
+    yield from (page.paint(" " * INDENT + line, DIM) for line in lines)
+
+
+def _parts(phases: Record, names: Mapping[str, str]) -> str:
+    known = ((words, phases.number(name)) for name, words in names.items())
+    return ", ".join(f"{words} {span(took)}".replace(" ", GLUE) for words, took in known if took)
 
 
 def render_outcome(status: Record, expires: datetime, skips: str, page: Page) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Final
 from rebootmgr.adapters.bus import Bus
 from rebootmgr.adapters.bus_address import bus_address
 from rebootmgr.cli.daemon_calls import NAME, visit
+from rebootmgr.cli.fleet_order import note
 from rebootmgr.cli.script_lock import AT_REST
 from rebootmgr.cli.verb import Context
 from rebootmgr.codec.described import Record
@@ -21,6 +22,10 @@ BUS: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.
 CONNECT_S: Final = 10.0
 REASON: Final = "fleet-lock unlock --owed: every slot is given back"
 HELD_OFF: Final = timedelta(minutes=10)
+UNCONFIRMED: Final = (
+    "not confirmed, or a question about it was not answered and may yet be granted:"
+    " rebootmgrd gives it back again in some minutes"
+)
 LONGEST_S: Final = 30.0
 """A drain may have to be undone first; whoever removes the package waits for it."""
 
@@ -52,11 +57,14 @@ async def have_given_back(context: Context) -> dict[Slot, str]:
             is_held = str(id_) in {hold.text("id") for hold in status.parts("holds")}
             return is_held and _is_settled(status)
 
-        status = await daemon.status()
+        status, is_waiting = await daemon.status(), False
         with suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_S):
                 while not is_over(status):
                     status = await daemon.settled(is_over)
+                    if not is_waiting and not is_over(status):
+                        is_waiting = True
+                        note(context, f"waiting, {LONGEST_S:.0f} s at most: {_awaited(status)}")
     left = {_slot(part): _why_it_stays(part) for part in status.parts("slots")}
     if status.is_true("lock_held") and not left:
         raise RebootmgrError(
@@ -76,6 +84,14 @@ def _is_settled(status: Record) -> bool:
     return status.text("state") in AT_REST and is_tried and not is_asking
 
 
+def _awaited(status: Record) -> str:
+    """Say what is still to happen, in a few words."""
+    if status.text("state") not in AT_REST:
+        return f"rebootmgrd is {status.text('state')}"
+    servers = {slot.text("server") for slot in status.parts("slots")}
+    return f"{', '.join(sorted(servers)) or 'the lock server'} is to confirm the release"
+
+
 def _slot(part: Record) -> Slot:
     return Slot(part.text("server"), part.text("group"), part.text("id"))
 
@@ -84,4 +100,4 @@ def _why_it_stays(part: Record) -> str:
     if part.is_true("kept"):
         return "it is kept because an update failed here, `rebootmgrctl forgive` frees it"
     error = part.members.get("error")
-    return (harmless(error) if isinstance(error, str) else "") or "rebootmgrd needs it still"
+    return (harmless(error) if isinstance(error, str) else "") or UNCONFIRMED

@@ -47,7 +47,8 @@ class Page:
 
     def wrap(self, text: str, *, indent: int) -> list[str]:
         """Break `text` into lines for a column that starts at `indent`."""
-        lines = textwrap.wrap(text, max(self.width, NARROWEST) - indent)
+        width = max(self.width, NARROWEST) - indent
+        lines = textwrap.wrap(text, width, break_on_hyphens=False)
         return [line.replace(GLUE, " ") for line in lines] or [""]
 
     def field(self, label: str, text: str, color: str = "") -> Iterator[str]:

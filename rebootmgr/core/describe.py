@@ -7,14 +7,15 @@ from typing import Final
 
 from rebootmgr.core.facts import Deployments
 from rebootmgr.core.gates import (
-    is_clock_assumed,
+    describe_session,
     local_blockers,
     needs_clock,
     pending,
     view_of,
 )
 from rebootmgr.core.memory import Hold
-from rebootmgr.core.model import Blocker, Moment, Notice, NoticeKind, Phase, Reason
+from rebootmgr.core.model import Blocker, Moment, Phase, Reason
+from rebootmgr.core.notices import notices
 from rebootmgr.core.policy import Policy, Strategy
 from rebootmgr.core.sentence import sentence
 from rebootmgr.core.state import (
@@ -27,6 +28,7 @@ from rebootmgr.core.state import (
     PostBoot,
     Preparing,
     Rebooting,
+    Setback,
     Starting,
     State,
     Undoing,
@@ -90,6 +92,8 @@ def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
             return (Blocker(Reason.HOOK_RUNNING, "post-boot.d"), *local)
         case Idle():
             return local
+        case Waiting() if local and _is_over(state.setback, at):
+            return local
         case Waiting():
             return (*local, *_setback(state, at))
         case Checking():
@@ -98,14 +102,21 @@ def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
             return (*local, _lock(state, policy))
         case Preparing(phase=phase):
             return (*local, Blocker(Reason.HOOK_RUNNING, f"{phase} hooks"))
-        case Committing(warned_until=float(until)):
-            wall = at.wall + timedelta(seconds=until - at.mono)
-            detail = "one last minute for sessions that were not warned before"
-            return (*local, Blocker(Reason.USERS_LOGGED_IN, detail, wall))
+        case Committing(warned_until=float(mono)):
+            wall = at.wall + timedelta(seconds=mono - at.mono)
+            return (*local, Blocker(Reason.USERS_LOGGED_IN, _last_minute(state), wall))
         case Committing():
             return (*local, Blocker(Reason.STATE_UNKNOWN, "every gate is being read once more"))
         case Undoing():
-            return (*local, Blocker(Reason.HOOK_RUNNING, "undoing what pre-reboot.d did"))
+            undoing = Blocker(Reason.HOOK_RUNNING, "undoing what pre-reboot.d did")
+            return (*local, undoing, *_setback(state, at))
+
+
+def _last_minute(state: State) -> str:
+    """Say for whom the reboot waits, at the longest."""
+    logind = state.known.logind if state.known is not None else None
+    sessions = () if logind is None else map(describe_session, logind.sessions)
+    return f"one last minute for who was not warned before: {'; '.join(sessions)}"
 
 
 def _rebooting(state: State, until: datetime) -> Blocker:
@@ -122,6 +133,11 @@ def _setback(state: State, at: Moment) -> tuple[Blocker, ...]:
         return ()
     again = at.wall + timedelta(seconds=max(0.0, setback.retry.at - at.mono))
     return (replace(setback.blocker, until=again),)
+
+
+def _is_over(setback: Setback | None, at: Moment) -> bool:
+    """Whether the next try is due, so that the last one is in nobody's way."""
+    return setback is not None and setback.retry.is_due(at.mono)
 
 
 def _lock(state: State, policy: Policy) -> Blocker:
@@ -159,12 +175,12 @@ def describe(
             for one in found
         ),
         gates=_gates(state, policy, at, found),
-        notices=_notices(state, policy, at),
+        notices=notices(state, policy, at),
         predicted=_predicted(state, policy, at, found),
         window=view.opening,
         next_window=view.next,
         lock_held=any(isinstance(entry.tenure, Ours) for entry in state.ledger),
-        owed=tuple(_owed(entry) for entry in state.ledger if _is_owed(entry)),
+        owed=_owed(state.ledger),
         holds=_active(memory.holds, at),
         quarantine=memory.quarantine,
         history=memory.reboots,
@@ -228,38 +244,12 @@ def _gates(
         if reason in LOGIND_GATES:
             return pending(known) is not None and Reason.LOGIND_UNREACHABLE not in details
         if reason in LAST_GATES:
-            if reason.value.startswith("lock_"):
-                asked = policy.slot is not None
-            else:
-                asked = bool(known.hooks & {Phase.CHECK, Phase.PRE_REBOOT})
+            has_hooks = bool(known.hooks & {Phase.CHECK, Phase.PRE_REBOOT})
+            asked = policy.slot is not None if reason.value.startswith("lock_") else has_hooks
             return not asked or isinstance(state.attempt, Rebooting | Committing)
         return reason is not Reason.DRY_RUN or not policy.dry_run
 
     return tuple(gate(reason) for reason in Reason if reason is not Reason.REBOOTING)
-
-
-def _notices(state: State, policy: Policy, at: Moment) -> tuple[Notice, ...]:
-    found = []
-    for entry in state.ledger:
-        if entry.kept:
-            detail = f"{entry.slot.server} (group {entry.slot.group}), until rebootmgrctl forgive"
-            found.append(Notice(NoticeKind.SLOT_KEPT, detail))
-        elif not isinstance(entry.tenure, Ours) and entry.tenure.error:
-            detail = f"{entry.slot.server}: {entry.tenure.error}"
-            found.append(Notice(NoticeKind.SLOT_NOT_RELEASED, detail))
-    if state.known and needs_clock(state, policy, at) and is_clock_assumed(state, at):
-        found.append(Notice(NoticeKind.CLOCK_ASSUMED, "not synchronized for an hour since boot"))
-    view = view_of(state, policy, at)
-    if view.waived and pending(state.known) is not None:
-        detail = "no opening of the next 400 days is as long as a reboot takes here"
-        found.append(Notice(NoticeKind.FIT_WAIVED, detail))
-    match state.known and state.known.os:
-        case Deployments(staged=False) as os if os.default.id != os.booted.id:
-            detail = f"{os.default.version} boots next, but it is not staged: left alone"
-            found.append(Notice(NoticeKind.NOT_STAGED, detail))
-        case _:
-            pass
-    return tuple(found)
 
 
 def _predicted(
@@ -281,13 +271,12 @@ def _predicted(
     return None if view.next is None else view.next.start
 
 
-def _is_owed(entry: Entry) -> bool:
-    return entry.kept or not isinstance(entry.tenure, Ours)
-
-
-def _owed(entry: Entry) -> Owed:
-    error = "" if isinstance(entry.tenure, Ours) else entry.tenure.error
-    return Owed(entry.slot, entry.kept, error)
+def _owed(ledger: tuple[Entry, ...]) -> tuple[Owed, ...]:
+    return tuple(
+        Owed(each.slot, each.kept, "" if isinstance(each.tenure, Ours) else each.tenure.error)
+        for each in ledger
+        if each.kept or not isinstance(each.tenure, Ours)
+    )
 
 
 def _active(holds: tuple[Hold, ...], at: Moment) -> tuple[Hold, ...]:

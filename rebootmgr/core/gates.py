@@ -119,7 +119,9 @@ def _history(memory: Memory, known: Known, policy: Policy, at: Moment) -> list[B
     made = reboots_made(memory, at.wall)
     if len(made) >= policy.reboots_per_day:
         freed = sorted(made)[len(made) - policy.reboots_per_day] + DAY
-        detail = f"{len(made)} reboots in the last 24 h, {policy.reboots_per_day} are allowed"
+        allowed = policy.reboots_per_day
+        reboots, are = "reboot" if len(made) == 1 else "reboots", "is" if allowed == 1 else "are"
+        detail = f"{len(made)} {reboots} in the last 24 h, {allowed} {are} allowed"
         found.append(Blocker(Reason.REBOOT_BUDGET, detail, freed))
     return found
 
@@ -267,7 +269,7 @@ def _users(
     if isinstance(state.attempt, Preparing | Committing):
         return None  # the fleet has agreed: who was not warned yet gets a minute at the commit
     target, grace = pending(state.known), state.grace
-    detail = "; ".join(describe(session) for session in logind.sessions)
+    detail = "; ".join(describe_session(session) for session in logind.sessions)
     if target is None or grace is None or grace.target != target.id:
         return Blocker(Reason.USERS_LOGGED_IN, detail)
     if at.mono < grace.until:
@@ -276,7 +278,9 @@ def _users(
     return None
 
 
-def describe(session: Session) -> str:
+def describe_session(session: Session) -> str:
     """Who works where, in a few words."""
-    where = session.tty or session.origin or "no terminal"
-    return f"{session.user} on {where} (session {session.id})"
+    where = session.tty or session.origin
+    return (
+        f"{session.user} {f'on {where}' if where else 'without a terminal'} (session {session.id})"
+    )

@@ -28,7 +28,7 @@ def sentence(status: Status, zone: tzinfo = UTC) -> str:
         head = "Starting; "
     else:
         head = "Nothing pending; "
-    if status.state is StateName.COMMITTING and len(shown) == 1:
+    if status.state is StateName.COMMITTING and _is_looking(shown):
         return _joined(head, doing(status.state), ".")
     if not shown:
         if status.pending is None and status.state is StateName.IDLE:
@@ -37,6 +37,11 @@ def sentence(status: Status, zone: tzinfo = UTC) -> str:
     more = f" (and {len(shown) - 1} more)." if len(shown) > 1 else "."
     clause, when = _clause(shown[0], zone)
     return _joined(head, clause, f"{when}{more}")
+
+
+def _is_looking(shown: tuple[ShownBlocker, ...]) -> bool:
+    """Whether all that is in the way is the last look itself; people may be, too."""
+    return [one.reason for one in shown] == [Reason.STATE_UNKNOWN]
 
 
 def doing(state: StateName) -> str:

@@ -104,6 +104,7 @@ class App:
             )
             stack.callback(self._metrics.close)
             self._control = self._make_control()
+            self._control.refresh = self._refresh
             await self._control.serve()
             self._motd.clear()
             stack.callback(self._motd.clear)
@@ -241,14 +242,22 @@ class App:
         while True:
             await self._news.wait()
             self._news.clear()
-            status = self._status()
-            if self._herald.say(status):
-                self._notify.status(status.sentence)
-                if not self._options.dry_run:
-                    self._motd.show(status)
-                await self._control.publish(status)
+            await self._tell()
             if self._runner.state.known is not None:
                 self._looked.set()
+
+    async def _refresh(self) -> None:
+        """Tell what time alone has changed: it wakes nobody while nothing is pending."""
+        if self._herald.is_overtaken(self._status()):
+            await self._tell()
+
+    async def _tell(self) -> None:
+        status = self._status()
+        if self._herald.say(status):
+            self._notify.status(status.sentence)
+            if not self._options.dry_run:
+                self._motd.show(status)
+            await self._control.publish(status)
 
     async def _watch_bus(self) -> None:
         why = await self._bus.wait_lost()

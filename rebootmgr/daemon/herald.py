@@ -81,6 +81,15 @@ class Herald:
         self._say_notices(status, before)
         return before is None or replace(before, at=status.at) != status
 
+    def is_overtaken(self, status: Status) -> bool:
+        """Whether a hold ended or a window opened or closed since the last `say`."""
+        said = self._said
+        return said is not None and (said.holds, said.window, said.next_window) != (
+            status.holds,
+            status.window,
+            status.next_window,
+        )
+
     def _say_notices(self, status: Status, before: Status | None) -> None:
         old = {notice.kind for notice in before.notices} if before is not None else set()
         for notice in status.notices:

@@ -101,6 +101,16 @@ async def served(
         yield Stand(control, client)
 
 
+async def test_describe_first_has_told_what_time_alone_has_changed(daemon: DbusDaemon) -> None:
+    async def refresh() -> None:
+        await stand.control.publish(WAITING)
+
+    async with served(daemon) as stand:
+        stand.control.refresh = refresh
+        [text] = await stand.call(MANAGER, "Describe")
+        assert json.loads(text) == encode_status(WAITING)
+
+
 async def test_describe_tells_everything_as_json(daemon: DbusDaemon) -> None:
     async with served(daemon) as stand:
         [text] = await stand.call(MANAGER, "Describe")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from rebootmgr.adapters.inotify import FileWatch
 from rebootmgr.adapters.ostree_files import WATCHED, OstreeFiles, read_ostree_files
 from rebootmgr.codec.rpmostree import LONGEST_FILE, Unreadable
 from rebootmgr.core.facts import NotOstree, OsUnknown
+from rebootmgr.errors import WatchError
 from tests.fakes.ostree_host import OstreeHost
 
 PATIENCE_S = 10.0
@@ -241,3 +243,15 @@ async def test_closing_leaves_nothing(host: OstreeHost, told: Told) -> None:
     watch.close()
     watch.close()
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+async def test_a_kernel_without_inotify_to_spare_is_an_error_with_a_cure(host: OstreeHost) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        with pytest.raises(WatchError, match="max_user_instances"):
+            FileWatch(host.root, WATCHED, print)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -216,6 +216,17 @@ def test_a_refusal_backs_off_and_stays_shown_while_asking_again() -> None:
     assert script.reasons == [Reason.LOCK_REFUSED]
 
 
+def test_a_refusal_is_forgotten_when_its_time_is_over_and_something_else_is_in_the_way() -> None:
+    script = asking()
+    script.on(LockRefused(script.get(Acquire).ticket, SLOT, "423 lock_held: by other"))
+    script.logind = Logind(inhibitors=(BACKUP,))
+    script.on(LOGIND_CHANGED).look()
+    assert script.reasons == [Reason.INHIBITED, Reason.LOCK_REFUSED]
+    script.sleep()
+    assert not script.has(Acquire)
+    assert script.reasons == [Reason.INHIBITED]
+
+
 def test_the_servers_retry_after_is_honoured_up_to_an_hour() -> None:
     script = asking()
     refused = LockRefused(script.get(Acquire).ticket, SLOT, "429", retry_after_s=86400.0)

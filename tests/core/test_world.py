@@ -8,6 +8,7 @@ import pytest
 
 from rebootmgr.core.state import Rebooting
 from tests.core.natures import NATURES
+from tests.core.why import judge_blockers, judge_verdicts
 from tests.core.world import Edge, World, explore
 
 Graph = dict[World, list[Edge]]
@@ -75,3 +76,12 @@ def test_a_reboot_follows_only_from_the_last_look(graph: Graph) -> None:
         and not world.down
     }
     assert into == {"FactsRead"}
+
+
+def test_why_says_reboot_where_the_reboot_is_called_and_names_what_is_in_its_way(
+    graph: Graph, record_property: Callable[[str, object], None]
+) -> None:
+    judge_verdicts(graph)
+    judged = judge_blockers(graph)
+    record_property("judged", judged)
+    assert judged

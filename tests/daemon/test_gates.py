@@ -130,6 +130,7 @@ async def test_who_logs_in_after_the_grant_gets_a_last_minute_with_the_slot_kept
         assert status["state"] == "committing"
         left = datetime.fromisoformat(status["blockers"][0]["until"]) - now()
         assert timedelta(seconds=50) < left <= timedelta(seconds=61)
+        assert f"alice on {mine.tty} (session 1)" in status["sentence"]
         await host.until_screen(mine, "42.2")
         assert [seen.target for seen in server.seen] == ["/v1/pre-reboot"]
         host.logind.remove_session("1")

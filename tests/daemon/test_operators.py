@@ -385,3 +385,24 @@ def send(
         text=True,
         timeout=20,
     )
+
+
+async def test_a_hold_that_is_over_is_not_shown_although_nothing_happened_since(host: Host) -> None:
+    ends = datetime.now(UTC) + timedelta(seconds=1.5)
+    host.remember(
+        holds=[
+            {
+                "id": "h1",
+                "owner": "alice",
+                "reason": "migration",
+                "since": encode_time(datetime.now(UTC)),
+                "until": encode_time(ends),
+            }
+        ]
+    )
+    await host.start()
+    assert "migration (alice)" in await done(host, "status")
+    await host.until(lambda status: not status["holds"])
+    assert datetime.now(UTC) >= ends.replace(microsecond=0)
+    assert "migration" not in await done(host, "status")
+    assert await done(host, "holds") == "no holds\n"

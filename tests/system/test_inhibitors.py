@@ -22,7 +22,7 @@ TRIES: Final = 50
 PACES_S: Final = (0.0, 0.0, 0.3, 1.0)
 CLOSE: Final = 0.3  # so many tries begin when the daemon looks for the last time
 EXAMPLES: Final = Path(__file__).parents[2] / "etc/rebootmgr/examples"
-OVERRIDE: Final = EXAMPLES / "49-rebootmgr-override-inhibitors.rules"
+OVERRIDE: Final = EXAMPLES / "49-rebootmgr-override.rules"
 BLOCK_SHUTDOWN: Final = "org.freedesktop.login1.inhibit-block-shutdown"
 MANY_REBOOTS: Final = "[updates.limits]\nreboots_per_day = 1000\n"
 
