@@ -17,7 +17,8 @@ system: ## boot real systems, with this working tree installed as an RPM, and te
 demo: prepare ## show a host, a fleet and an update from the first notice to the reboot
 	$(python) -m tests.demo
 
-bench: prepare ## measure start, memory, wake-ups and answers
+bench: ## measure memory, start, wake-ups, answers and thousands of everything, in ten minutes
+	@packaging/prepare bench
 	$(python) -m benchmarks
 
 mutants: prepare ## break the decisions one by one and see a test notice each
@@ -58,7 +59,8 @@ install: $(pages) ## install units, policies, configuration, man pages and docum
 	$(put) -t $(doc) README.md NEWS.md
 	$(put) -t $(doc)/docs $(wildcard docs/*.*)
 	$(put) -t $(doc)/examples etc/rebootmgr/examples/*.*
-	$(if $(wildcard dashboards/*),$(put) -t $(doc)/dashboards dashboards/*)
+	$(put) -t $(doc)/dashboards dashboards/*.*
+	$(put) -t $(doc)/dashboards/textfile dashboards/textfile/*
 
 man: $(pages)
 

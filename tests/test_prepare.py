@@ -191,20 +191,24 @@ def test_nothing_is_said_when_nothing_is_missing(complete: Machine) -> None:
     assert complete.prepare().stdout == "prepare: installing the project into .venv, editable\n"
 
 
-def test_etcd_is_unpacked_for_its_test_and_never_installed(complete: Machine) -> None:
-    etcd = complete.checkout / ".venv/etcd"
+def test_servers_are_unpacked_for_their_tests_and_never_installed(complete: Machine) -> None:
+    etcd, prometheus = (complete.checkout / ".venv" / name for name in ("etcd", "prometheus"))
     done = complete.prepare()
-    assert (done.returncode, "no etcd, so one test is skipped" in done.stdout) == (0, True)
-    assert "apt-get: not found" in (etcd / "log").read_text()
-    shutil.rmtree(etcd)
+    assert (done.returncode, done.stdout.count("so tests are skipped")) == (0, 2)
+    for folder in (etcd, prometheus):
+        assert "apt-get: not found" in (folder / "log").read_text()
+        shutil.rmtree(folder)
     (complete.bin / "chmod").symlink_to(str(shutil.which("chmod")))
-    complete.has("apt-get", doing=": >etcd-server_3_all.deb")
-    unpack = "mkdir -p usr/bin; echo '#!/bin/sh' >usr/bin/etcd; chmod +x usr/bin/etcd"
-    complete.has("dpkg-deb", doing=unpack)
+    complete.has("apt-get", doing="shift 6; for name; do : >${name}_3_all.deb; done")
+    unpack = "mkdir -p usr/bin; for it in etcd promtool; do echo '#!/bin/sh' >usr/bin/$it; "
+    complete.has("dpkg-deb", doing=unpack + "chmod +x usr/bin/$it; done")
     assert "skipped" not in complete.prepare().stdout
-    (call,) = complete.called("apt-get")
-    assert call.endswith(" download etcd-server")
-    assert [path.name for path in sorted(etcd.iterdir())] == ["log", "usr"]
+    first, second = complete.called("apt-get")
+    assert first.endswith(" download etcd-server")
+    assert second.endswith(" download prometheus prometheus-node-exporter")
+    assert len(complete.called("dpkg-deb")) == 3
+    for folder in (etcd, prometheus):
+        assert [path.name for path in sorted(folder.iterdir())] == ["log", "usr"]
     assert complete.prepare().stdout == ""
 
 
