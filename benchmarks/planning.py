@@ -1,11 +1,15 @@
-"""How long it takes to plan 400 days, and to decide: `python -m benchmarks.planning`."""
+"""How long it takes to plan 400 days, and to decide: `python -m benchmarks.planning`.
+
+Set against the conversions alone: each start and end of each of the 50 windows, from its zone to
+UTC.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from statistics import median
 from time import perf_counter
 from zoneinfo import ZoneInfo
 
+from benchmarks.figures import Figures, milliseconds, table
 from rebootmgr.core.window import HORIZON, Calendar, Ruled, Weekly, Window, openings, outlook
 
 ROUNDS = 20
@@ -46,18 +50,20 @@ def calendar(*windows: Window) -> Calendar:
     return Calendar(periodic=True, windows=windows, splay=timedelta(minutes=20), phase=0.5)
 
 
-def duration(action: Callable[[], object]) -> float:
-    """Median of the rounds, in seconds."""
-    taken: list[float] = []
-    for _ in range(ROUNDS):
-        begin = perf_counter()
-        action()
-        taken.append(perf_counter() - begin)
-    return median(taken)
+def convert(windows: list[Weekly], end: datetime) -> list[tuple[datetime, datetime]]:
+    """Give every start and end in UTC: what no plan can do without."""
+    days = [START.date() + timedelta(days=number) for number in range((end - START).days)]
+    return [
+        (begin.astimezone(UTC), (begin + window.length).astimezone(UTC))
+        for window in windows
+        for day in days
+        if day.weekday() in window.days
+        for begin in (datetime.combine(day, window.start, tzinfo=window.zone),)
+    ]
 
 
-def run() -> dict[str, float]:
-    """Each case and its duration in milliseconds."""
+def run() -> Figures:
+    """Each case against the conversions, in turn."""
     one = calendar(weekly(5))
     every_day = Weekly(
         days=frozenset(range(7)), start=time(2), length=timedelta(hours=1), zone=ZONES[0]
@@ -65,16 +71,27 @@ def run() -> dict[str, float]:
     fifty = calendar(*map(weekly, range(40)), *map(ruled, range(10)))
     end = START + HORIZON
     soon = START + timedelta(days=40)
-    seconds = {
-        "plan_1_window": duration(lambda: openings(one, START, end)),
-        "plan_1_window_every_day": duration(lambda: openings(calendar(every_day), START, end)),
-        "plan_50_windows": duration(lambda: openings(fifty, START, end)),
-        "decide_1_window": duration(lambda: outlook(one, soon, need=timedelta(minutes=5))),
-        "decide_50_windows": duration(lambda: outlook(fifty, soon, need=timedelta(minutes=5))),
+    conversions = "conversions of 50 windows"
+    cases: dict[str, Callable[[], object]] = {
+        conversions: lambda: convert([*map(weekly, range(50))], end),
+        "plan 1 window": lambda: openings(one, START, end),
+        "plan 1 window every day": lambda: openings(calendar(every_day), START, end),
+        "plan 50 windows in 5 zones": lambda: openings(fifty, START, end),
+        "decide, 1 window": lambda: outlook(one, soon, need=timedelta(minutes=5)),
+        "decide, 50 windows": lambda: outlook(fifty, soon, need=timedelta(minutes=5)),
     }
-    return {name: value * 1000 for name, value in seconds.items()}
+    taken: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(ROUNDS):
+        for name, case in cases.items():
+            begin = perf_counter()
+            case()
+            taken[name].append(perf_counter() - begin)
+    baseline = milliseconds(taken[conversions])
+    return {
+        name: milliseconds(each) if name == conversions else milliseconds(each).against(baseline)
+        for name, each in taken.items()
+    }
 
 
 if __name__ == "__main__":
-    for name, milliseconds in run().items():
-        print(f"{name:>24} {milliseconds:9.3f} ms")
+    print(*table(run()), sep="\n")

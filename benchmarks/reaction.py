@@ -8,10 +8,10 @@ without: as many calls on the same bus, one after the other, and one save of the
 import asyncio
 import tempfile
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
+from benchmarks.figures import Figures, milliseconds, table
 from rebootmgr.adapters.state_store import StateStore
 from rebootmgr.core.memory import Memory
 from tests.fakes.host import Host
@@ -35,69 +35,65 @@ class Calls(list[tuple[str, list[Any]]]):
             self.rebooting.set()
 
 
-async def react(host: Host) -> list[float]:
-    """Seconds from staging to the call that reaches logind, round by round."""
-    taken = []
-    for number in range(ROUNDS):
-        host.logind.calls = calls = Calls()
-        begin = perf_counter()
-        await host.os.stage(f"42.{number + 2}")
-        async with asyncio.timeout(PATIENCE_S):
-            await calls.rebooting.wait()
-        taken.append(perf_counter() - begin)
-        await host.until_blocked("logind_unreachable")
-        host.trees.cleanup()
-        await host.os.refresh()
-        await host.until_state("idle")
+async def react(host: Host, number: int) -> float:
+    """Seconds from staging to the call that reaches logind; then all is as it was."""
+    host.logind.calls = calls = Calls()
+    begin = perf_counter()
+    await host.os.stage(f"42.{number + 2}")
+    async with asyncio.timeout(PATIENCE_S):
+        await calls.rebooting.wait()
+    taken = perf_counter() - begin
+    await host.until_blocked("logind_unreachable")
+    host.trees.cleanup()
+    await host.os.refresh()
+    await host.until_state("idle")
     return taken
 
 
-async def exchange(host: Host) -> list[float]:
-    """Seconds for `CALLS` round trips between two clients of the same bus, round by round."""
-    taken = []
-    for _ in range(ROUNDS):
-        begin = perf_counter()
-        for _ in range(CALLS):
-            await host.bus.call(
-                "org.freedesktop.login1",
-                "/org/freedesktop/login1",
-                "org.freedesktop.login1.Manager",
-                "ListInhibitors",
-            )
-        taken.append(perf_counter() - begin)
-    return taken
+async def exchange(host: Host) -> float:
+    """Seconds for `CALLS` round trips between two clients of the same bus."""
+    begin = perf_counter()
+    for _ in range(CALLS):
+        await host.bus.call(
+            "org.freedesktop.login1",
+            "/org/freedesktop/login1",
+            "org.freedesktop.login1.Manager",
+            "ListInhibitors",
+        )
+    return perf_counter() - begin
 
 
-def save(root: Path) -> list[float]:
-    """Seconds for one save that survives a power cut, round by round."""
-    store, taken = StateStore(root), []
-    for _ in range(ROUNDS):
-        begin = perf_counter()
-        store.write(Memory())
-        taken.append(perf_counter() - begin)
-    return taken
+def save(store: StateStore) -> float:
+    """Seconds for one save that survives a power cut."""
+    begin = perf_counter()
+    store.write(Memory())
+    return perf_counter() - begin
 
 
-async def measure() -> dict[str, float]:
-    """Medians in milliseconds."""
+async def measure() -> Figures:
+    """All three, round by round."""
+    reactions, exchanges, saves = [], [], []
     with tempfile.TemporaryDirectory(prefix="rebootmgr-bench-") as scratch:
         async with Host(Path(scratch)) as host:
             host.configure("[updates.limits]\nreboots_per_day = 1000\n")
             host.logind.mode = Mode.REFUSE
+            store = StateStore(Path(scratch, "elsewhere"))
             await host.start()
             await host.until_state("idle")
-            return {
-                "staged_to_reboot_call": median(await react(host)) * 1000,
-                "12_calls_on_the_bus": median(await exchange(host)) * 1000,
-                "one_save_of_the_state": median(save(host.root)) * 1000,
-            }
+            for number in range(ROUNDS):
+                reactions.append(await react(host, number))
+                exchanges.append(await exchange(host))
+                saves.append(save(store))
+    least = [calls + save for calls, save in zip(exchanges, saves, strict=True)]
+    return {
+        f"{CALLS} calls on the bus, one save": milliseconds(least),
+        "update staged to reboot called": milliseconds(reactions).against(milliseconds(least)),
+    }
 
 
-def run() -> dict[str, float]:
-    """Each case and its duration in milliseconds."""
+def run() -> Figures:
     return asyncio.run(measure())
 
 
 if __name__ == "__main__":
-    for name, milliseconds in run().items():
-        print(f"{name:>24} {milliseconds:9.3f} ms")
+    print(*table(run()), sep="\n")

@@ -1,0 +1,96 @@
+"""What it may cost, in ratios and counts that hold on any machine; never in seconds."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.figures import Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """At most so many times another figure, in the median of the rounds."""
+
+    most: float
+    figure: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """At most so many more than another counted in the same time."""
+
+    most: int
+    figure: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """None of these kinds ends above so many times what was there when it had settled."""
+
+    most: float
+    kinds: tuple[str, ...]
+
+
+MEMORY: Final = (
+    Ratio(1.35, "immediate, RSS", "skeleton, RSS"),
+    Ratio(1.35, "periodic, RSS", "skeleton, RSS"),
+    Ratio(1.35, "immediate, scraped, RSS", "skeleton, RSS"),
+    Ratio(1.35, "periodic, scraped, RSS", "skeleton, RSS"),
+    Ratio(1.15, "fleet_lock, RSS", "immediate, RSS"),
+)
+# Paths are interned, and each update has paths of its own. Now and then Python makes its table of
+# interned strings anew, half a MB or one, which shows as a step until it finds a hole to put it in.
+WITH_UPDATES: Final = 1.15
+BEATS: Final = "watchdog beats"
+BUDGETS: Final[Mapping[str, tuple[Ratio | Count | Growth, ...]]] = {
+    "footprint": MEMORY,
+    "waking": (
+        Count(0, "idle, wake-ups", f"idle, {BEATS}"),
+        Count(0, "waits for its window, wake-ups", f"waits for its window, {BEATS}"),
+        Count(5, "window opens, no update, wake-ups", f"window opens, no update, {BEATS}"),
+        Count(5, "window opens, update held, wake-ups", f"window opens, update held, {BEATS}"),
+    ),
+    "soak": (
+        Growth(1.05, ("scrapes", "descriptions", "reloads", "restarts of rpm-ostreed")),
+        Growth(WITH_UPDATES, ("updates",)),
+    ),
+    "soak_of_processes": (
+        Growth(WITH_UPDATES, ("lock requests",)),
+        Growth(1.05, ("bus restarts",)),
+    ),
+    "roll_out": (
+        Ratio(1 / 0.97, "slots", "slots in use"),
+        Ratio(2.0, "fullest 10 s of it", "mean of half an hour"),
+    ),
+    "validity": (
+        Ratio(1.1, "requests, real", "requests, simulated"),
+        Ratio(1.1, "requests, simulated", "requests, real"),
+        Ratio(1.1, "a host's completion, real", "a host's completion, simulated"),
+        Ratio(1.1, "a host's completion, simulated", "a host's completion, real"),
+    ),
+}
+
+
+def judge(part: str, figures: Figures) -> Iterator[tuple[bool, str]]:
+    """Each budget of a part: whether it is kept, and a sentence that says so."""
+    for budget in BUDGETS.get(part, ()):
+        match budget:
+            case Ratio(most, name, other):
+                ratio = figures[name].against(figures[other]).ratio or 0.0
+                yield ratio <= most, f"{name}: {ratio:.2f} x {other}, at most {most:.2f}"
+            case Count(most, name, other):
+                more = round(figures[name].median - figures[other].median)
+                yield more <= most, f"{name}: {more} more than {other}, at most {most}"
+            case Growth(most, kinds):
+                ratios = {
+                    name: each.ratio
+                    for name, each in figures.items()
+                    if each.ratio is not None and any(kind in name for kind in kinds)
+                }
+                if not ratios:
+                    continue
+                worst = max(ratios, key=lambda name: ratios[name])
+                text = f"{worst}: {ratios[worst]:.3f} x what it was, at most {most:.2f}"
+                yield ratios[worst] <= most, text

@@ -1,0 +1,113 @@
+"""What is measured: the bare interpreter, the skeleton, and rebootmgrd with each strategy."""
+
+import asyncio
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+from benchmarks.processes import PYTHON
+from tests.fakes.host import Host, fleet_lock
+from tests.fakes.service_manager import ServiceManager
+
+PATIENCE_S: Final = 30.0
+BARE: Final = "import os; os.write(1, b'READY=1\\n'); os.read(0, 1)"
+PERIODIC: Final = """\
+[updates]
+strategy = "periodic"
+[[updates.periodic.window]]
+days = ["{:%a}"]
+start_time = "12:00"
+length_minutes = 60
+"""
+MANY_REBOOTS: Final = "[updates.limits]\nreboots_per_day = 1000\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process that said it is ready, after `ready_s`."""
+
+    pid: int
+    ready_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """rebootmgrd on its host; systemd's end of its notifications."""
+
+    host: Host
+    manager: ServiceManager
+    ready_s: float
+
+    @property
+    def pid(self) -> int:
+        if self.host.daemon is None:
+            raise RuntimeError("rebootmgrd is not running")
+        return self.host.daemon.pid
+
+
+def periodic() -> str:
+    """Configure a window that opens in three days."""
+    return PERIODIC.format(datetime.now(UTC) + timedelta(days=3))
+
+
+def strategies(url: str) -> dict[str, str]:
+    """Give the configuration of each strategy."""
+    return {"immediate": "", "periodic": periodic(), "fleet_lock": fleet_lock(url)}
+
+
+@asynccontextmanager
+async def bare() -> AsyncIterator[Started]:
+    """Run an interpreter that does nothing."""
+    async with _program("-c", BARE) as started:
+        yield started
+
+
+@asynccontextmanager
+async def skeleton(address: str, *, metrics: Path) -> AsyncIterator[Started]:
+    """Run the skeleton."""
+    async with _program("-m", "benchmarks.skeleton", address, str(metrics)) as started:
+        yield started
+
+
+@asynccontextmanager
+async def _program(*arguments: str) -> AsyncIterator[Started]:
+    begin = perf_counter()
+    process = await asyncio.create_subprocess_exec(*PYTHON, *arguments, stdin=PIPE, stdout=PIPE)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            if process.stdout is None or await process.stdout.readline() != b"READY=1\n":
+                raise RuntimeError(f"it did not start: {arguments}")
+        yield Started(process.pid, perf_counter() - begin)
+    finally:
+        await _end(process)
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+@asynccontextmanager
+async def daemon(config: str, *, watchdog_s: int = 0) -> AsyncIterator[Daemon]:
+    """Run rebootmgrd on a host of its own, which is not yet asked for anything."""
+    async with AsyncExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="rebootmgr-bench-"))
+        host = await stack.enter_async_context(Host(Path(scratch)))
+        manager = await stack.enter_async_context(ServiceManager(host.dbus.dir))
+        host.configure(config)
+        host.more_environ["NOTIFY_SOCKET"] = manager.path
+        if watchdog_s:
+            host.more_environ["WATCHDOG_USEC"] = str(watchdog_s * 1_000_000)
+        begin = perf_counter()
+        await host.start(wait=False)
+        await manager.until(lambda one: one == "READY=1", within_s=PATIENCE_S)
+        ready_s = perf_counter() - begin
+        await host.until_state("idle")
+        yield Daemon(host, manager, ready_s)
