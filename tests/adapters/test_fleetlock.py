@@ -8,6 +8,7 @@ import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,8 +55,11 @@ def no_child_is_left() -> None:
 
 def children() -> set[int]:
     """Every process whose parent we are, zombies included."""
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    return {int(pid) for t in tasks.iterdir() for pid in (t / "children").read_text().split()}
+    found: set[int] = set()
+    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            found |= {int(pid) for pid in (thread / "children").read_text().split()}
+    return found
 
 
 def at(fake: FakeFleetLock) -> Server:

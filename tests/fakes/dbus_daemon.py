@@ -66,7 +66,9 @@ class DbusDaemon:
 
     def install_service(self, name: str, argv: Sequence[str]) -> None:
         """Make `name` activatable: the bus starts `argv`, which must own it."""
-        command = " ".join(shlex.quote(arg) for arg in argv)
+        program = shutil.which(argv[0])  # the bus does not look along PATH
+        assert program is not None
+        command = shlex.join((program, *argv[1:]))
         (self._services / f"{name}.service").write_text(
             f"[D-BUS Service]\nName={name}\nExec={command}\n"
         )
