@@ -1,14 +1,15 @@
-.PHONY: help check system demo bench mutants soak fuzz install man rpm clean prepare
+.PHONY: help check calm system demo bench mutants soak fuzz install man rpm clean prepare
 python := .venv/bin/python
-# A test that hangs is shown with its stack and counted as failed.
-bound := -o faulthandler_timeout=120 -o faulthandler_exit_on_timeout=true
 RPMFLAGS ?= --without check
 
 help: ## say what there is (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 check: prepare ## install what is missing, then run every test; the linters and types are among them
-	$(python) -m pytest -n 4 --dist worksteal $(bound)
+	$(python) -m pytest -n 4 --dist worksteal
+
+calm: prepare ## run every test on a machine whose cores are all wanted by others
+	$(python) -m tests.calm
 
 system: ## boot real systems, with this working tree installed as an RPM, and test it there
 	@packaging/prepare system

@@ -1,11 +1,21 @@
 """What the whole suite shares."""
 
+import inspect
 import os
 
 import pytest
 
+from tests.waiting import bounded
+
 # Machines are booted by `make system`, in namespaces that end with the tests, and nowhere else.
 collect_ignore = [] if os.environ.get("REBOOTMGR_SYSTEM_TESTS") == "alone" else ["system"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bound every async test as a whole; nothing in it needs a bound of its own."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = bounded(item.obj)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
