@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 
-from rebootmgr.core.deadline import deadline
+from rebootmgr.core.alarm import deadline
 from rebootmgr.core.describe import blockers
 from rebootmgr.core.effects import Effect, ReadFacts
 from rebootmgr.core.events import Event, FactsRead, Ticked
@@ -22,7 +22,7 @@ from rebootmgr.core.model import (
     UpdateKey,
 )
 from rebootmgr.core.policy import Policy, Strategy
-from rebootmgr.core.state import State
+from rebootmgr.core.states import State
 
 T = TypeVar("T", bound=Effect)
 

@@ -11,7 +11,7 @@ from rebootmgr.core.facts import Look
 from rebootmgr.core.memory import Hold, Memory
 from rebootmgr.core.model import BootId, NoticeKind, Reason
 from rebootmgr.core.policy import ClockRule
-from rebootmgr.core.state import Committing, Rebooting
+from rebootmgr.core.states import Committing, Rebooting
 from tests.core.script import EPOCH, IMMEDIATE, NEW, OLD, Script, running
 from tests.core.test_machine import SUNDAY
 

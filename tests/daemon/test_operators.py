@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rebootmgr.cli.main import main
-from rebootmgr.codec.table import encode_time
+from rebootmgr.table import encode_time
 from tests.fakes.fleetlock import FakeFleetLock, hang
 from tests.fakes.host import NODE_ID, Host, fleet_lock, reasons
 from tests.fakes.logind import FakeInhibitor, Mode

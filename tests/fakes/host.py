@@ -15,10 +15,10 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
-from rebootmgr.adapters.bus import Bus
-from rebootmgr.adapters.inotify import FileWatch
+from rebootmgr.bus.connection import Bus
 from rebootmgr.cli.bus_verbs import METRICS, read_metrics
 from rebootmgr.errors import BusError
+from rebootmgr.updates.file_watch import FileWatch
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.logind import FakeLogind, Mode
 from tests.fakes.ostree_host import OstreeHost
