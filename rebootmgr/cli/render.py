@@ -11,7 +11,8 @@ from typing import Final
 from rebootmgr.cli.page import DIM, GREEN, RED, YELLOW, Page, span
 from rebootmgr.control.described import UNKNOWN, Record
 from rebootmgr.core.model import Reason
-from rebootmgr.core.sentence import doing, headline, until
+from rebootmgr.core.reasons import headline, until
+from rebootmgr.core.sentence import doing
 from rebootmgr.core.status import GateState, StateName, Verdict
 
 ASKED: Final = {"check": "checks", "hook": "hooks", "lock": "the lock server"}

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from rebootmgr import __version__
 from rebootmgr.core.memory import Hold, PastReboot, Quarantine
 from rebootmgr.core.model import Deployment, Slot
-from rebootmgr.core.status import Owed, Status
+from rebootmgr.core.status import PresumedSlot, Status
 from rebootmgr.core.window import Opening
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
@@ -106,7 +106,7 @@ def _opening(opening: Opening | None) -> Json:
     return {"start": encode_instant(opening.start), "end": encode_instant(opening.end)}
 
 
-def _owed(owed: Owed) -> Json:
+def _owed(owed: PresumedSlot) -> Json:
     return {**_slot(owed.slot), "kept": owed.kept, "error": owed.since_error}
 
 

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from rebootmgr.core.advance import LAST_WARNING_S
-from rebootmgr.core.gates import local_blockers, pending, view_of
+from rebootmgr.core.gates import local_blockers, view_of
 from rebootmgr.core.model import Moment, Reason
+from rebootmgr.core.people import LAST_WARNING_S
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.states import (
+    ATTEMPT,
+    Cause,
     Committing,
     Ours,
     Owed,
@@ -51,7 +53,7 @@ def is_at_rest(state: State) -> bool:
 
 def _walls(state: State, at: Moment, policy: Policy) -> list[datetime]:
     """Windows, blackouts and holds go by the wall clock, and only while an update is pending."""
-    if pending(state.known) is None or isinstance(state.attempt, Rebooting):
+    if state.target is None or isinstance(state.attempt, Rebooting):
         return []
     untils = [
         blocker.until
@@ -79,14 +81,13 @@ def _monos(state: State) -> list[float]:
             monos.append(until)
         case Committing(warned_until=float(until)):
             monos.append(until)
-        case PostBoot(None) | Undoing(None):
-            if state.setback is not None:
-                monos.append(state.setback.retry.at)
+        case PostBoot(None):
+            monos.append(state.due_at(Cause.POST_BOOT))
+        case Undoing(None):
+            monos.append(state.due_at(Cause.UNDOING))
         case Waiting(target):
-            if state.setback is not None:
-                monos.append(state.setback.retry.at)
-            known = state.known
-            if state.clock_again is not None and known and not known.clock_synchronized:
+            monos.append(state.due_at(*ATTEMPT))
+            if state.clock_again is not None and not state.known.clock_synchronized:
                 monos.append(state.clock_again)
             if state.grace is not None and state.grace.target == target.id:
                 reminder = state.grace.until - LAST_WARNING_S

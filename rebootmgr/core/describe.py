@@ -3,23 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
 
+from rebootmgr.core.clock import is_assumed, needs_clock
 from rebootmgr.core.facts import Deployments
-from rebootmgr.core.gates import (
-    describe_session,
-    is_clock_assumed,
-    local_blockers,
-    needs_clock,
-    pending,
-    view_of,
-)
+from rebootmgr.core.gates import local_blockers, view_of
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Blocker, Moment, Notice, NoticeKind, Phase, Reason
+from rebootmgr.core.people import describe_session, sessions_of
 from rebootmgr.core.policy import Policy, Strategy
+from rebootmgr.core.reasons import WORDS, Asked
 from rebootmgr.core.sentence import sentence
 from rebootmgr.core.states import (
+    ATTEMPT,
     Asking,
+    Cause,
     Checking,
     Committing,
     Entry,
@@ -28,7 +25,6 @@ from rebootmgr.core.states import (
     PostBoot,
     Preparing,
     Rebooting,
-    Setback,
     Starting,
     State,
     Undoing,
@@ -37,65 +33,38 @@ from rebootmgr.core.states import (
 from rebootmgr.core.status import (
     Gate,
     GateState,
-    Owed,
+    PresumedSlot,
     ShownBlocker,
     StateName,
     Status,
     Verdict,
 )
 
-LAST_GATES: Final = (
-    Reason.CHECK_FAILED,
-    Reason.HOOK_RUNNING,
-    Reason.HOOK_FAILED,
-    Reason.LOCK_PENDING,
-    Reason.LOCK_DRAINING,
-    Reason.LOCK_REFUSED,
-    Reason.LOCK_UNREACHABLE,
-)
-ALWAYS_MATTER: Final = frozenset(
-    {
-        Reason.STARTING,
-        Reason.CONFIG_INVALID,
-        Reason.STATE_UNREADABLE,
-        Reason.DISABLED,
-        Reason.NOT_OSTREE,
-        Reason.BOOT_NOT_COMPLETE,
-        Reason.DRIVER_CONFLICT,
-        Reason.STATE_UNKNOWN,
-    }
-)
-"""What people should hear of even while nothing is pending."""
-LOGIND_GATES: Final = (
-    Reason.LOGIND_UNREACHABLE,
-    Reason.SHUTDOWN_SCHEDULED,
-    Reason.INHIBITED,
-    Reason.USERS_LOGGED_IN,
-)
-
 
 def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
     """Everything in the way of the reboot, in reading order; () only when nothing is pending."""
     local = local_blockers(state, policy, at)
-    if pending(state.known) is None:  # a closed window is no news while nothing waits for it
-        local = tuple(one for one in local if one.reason in ALWAYS_MATTER)
+    if state.target is None:  # a closed window is no news while nothing waits for it
+        local = tuple(one for one in local if WORDS[one.reason].matters_while_idle)
     match state.attempt:
         case Rebooting(until=until):
             return (_rebooting(state, at.wall + timedelta(seconds=until - at.mono)),)
         case Starting():
             return local or (Blocker(Reason.STARTING, "looking at the host"),)
-        case PostBoot(None) | Undoing(None) if state.setback is not None:
-            return (*local, *_setback(state, at))
+        case PostBoot(None) if setbacks := _setbacks(state, at, Cause.POST_BOOT):
+            return (*local, *setbacks)
+        case Undoing(None) if setbacks := _setbacks(state, at, Cause.UNDOING):
+            return (*local, *setbacks)
         case PostBoot(None):
             return local or (Blocker(Reason.BOOT_NOT_COMPLETE, "judging this boot"),)
         case PostBoot():
             return (Blocker(Reason.HOOK_RUNNING, "post-boot.d"), *local)
         case Idle():
             return local
-        case Waiting() if local and _is_over(state.setback, at):
-            return local
         case Waiting():
-            return (*local, *_setback(state, at))
+            setbacks = _setbacks(state, at, *ATTEMPT)
+            ahead = tuple(one for one in setbacks if one.until is not None and one.until > at.wall)
+            return (*local, *ahead) or setbacks
         case Checking():
             return (*local, Blocker(Reason.HOOK_RUNNING, "checks.d"))
         case Asking():
@@ -109,13 +78,12 @@ def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
             return (*local, Blocker(Reason.STATE_UNKNOWN, "every gate is being read once more"))
         case Undoing():
             undoing = Blocker(Reason.HOOK_RUNNING, "undoing what pre-reboot.d did")
-            return (*local, undoing, *_setback(state, at))
+            return (*local, undoing, *_setbacks(state, at, Cause.UNDOING))
 
 
 def _last_minute(state: State) -> str:
     """Say for whom the reboot waits, at the longest."""
-    logind = state.known.logind if state.known is not None else None
-    sessions = () if logind is None else map(describe_session, logind.sessions)
+    sessions = map(describe_session, sessions_of(state))
     return f"one last minute for who was not warned before: {'; '.join(sessions)}"
 
 
@@ -127,23 +95,21 @@ def _rebooting(state: State, until: datetime) -> Blocker:
     return Blocker(Reason.REBOOTING, detail, until)
 
 
-def _setback(state: State, at: Moment) -> tuple[Blocker, ...]:
-    setback = state.setback
-    if setback is None:
-        return ()
-    again = at.wall + timedelta(seconds=max(0.0, setback.retry.at - at.mono))
-    return (replace(setback.blocker, until=again),)
-
-
-def _is_over(setback: Setback | None, at: Moment) -> bool:
-    """Whether the next try is due, so that the last one is in nobody's way."""
-    return setback is not None and setback.retry.is_due(at.mono)
+def _setbacks(state: State, at: Moment, *causes: Cause) -> tuple[Blocker, ...]:
+    """What the last tries failed of, until the next; in reading order."""
+    failed = [one for one in state.setbacks if one.cause in causes]
+    order = list(Reason)
+    return tuple(
+        replace(one.blocker, until=at.wall + timedelta(seconds=max(0.0, one.retry.at - at.mono)))
+        for one in sorted(failed, key=lambda one: order.index(one.blocker.reason))
+    )
 
 
 def _lock(state: State, policy: Policy) -> Blocker:
     """While asking again, the last refusal stays."""
-    if state.setback is not None and state.setback.blocker.reason in LAST_GATES:
-        return state.setback.blocker
+    refused = state.setback(Cause.LOCK)
+    if refused is not None:
+        return refused.blocker
     server = policy.slot.server if policy.slot is not None else ""
     return Blocker(Reason.LOCK_PENDING, server)
 
@@ -158,10 +124,10 @@ def describe(
     problems: tuple[str, ...] = (),
 ) -> Status:
     """Say where we are; `since` when each reason first blocked, where that is known."""
-    target, known, memory = pending(state.known), state.known, state.memory
+    target, known, memory = state.target, state.known, state.memory
     found = blockers(state, policy, at)
     view = view_of(state, policy, at)
-    os = known.os if known is not None and isinstance(known.os, Deployments) else None
+    os = known.os if isinstance(known.os, Deployments) else None
     status = Status(
         at=at.wall,
         state=name_of(state),
@@ -186,7 +152,7 @@ def describe(
         history=memory.reboots,
         outcomes=memory.outcomes,
         reboots_total=memory.reboots_total,
-        users=len(known.logind.sessions) if known is not None and known.logind is not None else 0,
+        users=len(sessions_of(state)),
         config_valid=not policy.invalid,
         config_problems=problems,
     )
@@ -221,13 +187,14 @@ def name_of(state: State) -> StateName:
 def _verdict(state: State) -> Verdict:
     if isinstance(state.attempt, Rebooting):
         return Verdict.REBOOT
-    return Verdict.IDLE if pending(state.known) is None else Verdict.WAIT
+    return Verdict.IDLE if state.target is None else Verdict.WAIT
 
 
 def _gates(
     state: State, policy: Policy, at: Moment, found: tuple[Blocker, ...]
 ) -> tuple[Gate, ...]:
-    shown = found if pending(state.known) is not None else local_blockers(state, policy, at)
+    shown = found if state.target is not None else local_blockers(state, policy, at)
+    is_last = isinstance(state.attempt, Rebooting | Committing)
     details = {blocker.reason: blocker.detail for blocker in reversed((*found, *shown))}
 
     def gate(reason: Reason) -> Gate:
@@ -236,18 +203,24 @@ def _gates(
         return Gate(reason, GateState.CLEAR if is_read(reason) else GateState.NOT_EVALUATED)
 
     def is_read(reason: Reason) -> bool:
-        known = state.known
-        if known is None:
-            return reason in {Reason.CONFIG_INVALID, Reason.STATE_UNREADABLE, Reason.DISABLED}
-        if reason is Reason.CLOCK_UNSYNCHRONIZED:
-            return not needs_clock(state, policy, at) or known.clock_synchronized is not None
-        if reason in LOGIND_GATES:
-            return pending(known) is not None and Reason.LOGIND_UNREACHABLE not in details
-        if reason in LAST_GATES:
-            has_hooks = bool(known.hooks & {Phase.CHECK, Phase.PRE_REBOOT})
-            asked = policy.slot is not None if reason.value.startswith("lock_") else has_hooks
-            return not asked or isinstance(state.attempt, Rebooting | Committing)
-        return reason is not Reason.DRY_RUN or not policy.dry_run
+        match WORDS[reason].asked:
+            case Asked.BEFORE_ANY_LOOK:
+                return True
+            case _ if state.known.is_nothing:
+                return False
+            case Asked.AT_ONCE:
+                return True
+            case Asked.CLOCK:
+                asked = state.known.clock_synchronized is not None
+                return asked or not needs_clock(state, policy, at)
+            case Asked.LOGIND:
+                return state.target is not None and Reason.LOGIND_UNREACHABLE not in details
+            case Asked.HOOKS:
+                return is_last or not state.known.hooks & {Phase.CHECK, Phase.PRE_REBOOT}
+            case Asked.FLEET:
+                return is_last or policy.slot is None
+            case Asked.AT_THE_END:
+                return not policy.dry_run
 
     return tuple(gate(reason) for reason in Reason if reason is not Reason.REBOOTING)
 
@@ -256,7 +229,7 @@ def _predicted(
     state: State, policy: Policy, at: Moment, found: tuple[Blocker, ...]
 ) -> datetime | None:
     """The earliest instant at which the known gates allow it; None where nobody can know."""
-    if pending(state.known) is None:
+    if state.target is None:
         return None
     earliest = at.wall
     if isinstance(state.attempt, Rebooting):
@@ -271,9 +244,11 @@ def _predicted(
     return None if view.next is None else view.next.start
 
 
-def _owed(ledger: tuple[Entry, ...]) -> tuple[Owed, ...]:
+def _owed(ledger: tuple[Entry, ...]) -> tuple[PresumedSlot, ...]:
     return tuple(
-        Owed(each.slot, each.kept, "" if isinstance(each.tenure, Ours) else each.tenure.error)
+        PresumedSlot(
+            each.slot, each.kept, "" if isinstance(each.tenure, Ours) else each.tenure.error
+        )
         for each in ledger
         if each.kept or not isinstance(each.tenure, Ours)
     )
@@ -293,13 +268,13 @@ def notices(state: State, policy: Policy, at: Moment) -> tuple[Notice, ...]:
         elif not isinstance(entry.tenure, Ours) and entry.tenure.error:
             detail = f"{entry.slot.server}: {entry.tenure.error}"
             found.append(Notice(NoticeKind.SLOT_NOT_RELEASED, detail))
-    if state.known and needs_clock(state, policy, at) and is_clock_assumed(state, at):
+    if needs_clock(state, policy, at) and is_assumed(state, at):
         found.append(Notice(NoticeKind.CLOCK_ASSUMED, "not synchronized for an hour since boot"))
     view = view_of(state, policy, at)
-    if view.waived and pending(state.known) is not None:
+    if view.waived and state.target is not None:
         detail = "no opening of the next 400 days is as long as a reboot takes here"
         found.append(Notice(NoticeKind.FIT_WAIVED, detail))
-    match state.known and state.known.os:
+    match state.known.os:
         case Deployments(staged=False) as os if os.default.id != os.booted.id:
             detail = f"{os.default.version} boots next, but it is not staged: left alone"
             found.append(Notice(NoticeKind.NOT_STAGED, detail))

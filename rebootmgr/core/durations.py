@@ -24,7 +24,7 @@ def waited(staged_at: datetime | None, at: Moment, *, but_for: float) -> float:
     return max(seconds - but_for, 0.0) if seconds < LONGEST_WAIT_S else 0.0
 
 
-def need(intent: Intent, times: BootTimes | None, at: Moment) -> float:
+def whole(intent: Intent, times: BootTimes | None, at: Moment) -> float:
     """From pre-reboot.d to boot-complete, seen from this boot; 0.0 where no clock can tell."""
     took = (_kernel(at) + _complete(times, at) - intent.at).total_seconds()
     return intent.hooks_s + took if 0.0 < took < LONGEST_REBOOT_S else 0.0
@@ -37,7 +37,7 @@ def by_phase(intent: Intent, times: BootTimes | None, at: Moment) -> Durations:
     userspace starts, and nothing is left for firmware and kernel.
     """
     before = Durations(waiting_s=intent.waiting_s, lock_s=intent.lock_s, hooks_s=intent.hooks_s)
-    if times is None or need(intent, times, at) == 0.0:
+    if times is None or whole(intent, times, at) == 0.0:
         return before
     down, kernel = intent.down_at or intent.at, _kernel(at)
     userspace = kernel + timedelta(seconds=times.userspace_s)

@@ -1,6 +1,5 @@
 """How much of an opening this host needs (SPEC 5): it does not start what it cannot finish."""
 
-import math
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,9 +12,10 @@ FEWEST: Final = 3
 
 
 def need(memory: Memory, calendar: Calendar, wall: datetime) -> timedelta | None:
-    """The 95th percentile (nearest rank) of the last succeeded reboots; None if too few are known.
+    """The longest of the last succeeded reboots; None if too few are known.
 
-    Each is capped at the longest opening: one slow boot must never mean "never again".
+    Of ten at most that is their 95th percentile by nearest rank (SPEC 5). It is capped at the
+    longest opening: one slow boot must never mean "never again".
     """
     if not calendar.fit or not (calendar.periodic or calendar.blackouts):
         return None
@@ -32,4 +32,4 @@ def measured(memory: Memory) -> timedelta | None:
     ][-COUNTED:]
     if len(taken) < FEWEST:
         return None
-    return sorted(taken)[math.ceil(0.95 * len(taken)) - 1]
+    return max(taken)

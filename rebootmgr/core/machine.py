@@ -5,11 +5,11 @@ bring slots, looks and memory in line with where it got (SPEC 4 to 9, 13).
 """
 
 from dataclasses import replace
-from datetime import timedelta
 
 from rebootmgr.core import slots
-from rebootmgr.core.advance import advance
+from rebootmgr.core.attempt import advance, after_hooks, after_lock
 from rebootmgr.core.backoff import next_retry
+from rebootmgr.core.clock import date_anew
 from rebootmgr.core.events import (
     Cancelled,
     ClockJumped,
@@ -45,12 +45,11 @@ from rebootmgr.core.memory import Memory, Unreadable
 from rebootmgr.core.model import Moment, Reason
 from rebootmgr.core.operator import absorb_operator
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.progress import after_hooks, after_lock
 from rebootmgr.core.states import (
     Asking,
+    Cause,
     Checking,
     Committing,
-    Known,
     PostBoot,
     Preparing,
     Rebooting,
@@ -85,15 +84,16 @@ def _absorb(turn: Turn, event: Event) -> None:
         case HostChanged(look):
             turn.state = replace(turn.state, look_next=turn.state.look_next | look)
         case FactsRead(ticket, facts):
-            if ticket == turn.state.looking:
-                _learn(turn, facts)
+            looking = turn.state.looking
+            if looking is not None and ticket == looking.ticket:
+                _learn(turn, facts, looking.look)
         case HooksPassed() | HooksFailed() | HooksUnclear():
             after_hooks(turn, event)
         case LockGranted() | LockReserved() | LockRefused() | LockUnclear() | LockUnasked():
             _hear(turn, event)
         case SlotReleased() | ReleaseUnclear():
             ledger = slots.released(turn.state.ledger, event, turn.at.mono, turn.policy)
-            turn.keep_ledger(ledger)
+            turn.set_ledger(ledger)
         case Saved():
             if turn.state.readable and turn.state.unsaved:
                 turn.state = replace(turn.state, unsaved="", save_again=None)
@@ -101,7 +101,7 @@ def _absorb(turn: Turn, event: Event) -> None:
             _lose(turn, detail)
         case RebootRefused(detail):
             if isinstance(turn.attempt, Rebooting):
-                turn.set_back(Reason.LOGIND_UNREACHABLE, detail)
+                turn.set_back(Cause.CALL, Reason.LOGIND_UNREACHABLE, detail)
                 turn.abandon()
         case ShutdownBegan():
             _note_shutdown(turn)
@@ -116,9 +116,9 @@ def _absorb(turn: Turn, event: Event) -> None:
             pass
 
 
-def _learn(turn: Turn, facts: Facts) -> None:
+def _learn(turn: Turn, facts: Facts, look: Look) -> None:
     """Merge a look into what is known: what could not be read keeps its last good value."""
-    known = turn.state.known or Known(boot=facts.boot)
+    known = replace(turn.known, boot=facts.boot)
     match facts.os:
         case None:
             pass
@@ -142,28 +142,18 @@ def _learn(turn: Turn, facts: Facts) -> None:
     if facts.clock_synchronized is not None and not known.clock_synchronized:
         known = replace(known, clock_synchronized=facts.clock_synchronized)
         if known.clock_synchronized:
-            _date_anew(turn)
+            turn.remember(date_anew(turn.state.memory, turn.at))
     again = None
     if known.os_unknown or known.logind_unknown:
         last, policy = turn.state.look_again, turn.policy
         again = next_retry(last, turn.at.mono, policy.patience, seed=policy.seed)
     turn.state = replace(turn.state, known=known, looking=None, look_again=again)
-    everything = (facts.os, facts.logind, facts.boot_incomplete, facts.hooks)
-    turn.fresh = turn.state.look_next is Look.NOWHERE and None not in everything
-
-
-def _date_anew(turn: Turn) -> None:
-    """What a wrong clock dated later than this boot has happened before it."""
-    memory = turn.state.memory
-    booted = turn.at.wall - timedelta(seconds=turn.at.mono)
-    if any(reboot.at > booted for reboot in memory.reboots):
-        dated = (replace(reboot, at=min(reboot.at, booted)) for reboot in memory.reboots)
-        turn.remember(replace(memory, reboots=tuple(dated)))
+    turn.fresh = turn.state.look_next is Look.NOWHERE and Look.HOST in look
 
 
 def _hear(turn: Turn, event: LockAnswer) -> None:
     """Take the lock server's answer; one to an older attempt changes only the ledger."""
-    turn.keep_ledger(slots.answered(turn.state.ledger, event))
+    turn.set_ledger(slots.answered(turn.state.ledger, event))
     if isinstance(turn.attempt, Asking) and turn.attempt.ticket == event.ticket:
         after_lock(turn, turn.attempt, event)
 
@@ -185,9 +175,9 @@ def _note_shutdown(turn: Turn) -> None:
 def _reconsider(turn: Turn) -> None:
     """A new policy starts every attempt over; an accepted reboot is past that."""
     if isinstance(turn.attempt, PostBoot | Undoing):
-        turn.state = replace(turn.state, setback=None)
+        turn.try_anew()
     elif isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):
-        turn.state = replace(turn.state, setback=None)
+        turn.try_anew()
         turn.abandon()
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 from rebootmgr.core import slots
 from rebootmgr.core.events import Cancelled, Forgiven, HoldAdded, HoldReleased, RebootAsked
 from rebootmgr.core.memory import Ask, Hold, Memory
+from rebootmgr.core.outcome import absolve
 from rebootmgr.core.turn import Turn
-from rebootmgr.core.verdict import absolve
 
 
 def absorb_operator(
@@ -17,14 +17,14 @@ def absorb_operator(
     memory = turn.state.memory
     match event:
         case HoldAdded(hold):
-            turn.remember(_held(memory, hold))
+            turn.remember(_with_hold(memory, hold))
         case HoldReleased(id):
             left = tuple(hold for hold in memory.holds if hold.id != id)
             turn.remember(replace(memory, holds=left))
         case RebootAsked():
             _ask(turn, event)
         case Cancelled(hold):
-            turn.remember(replace(_held(memory, hold), ask=None))
+            turn.remember(replace(_with_hold(memory, hold), ask=None))
         case Forgiven(key):
             for one in memory.quarantine:
                 if key in {None, one.key}:
@@ -32,24 +32,24 @@ def absorb_operator(
             if key is None:
                 memory = replace(memory, attempts=())
             turn.remember(memory)
-            turn.keep_ledger(slots.free(turn.state.ledger, None))
+            turn.set_ledger(slots.keep_none(turn.state.ledger))
 
 
-def _held(memory: Memory, hold: Hold) -> Memory:
+def _with_hold(memory: Memory, hold: Hold) -> Memory:
     others = tuple(one for one in memory.holds if one.id != hold.id)
     return replace(memory, holds=(*others, hold))
 
 
 def _ask(turn: Turn, event: RebootAsked) -> None:
-    target, known = turn.target, turn.known
-    if target is None or known is None:
+    target = turn.target
+    if target is None:
         return
     ask = Ask(
         target=target.id,
-        boot=known.boot,
+        boot=turn.known.boot,
         by=event.by,
         now=event.now,
         until=turn.at.wall + timedelta(seconds=event.valid_s),
     )
     turn.remember(replace(turn.state.memory, ask=ask))
-    turn.state = replace(turn.state, setback=None)
+    turn.try_anew()

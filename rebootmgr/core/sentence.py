@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from rebootmgr.core.model import Reason
+from rebootmgr.core.reasons import explain, until
 from rebootmgr.core.status import ShownBlocker, StateName, Status, Verdict
 from rebootmgr.text import harmless
 
@@ -67,125 +68,6 @@ def doing(state: StateName) -> str:
             return "undoing what pre-reboot hooks did"
         case StateName.REBOOTING:
             return "rebooting"
-
-
-def headline(reason: Reason) -> str:
-    """Say what a reason means, in a few words."""
-    match reason:
-        case Reason.STARTING:
-            return "starting"
-        case Reason.CONFIG_INVALID:
-            return "the configuration is invalid"
-        case Reason.STATE_UNREADABLE:
-            return "state.json cannot be used"
-        case Reason.DISABLED:
-            return "rebooting is switched off"
-        case Reason.NOT_OSTREE:
-            return "not booted from ostree"
-        case Reason.BOOT_NOT_COMPLETE:
-            return "this boot is not complete"
-        case Reason.DRIVER_CONFLICT:
-            return "another agent reboots this host"
-        case Reason.STATE_UNKNOWN:
-            return "rpm-ostree's state is unknown"
-        case Reason.TRANSACTION_ACTIVE:
-            return "rpm-ostree transaction in progress"
-        case Reason.UNLOCKED:
-            return "the booted deployment is unlocked"
-        case Reason.FINALIZATION_LOCKED:
-            return "finalization is locked"
-        case Reason.QUARANTINED:
-            return "this update is quarantined"
-        case Reason.REBOOT_BUDGET:
-            return "too many reboots lately"
-        case Reason.HELD:
-            return "held"
-        case Reason.BLACKOUT:
-            return "change freeze"
-        case Reason.OUTSIDE_WINDOW:
-            return "waiting for a maintenance window"
-        case Reason.WINDOW_TOO_SHORT:
-            return "too little is left of this maintenance window"
-        case Reason.CLOCK_UNSYNCHRONIZED:
-            return "the clock is not synchronized"
-        case Reason.LOGIND_UNREACHABLE:
-            return "logind cannot be asked"
-        case Reason.SHUTDOWN_SCHEDULED:
-            return "somebody else scheduled a shutdown"
-        case Reason.INHIBITED:
-            return "inhibited"
-        case Reason.USERS_LOGGED_IN:
-            return "logged in"
-        case Reason.CHECK_FAILED:
-            return "a check says no"
-        case Reason.HOOK_RUNNING:
-            return "hooks are running"
-        case Reason.HOOK_FAILED:
-            return "a hook failed"
-        case Reason.LOCK_PENDING:
-            return "asking the lock server"
-        case Reason.LOCK_DRAINING:
-            return "the lock server drains this host"
-        case Reason.LOCK_REFUSED:
-            return "the lock server refused"
-        case Reason.LOCK_UNREACHABLE:
-            return "the lock server cannot be reached"
-        case Reason.DRY_RUN:
-            return "dry run"
-        case Reason.REBOOTING:
-            return "rebooting"
-
-
-def until(reason: Reason) -> str:
-    """Say what `until` means for a reason: most gates open then, some are only tried again."""
-    match reason:
-        case Reason.OUTSIDE_WINDOW | Reason.WINDOW_TOO_SHORT:
-            return "next opening"
-        case Reason.USERS_LOGGED_IN:
-            return "grace ends"
-        case Reason.REBOOTING:
-            return "gives up"
-        case (
-            Reason.CHECK_FAILED
-            | Reason.HOOK_FAILED
-            | Reason.LOCK_PENDING
-            | Reason.LOCK_DRAINING
-            | Reason.LOCK_REFUSED
-            | Reason.LOCK_UNREACHABLE
-        ):
-            return "next try"
-        case (
-            Reason.STARTING
-            | Reason.CONFIG_INVALID
-            | Reason.STATE_UNREADABLE
-            | Reason.DISABLED
-            | Reason.NOT_OSTREE
-            | Reason.BOOT_NOT_COMPLETE
-            | Reason.DRIVER_CONFLICT
-            | Reason.STATE_UNKNOWN
-            | Reason.TRANSACTION_ACTIVE
-            | Reason.UNLOCKED
-            | Reason.FINALIZATION_LOCKED
-            | Reason.QUARANTINED
-            | Reason.REBOOT_BUDGET
-            | Reason.HELD
-            | Reason.BLACKOUT
-            | Reason.CLOCK_UNSYNCHRONIZED
-            | Reason.LOGIND_UNREACHABLE
-            | Reason.SHUTDOWN_SCHEDULED
-            | Reason.INHIBITED
-            | Reason.HOOK_RUNNING
-            | Reason.DRY_RUN
-        ):
-            return "until"
-
-
-def explain(reason: Reason, detail: str) -> str:
-    """Say what a reason means here; a detail that says it all stands alone."""
-    what = headline(reason)
-    if not detail:
-        return what
-    return detail if detail.startswith(what) else f"{what}: {detail}"
 
 
 def say_instant(at: datetime, zone: tzinfo) -> str:

@@ -32,7 +32,7 @@ WARN_EVERY_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Claim:
     """What the attempt wants of the ledger: one slot, nothing, or that nothing is given back."""
 
     slot: Slot | None = None
@@ -112,13 +112,13 @@ def _after_release(entry: Entry, event: ReleaseAnswer, now: float, policy: Polic
             return replace(entry, tenure=Owed(None, retry, detail, repeat=entry.tenure.repeat))
 
 
-def settle(ledger: Ledger, wish: Wish, now: float) -> tuple[Ledger, tuple[Effect, ...]]:
+def align(ledger: Ledger, claim: Claim, now: float) -> tuple[Ledger, tuple[Effect, ...]]:
     """Turn every slot that nobody wants into a debt, and take back the questions for it."""
     entries: list[Entry] = []
     effects: list[Effect] = []
     for entry in ledger:
         match entry.tenure:
-            case Ours() if wish.freeze or entry.slot == wish.slot:
+            case Ours() if claim.freeze or entry.slot == claim.slot:
                 entries.append(entry)
             case Ours(asking=int() as ticket, cancelled=False):
                 effects.append(CancelRequest(ticket))
@@ -166,12 +166,16 @@ def keep(ledger: Ledger) -> Ledger:
     return tuple(replace(entry, kept=True) for entry in ledger)
 
 
-def free(ledger: Ledger, slot: Slot | None) -> Ledger:
-    """Nothing is kept any longer; `slot` goes back too, whether or not we know that we hold it."""
-    freed = tuple(replace(entry, kept=False) for entry in ledger)
-    if slot is None or any(entry.slot == slot for entry in freed):
-        return freed
-    return (*freed, Entry(slot=slot, tenure=Ours()))
+def keep_none(ledger: Ledger) -> Ledger:
+    """Nothing is kept any longer; what nobody claims goes back."""
+    return tuple(replace(entry, kept=False) for entry in ledger)
+
+
+def presume(ledger: Ledger, slot: Slot | None) -> Ledger:
+    """Take this slot for ours, although nobody asked for it: so it is given back once for sure."""
+    if slot is None or any(entry.slot == slot for entry in ledger):
+        return ledger
+    return (*ledger, Entry(slot=slot, tenure=Ours()))
 
 
 def _each(ledger: Ledger, slot: Slot, change: Callable[[Entry], Entry | None]) -> Iterator[Entry]:

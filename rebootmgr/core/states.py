@@ -1,16 +1,18 @@
 """Where we are: the attempt, the ledger of slots, what we know and what we remember."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from enum import Enum, auto
+from typing import Final, TypeAlias
 
 from rebootmgr.core.backoff import Retry
 from rebootmgr.core.facts import BootTimes, Deployments, Logind, Look, NotOstree
-from rebootmgr.core.memory import Memory
+from rebootmgr.core.memory import Ask, Memory
 from rebootmgr.core.model import (
     Blocker,
     BootId,
     Deployment,
     DeploymentId,
+    Moment,
     Phase,
     Slot,
     Ticket,
@@ -153,10 +155,26 @@ class Entry:
     kept: bool = False
 
 
+class Cause(Enum):
+    """What a try failed at. Each has a back-off of its own: none is paid for another's failure."""
+
+    POST_BOOT = auto()
+    CHECKS = auto()
+    LOCK = auto()
+    PREPARATION = auto()
+    CALL = auto()
+    UNDOING = auto()
+
+
+ATTEMPT: Final = (Cause.CHECKS, Cause.LOCK, Cause.PREPARATION, Cause.CALL)
+"""What keeps an attempt from beginning."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setback:
     """Why the last try failed, and when the next is due."""
 
+    cause: Cause
     blocker: Blocker
     retry: Retry
 
@@ -171,14 +189,18 @@ class Grace:
     reminded: bool
 
 
+NOBODY_LOOKED: Final = BootId("")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """The last good look at each source. `*_unknown` says why the newest look failed, or "".
 
-    `clock_synchronized` is None until timedate1 was asked; once true it stays so in this boot.
+    `boot` is NOBODY_LOOKED until somebody has. `clock_synchronized` is None until timedate1 was
+    asked; once true it stays so in this boot.
     """
 
-    boot: BootId
+    boot: BootId = NOBODY_LOOKED
     os: Deployments | NotOstree | None = None
     os_unknown: str = ""
     logind: Logind | None = None
@@ -188,6 +210,28 @@ class Known:
     hooks: frozenset[Phase] = frozenset()
     clock_synchronized: bool | None = None
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nobody has looked at the host yet."""
+        return self.boot == NOBODY_LOOKED
+
+    @property
+    def pending(self) -> Deployment | None:
+        """The update that a reboot would boot into (SPEC 4), by the last good look."""
+        match self.os:
+            case Deployments(staged=True) as os if os.default.id != os.booted.id:
+                return os.default
+            case _:
+                return None
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """A look under way, and what it covers."""
+
+    ticket: Ticket
+    look: Look
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
@@ -195,19 +239,20 @@ class State:
 
     `looking` is the newest look under way; `look_next` what changed since it began; `look_again`
     when to try again what could not be read; `unsaved` why Memory is not on disk, or "" when it is;
-    `readable` is false when state.json is not ours to overwrite; `passed_checks_at` and
-    `queued_since`, when the fleet was first asked for this attempt, are CLOCK_BOOTTIME.
+    `readable` is false when state.json is not ours to overwrite; `setbacks` has one for each cause
+    at most; `passed_checks_at` and `queued_since`, when the fleet was first asked for this attempt,
+    are CLOCK_BOOTTIME.
     """
 
     attempt: Attempt = field(default_factory=Starting)
     ledger: tuple[Entry, ...] = ()
     memory: Memory = field(default_factory=Memory)
-    known: Known | None = None
-    looking: Ticket | None = None
+    known: Known = field(default_factory=Known)
+    looking: Looking | None = None
     look_next: Look = Look.NOWHERE
     look_again: Retry | None = None
     clock_again: float | None = None
-    setback: Setback | None = None
+    setbacks: tuple[Setback, ...] = ()
     grace: Grace | None = None
     passed_checks_at: float | None = None
     queued_since: float | None = None
@@ -216,3 +261,29 @@ class State:
     readable: bool = True
     stopping: bool = False
     tickets: int = 0
+
+    @property
+    def target(self) -> Deployment | None:
+        """What a reboot would boot into."""
+        return self.known.pending
+
+    def setback(self, cause: Cause) -> Setback | None:
+        """What the last try at `cause` failed of; None if it did not."""
+        return next((one for one in self.setbacks if one.cause is cause), None)
+
+    def due_at(self, *causes: Cause) -> float:
+        """When the next try is due (CLOCK_BOOTTIME, s), as far as these causes go."""
+        return max((one.retry.at for one in self.setbacks if one.cause in causes), default=0.0)
+
+    def request(self, at: Moment) -> Ask | None:
+        """Somebody's request for a reboot, if it still holds for what is pending."""
+        ask, target = self.memory.ask, self.target
+        if ask is None or target is None:
+            return None
+        fits = ask.target == target.id and ask.boot == self.known.boot and at.wall < ask.until
+        return ask if fits else None
+
+    def skips_gates(self, at: Moment) -> bool:
+        """Whether somebody asked for the reboot with `--now` (SPEC 11)."""
+        ask = self.request(at)
+        return ask is not None and ask.now

@@ -60,7 +60,7 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class PresumedSlot:
     """A slot that is presumed ours."""
 
     slot: Slot
@@ -90,7 +90,7 @@ class Status:
     window: Opening | None = None
     next_window: Opening | None = None
     lock_held: bool = False
-    owed: tuple[Owed, ...] = ()
+    owed: tuple[PresumedSlot, ...] = ()
     holds: tuple[Hold, ...] = ()
     quarantine: tuple[Quarantine, ...] = ()
     history: tuple[PastReboot, ...] = ()

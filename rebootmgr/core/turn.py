@@ -4,25 +4,27 @@ Mutable, but never older than one call of `step` and never seen outside the core
 """
 
 from dataclasses import replace
-from datetime import datetime
 from typing import NamedTuple
 
 from rebootmgr.core import slots
 from rebootmgr.core.backoff import next_retry
+from rebootmgr.core.clock import latest_seen
 from rebootmgr.core.effects import Effect, ReadFacts, RunHooks, SaveMemory, StopHooks
 from rebootmgr.core.facts import Look
-from rebootmgr.core.gates import local_blockers, pending
+from rebootmgr.core.gates import local_blockers
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Blocker, Deployment, Moment, Phase, Reason, Ticket
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.states import (
     Asking,
     Attempt,
+    Cause,
     Checking,
     Committing,
     Entry,
     Idle,
     Known,
+    Looking,
     PostBoot,
     Preparing,
     Rebooting,
@@ -59,14 +61,14 @@ class Turn:
         return self.state.attempt
 
     @property
-    def known(self) -> Known | None:
+    def known(self) -> Known:
         """What is known of the host, as drafted so far."""
         return self.state.known
 
     @property
     def target(self) -> Deployment | None:
         """What a reboot would boot into."""
-        return pending(self.state.known)
+        return self.state.target
 
     def blockers(self) -> tuple[Blocker, ...]:
         """The local gates that are closed now."""
@@ -76,7 +78,7 @@ class Turn:
 
     def has_hooks(self, phase: Phase) -> bool:
         """Whether somebody put hooks there."""
-        return self.state.known is not None and phase in self.state.known.hooks
+        return phase in self.state.known.hooks
 
     def ticket(self) -> Ticket:
         """A number that no question has had."""
@@ -92,7 +94,7 @@ class Turn:
         """Let this survive; it is saved before anything else that this step does."""
         self.state = replace(self.state, memory=memory)
 
-    def keep_ledger(self, ledger: tuple[Entry, ...]) -> None:
+    def set_ledger(self, ledger: tuple[Entry, ...]) -> None:
         """The slots are like this now."""
         if ledger != self.state.ledger:
             self.state = replace(self.state, ledger=ledger)
@@ -103,7 +105,7 @@ class Turn:
             return
         ledger, question = slots.ask(self.state.ledger, self.policy.slot, self.ticket)
         if question is not None:
-            self.keep_ledger(ledger)
+            self.set_ledger(ledger)
             self.effects.append(question)
             if self.state.queued_since is None:
                 self.state = replace(self.state, queued_since=self.at.mono)
@@ -120,14 +122,30 @@ class Turn:
         ticket = self.ticket()
         self.effects.append(ReadFacts(ticket, look))
         self.fresh = False
-        self.state = replace(self.state, looking=ticket, look_next=Look.NOWHERE)
+        self.state = replace(self.state, looking=Looking(ticket, look), look_next=Look.NOWHERE)
 
-    def set_back(self, reason: Reason, detail: str, *, at_least: float = 0.0) -> None:
-        """Note that a try failed; the next one waits longer."""
-        last = None if self.state.setback is None else self.state.setback.retry
+    def set_back(self, cause: Cause, reason: Reason, detail: str, *, at_least: float = 0.0) -> None:
+        """Note that a try failed; the next one waits longer. `at_least` (s) is a server's wish."""
+        last = self.state.setback(cause)
         patience, seed = self.policy.patience, self.policy.seed
-        retry = next_retry(last, self.at.mono, patience, seed=seed, at_least=at_least)
-        self.state = replace(self.state, setback=Setback(Blocker(reason, detail), retry))
+        previous = None if last is None else last.retry
+        retry = next_retry(previous, self.at.mono, patience, seed=seed, at_least=at_least)
+        self.put_off(Setback(cause, Blocker(reason, detail), retry))
+
+    def put_off(self, setback: Setback) -> None:
+        """Let nothing begin before the next try at this cause is due."""
+        self.succeed(setback.cause)
+        self.state = replace(self.state, setbacks=(*self.state.setbacks, setback))
+
+    def succeed(self, cause: Cause) -> None:
+        """Forget what failed before: this time it did not."""
+        left = tuple(one for one in self.state.setbacks if one.cause is not cause)
+        if left != self.state.setbacks:
+            self.state = replace(self.state, setbacks=left)
+
+    def try_anew(self) -> None:
+        """Forget every setback, because somebody wants it tried now."""
+        self.state = replace(self.state, setbacks=())
 
     def rest(self, *, queued: bool = False) -> None:
         """No attempt is under way."""
@@ -135,18 +153,13 @@ class Turn:
             self.become(Waiting(target, queued))
         else:
             self.state = replace(
-                self.state, attempt=Idle(), setback=None, grace=None, passed_checks_at=None
+                self.state, attempt=Idle(), setbacks=(), grace=None, passed_checks_at=None
             )
 
     def abandon(self, *, queued: bool = False) -> None:
         """Call the attempt off, and undo what pre-reboot.d did before the slot may go back."""
-        match self.attempt:
-            case Checking(ticket=ticket) | Preparing(ticket=ticket):
-                self.effects.append(StopHooks(ticket))
-            case PostBoot() | Undoing() | Starting() | Idle() | Waiting():
-                pass
-            case Asking() | Committing() | Rebooting():
-                pass
+        if isinstance(self.attempt, Checking | Preparing):
+            self.effects.append(StopHooks(self.attempt.ticket))
         if self.state.memory.intent is not None:
             self.remember(replace(self.state.memory, intent=None))
         if not self.state.memory.drained:
@@ -163,44 +176,35 @@ class Turn:
     def end(self) -> Step:
         """Bring the ledger, the looks and the memory in line, and close the draft."""
         self._settle_slots()
-        self._leave_queue()
         self._look_if_needed()
         self._save_if_changed()
         return Step(self.state, tuple(self.effects))
 
     def _settle_slots(self) -> None:
-        wish = self._wish()
-        ledger, effects = slots.settle(self.state.ledger, wish, self.at.mono)
+        claim = self._claim()
+        ledger, effects = slots.align(self.state.ledger, claim, self.at.mono)
         self.effects.extend(effects)
         if self.state.readable and not self.policy.dry_run:
             ledger, effects = slots.give_back(ledger, self.at.mono, self.ticket)
             self.effects.extend(effects)
-        self.keep_ledger(ledger)
+        self.set_ledger(ledger)
+        if claim.slot is None and self.state.queued_since is not None:  # our place is lost
+            self.state = replace(self.state, queued_since=None)
 
-    def _wish(self) -> slots.Wish:
+    def _claim(self) -> slots.Claim:
         if not self.state.readable or self.policy.dry_run:
-            return slots.Wish(freeze=True)
+            return slots.Claim(freeze=True)
         if self.state.stopping and self.state.memory.drained:
-            return slots.Wish(freeze=True)
+            return slots.Claim(freeze=True)
         match self.attempt:
             case Starting() | PostBoot() | Rebooting() | Undoing():
-                return slots.Wish(freeze=True)
+                return slots.Claim(freeze=True)
             case Asking() | Preparing() | Committing():
-                return slots.Wish(slot=self.policy.slot)
+                return slots.Claim(slot=self.policy.slot)
             case Waiting(queued=True) | Checking(queued=True):
-                return slots.Wish(slot=self.policy.slot)
+                return slots.Claim(slot=self.policy.slot)
             case Idle() | Waiting() | Checking():
-                return slots.Wish()
-
-    def _leave_queue(self) -> None:
-        match self.attempt:
-            case Asking() | Preparing() | Committing() | Rebooting():
-                pass
-            case Waiting(queued=True) | Checking(queued=True):
-                pass
-            case Starting() | PostBoot() | Idle() | Waiting() | Checking() | Undoing():
-                if self.state.queued_since is not None:
-                    self.state = replace(self.state, queued_since=None)
+                return slots.Claim()
 
     def _look_if_needed(self) -> None:
         if self.state.looking is not None or not self.state.look_next:
@@ -223,12 +227,6 @@ class Turn:
         due = again is not None and again.is_due(self.at.mono)
         if not self.state.readable or not (due or memory != self.before.memory):
             return
-        memory = replace(memory, last_seen=self._latest())
+        memory = replace(memory, last_seen=latest_seen(self.state, self.at))
         self.state = replace(self.state, memory=memory, save_again=None)
         self.effects.insert(0, SaveMemory(self.state.memory))
-
-    def _latest(self) -> datetime:
-        """The latest time ever seen: a clock that nobody vouches for never turns it back."""
-        last, known = self.state.memory.last_seen, self.state.known
-        vouched = known is not None and known.clock_synchronized
-        return self.at.wall if last is None or vouched else max(last, self.at.wall)

@@ -147,9 +147,9 @@ class App:
 
     def follow(self, before: State, after: State, effects: tuple[Effect, ...]) -> None:
         """Obey, and have the news told."""
-        known = after.known
-        if known is not None and isinstance(known.os, Deployments):
-            self._hands.booted = known.os.booted
+        os = after.known.os
+        if isinstance(os, Deployments):
+            self._hands.booted = os.booted
         self._herald.count(effects)
         self._hands.obey(effects)
         self._news.set()  # also where only time went by: a window opened, a hold is over
@@ -240,7 +240,7 @@ class App:
             await self._news.wait()
             self._news.clear()
             await self._tell()
-            if self._runner.state.known is not None:
+            if not self._runner.state.known.is_nothing:
                 self._looked.set()
 
     async def _refresh(self) -> None:

@@ -9,7 +9,6 @@ from rebootmgr.config.load import Loaded
 from rebootmgr.core.counters import Api, Counters
 from rebootmgr.core.describe import blockers, describe
 from rebootmgr.core.effects import Acquire, Effect, Release
-from rebootmgr.core.gates import pending
 from rebootmgr.core.model import DeploymentId, Moment, NoticeKind, Outcome, Reason, Slot
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.sentence import say_instant
@@ -126,7 +125,7 @@ class Herald:
     def _note(self, state: State, policy: Policy, at: Moment) -> None:
         reasons = {blocker.reason for blocker in blockers(state, policy, at)}
         self._since = {reason: self._since.get(reason, at.wall) for reason in reasons}
-        target = pending(state.known)
+        target = state.target
         if (target.id if target is not None else None) != self._pending:
             self._pending = target.id if target is not None else None
             self._pending_since = at.wall if target is not None else None

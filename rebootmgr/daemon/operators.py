@@ -13,7 +13,6 @@ from rebootmgr.control.words import (
     encode_instant,
 )
 from rebootmgr.core.events import Cancelled, Forgiven, HoldAdded, HoldReleased, RebootAsked
-from rebootmgr.core.gates import pending
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Deployment, UpdateKey
 from rebootmgr.core.states import Rebooting
@@ -120,7 +119,7 @@ class Operators:
         return Hold(id=id_, owner=owner, reason=reason, since=self._now(), until=until)
 
     def _target(self) -> Deployment:
-        target = pending(self._runner.state.known)
+        target = self._runner.state.target
         if target is None:
             text = "nothing is pending: there is no staged update to reboot into"
             raise BusError(NOTHING_PENDING, text)

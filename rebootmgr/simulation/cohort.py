@@ -27,5 +27,5 @@ class Leg:
 
 def is_common(leg: Leg) -> bool:
     """Whether other hosts can follow: nothing of this one is in it, and it asked at most once."""
-    anonymous = not leg.before.ledger and not leg.after.ledger and leg.before.setback is None
+    anonymous = not leg.before.ledger and not leg.after.ledger and not leg.before.setbacks
     return anonymous and (leg.reply is None) is (leg.queueing is None)

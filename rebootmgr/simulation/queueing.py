@@ -15,7 +15,7 @@ from rebootmgr.core.fit import need
 from rebootmgr.core.gates import view_of
 from rebootmgr.core.model import Moment
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.states import Ours, Setback, State, Waiting
+from rebootmgr.core.states import Cause, Ours, Setback, State, Waiting
 from rebootmgr.fleetlock.words import Reply
 from rebootmgr.simulation.scenario import Scenario
 
@@ -68,8 +68,8 @@ def queue(
 ) -> Queueing | None:
     """Take the shortcut from here, if `state` allows it. `reply` is the server's last."""
     match state:
-        case State(attempt=Waiting(queued=True), setback=Setback(retry=retry) as setback):
-            pass
+        case State(attempt=Waiting(queued=True), setbacks=(Setback(Cause.LOCK) as setback,)):
+            retry = setback.retry
         case _:
             return None
     if reply is None or not all(isinstance(entry.tenure, Ours) for entry in state.ledger):
@@ -96,6 +96,6 @@ def unqueue(state: State, queueing: Queueing, scenario: Scenario) -> State:
     return replace(
         state,
         memory=memory,
-        setback=replace(queueing.setback, retry=queueing.retry),
+        setbacks=(replace(queueing.setback, retry=queueing.retry),),
         tickets=state.tickets + queueing.asked,
     )

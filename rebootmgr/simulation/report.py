@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rebootmgr.core.model import Reason
-from rebootmgr.core.sentence import explain
+from rebootmgr.core.reasons import explain
 from rebootmgr.simulation.fleet import Fleet
 from rebootmgr.simulation.host import NOT_YET, ROLLED_BACK, UPDATED, Host
 from rebootmgr.simulation.scenario import UP_S

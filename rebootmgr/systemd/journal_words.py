@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from rebootmgr.core.model import Reason
+from rebootmgr.core.reasons import WORDS, Level
 from rebootmgr.core.status import StateName, Status
 from rebootmgr.text import harmless
 
@@ -26,27 +26,6 @@ MESSAGE_IDS: Final[Mapping[StateName, str]] = MappingProxyType(
     }
 )
 
-# Reasons that do not go away by themselves, and those that we work on while something is amiss.
-_ERRORS: Final = frozenset(
-    {
-        Reason.CONFIG_INVALID,
-        Reason.STATE_UNREADABLE,
-        Reason.DRIVER_CONFLICT,
-        Reason.QUARANTINED,
-    }
-)
-_WARNINGS: Final = frozenset(
-    {
-        Reason.BOOT_NOT_COMPLETE,
-        Reason.STATE_UNKNOWN,
-        Reason.REBOOT_BUDGET,
-        Reason.LOGIND_UNREACHABLE,
-        Reason.CHECK_FAILED,
-        Reason.HOOK_FAILED,
-        Reason.LOCK_UNREACHABLE,
-    }
-)
-
 
 def encode_fields(status: Status, previous: Status | None) -> dict[str, str]:
     """Tell a change of state or of the first reason as journal fields; {} if neither changed."""
@@ -57,11 +36,9 @@ def encode_fields(status: Status, previous: Status | None) -> dict[str, str]:
 def encode_level(status: Status) -> int:
     """Choose `logging`'s level for a change to `status`: INFO, WARNING or ERROR."""
     if status.state is StateName.COMMITTING:
-        return 20  # it reads again what was clear a moment ago
-    reasons = {blocker.reason for blocker in status.blockers}
-    if reasons & _ERRORS:
-        return 40
-    return 30 if reasons & _WARNINGS else 20
+        return Level.INFO  # it reads again what was clear a moment ago
+    levels = (WORDS[blocker.reason].level for blocker in status.blockers)
+    return max(levels, default=Level.INFO)
 
 
 def encode_priority(level: int) -> int:

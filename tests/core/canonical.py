@@ -13,6 +13,7 @@ from rebootmgr.core.memory import Durations, Memory
 from rebootmgr.core.model import Blocker, BootId, DeploymentId, Reason, Ticket
 from rebootmgr.core.states import (
     Asking,
+    Cause,
     Checking,
     Committing,
     Entry,
@@ -80,7 +81,9 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
     def name(ticket: Ticket) -> Ticket:
         return names.setdefault(ticket, Ticket(len(names) + 1))
 
-    looking = None if value.looking is None else name(value.looking)
+    looking = value.looking
+    if looking is not None:
+        looking = replace(looking, ticket=name(looking.ticket))
     attempt = value.attempt
     match attempt:
         case PostBoot(int() as ticket):
@@ -111,9 +114,11 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
                 return replace(one, tenure=replace(owed, releasing=releasing, retry=at, error=""))
 
     ledger = tuple(entry(one) for one in sorted(value.ledger, key=lambda one: one.slot))
-    setback = value.setback
-    if setback is not None:
-        setback = Setback(SOMETHING, Retry(0, SOON)) if setback.retry.at > 0.0 else None
+    setbacks = tuple(
+        Setback(cause, SOMETHING, Retry(0, SOON))
+        for cause in Cause
+        if (failed := value.setback(cause)) is not None and failed.retry.at > 0.0
+    )
     grace = value.grace
     if grace is not None:
         grace = replace(grace, until=due(grace.until))
@@ -125,7 +130,7 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
         looking=looking,
         look_again=retry(value.look_again),
         clock_again=None if value.clock_again is None else due(value.clock_again),
-        setback=setback,
+        setbacks=setbacks,
         grace=grace,
         passed_checks_at=None if checks is None or checks < 0.0 else 0.0,
         queued_since=None,

@@ -88,7 +88,7 @@ class Script:
     def look(self) -> Self:
         """The look under way is answered with what the host is like now."""
         assert self.state.looking is not None
-        return self.on(FactsRead(self.state.looking, self.facts))
+        return self.on(FactsRead(self.state.looking.ticket, self.facts))
 
     def settle(self) -> Self:
         """Answer looks until none is under way."""

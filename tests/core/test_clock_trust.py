@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from rebootmgr.core.built import BUILT
+from rebootmgr.core.clock import BUILT
 from rebootmgr.core.describe import describe
 from rebootmgr.core.effects import ReadFacts, Reboot
 from rebootmgr.core.events import ClockJumped, HoldAdded, HostChanged

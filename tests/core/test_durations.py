@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from rebootmgr.core.durations import by_phase, need, waited
+from rebootmgr.core.durations import by_phase, waited, whole
 from rebootmgr.core.effects import Acquire, Reboot, RunHooks
 from rebootmgr.core.events import HooksPassed, HostChanged, LockGranted, LockRefused, ShutdownBegan
 from rebootmgr.core.facts import BootTimes, Logind, Look
@@ -44,20 +44,20 @@ def test_a_reboot_is_told_by_phase() -> None:
     assert by_phase(INTENT, TIMES, at) == after(
         shutdown_s=35.0, boot_s=15.0 + 8.0, boot_complete_s=20.0
     )
-    assert need(INTENT, TIMES, at) == 60.0 + 52.0 + 28.0
+    assert whole(INTENT, TIMES, at) == 60.0 + 52.0 + 28.0
 
 
 def test_what_was_needed_is_the_sum_of_its_phases_and_of_the_last_look() -> None:
     at = judged(92.0, up=40.0)
     told = by_phase(INTENT, TIMES, at).by_name()
     parts = sum(told[name] for name in ("hooks", "shutdown", "boot", "boot_complete"))
-    assert need(INTENT, TIMES, at) == parts + 2.0
+    assert whole(INTENT, TIMES, at) == parts + 2.0
 
 
 def test_waiting_and_the_lock_are_no_part_of_what_was_needed() -> None:
     at = judged(92.0, up=40.0)
     longer = replace(INTENT, waiting_s=86400.0, lock_s=7200.0)
-    assert need(longer, TIMES, at) == need(INTENT, TIMES, at)
+    assert whole(longer, TIMES, at) == whole(INTENT, TIMES, at)
 
 
 def test_firmware_that_tells_nothing_counts_as_shutdown() -> None:
@@ -78,19 +78,19 @@ def test_without_a_new_kernel_there_is_no_boot_and_shutdown_lasts_until_userspac
     soft = BootTimes(firmware_s=15.0, userspace_s=5010.0, complete_s=5020.0)
     at = judged(25.0, up=5023.0)  # up since long before; userspace began 12 s after the intent
     assert by_phase(INTENT, soft, at) == after(shutdown_s=10.0, boot_s=0.0, boot_complete_s=10.0)
-    assert need(INTENT, soft, at) == 60.0 + 22.0
+    assert whole(INTENT, soft, at) == 60.0 + 22.0
 
 
 def test_where_nobody_measured_only_the_whole_is_known() -> None:
     at = judged(92.0, up=40.0)
     assert by_phase(INTENT, None, at) == after()
-    assert need(INTENT, None, at) == 60.0 + 92.0
+    assert whole(INTENT, None, at) == 60.0 + 92.0
 
 
 @pytest.mark.parametrize("seconds", [-3600.0, -1.0, 86_500.0, 1e9])
 def test_a_clock_that_was_set_meanwhile_measures_nothing(seconds: float) -> None:
     at = judged(seconds, up=40.0)
-    assert need(INTENT, TIMES, at) == 0.0
+    assert whole(INTENT, TIMES, at) == 0.0
     assert by_phase(INTENT, TIMES, at) == after()
 
 

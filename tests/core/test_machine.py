@@ -171,7 +171,7 @@ def test_a_silent_rpm_ostree_keeps_the_last_known_state_and_never_reboots_on_it(
     script = staged()
     assert script.state.looking is not None
     unknown = replace(script.facts, os=OsUnknown("no answer"))
-    script.on(FactsRead(script.state.looking, unknown))
+    script.on(FactsRead(script.state.looking.ticket, unknown))
     assert script.reasons == [Reason.STATE_UNKNOWN]
     assert isinstance(script.state.attempt, Waiting)
     script.sleep()
@@ -468,7 +468,7 @@ def test_a_restart_does_not_wait_for_a_shutdown_that_was_called_off_during_its_l
     memory = Memory(settled=BootId("b1"), booted=OLD, intent=some_intent())
     script = Script(memory=memory, staged=NEW, logind=Logind(preparing=True))
     assert script.state.looking is not None
-    stale = FactsRead(script.state.looking, script.facts)
+    stale = FactsRead(script.state.looking.ticket, script.facts)
     script.logind = Logind()
     script.on(LOGIND_CHANGED, RebootRefused("called off"), stale)
     assert not isinstance(script.state.attempt, Rebooting)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebootmgr.core.model import Deployment, DeploymentId, Reason, UpdateKey
-from rebootmgr.core.sentence import doing, headline, sentence, until
+from rebootmgr.core.reasons import headline, until
+from rebootmgr.core.sentence import doing, sentence
 from rebootmgr.core.status import ShownBlocker, StateName, Status, Verdict
 from tests.fakes.statuses import ALL, IDLE, NOW, REBOOTING, STARTING, STUCK, WAITING, ahead
 

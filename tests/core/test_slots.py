@@ -17,17 +17,17 @@ from rebootmgr.core.memory import Debt
 from rebootmgr.core.model import Slot, Ticket
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.slots import (
+    Claim,
     Ledger,
-    Wish,
+    align,
     ask,
     debts,
-    free,
     give_back,
     is_worth_a_warning,
     keep,
+    keep_none,
     load,
     released,
-    settle,
 )
 from rebootmgr.core.slots import answered as heard
 from rebootmgr.core.states import Entry, Ours, Owed
@@ -37,7 +37,7 @@ TWO = Slot("https://two.example", "default", "me")
 POLICY = Policy(seed="me")
 HELD = (Entry(slot=ONE, tenure=Ours()),)
 NOW = 1000.0
-NOTHING = Wish()
+NOTHING = Claim()
 
 
 def tickets(first: int = 1) -> Callable[[], Ticket]:
@@ -62,7 +62,7 @@ def fail(ledger: Ledger, now: float, *, wish: float = 0.0) -> tuple[Ledger, floa
 
 
 def test_an_abandoned_slot_is_given_back_at_once() -> None:
-    ledger, effects = settle(HELD, NOTHING, NOW)
+    ledger, effects = align(HELD, NOTHING, NOW)
     assert effects == ()
     _, effects = give_back(ledger, NOW, tickets(5))
     assert effects == (Release(Ticket(5), ONE),)
@@ -90,7 +90,7 @@ def test_each_server_has_a_rhythm_of_its_own() -> None:
     for _ in range(8):
         ledger, wait = fail(ledger, now)
         now += wait
-    both = (*ledger, *settle((Entry(slot=TWO, tenure=Ours()),), NOTHING, now)[0])
+    both = (*ledger, *align((Entry(slot=TWO, tenure=Ours()),), NOTHING, now)[0])
     _, effects = give_back(both, now, tickets())
     assert Release(Ticket(2), TWO) in effects
 
@@ -101,7 +101,7 @@ def test_a_question_takes_a_debt_over_and_starts_its_rhythm_anew() -> None:
     assert question == Acquire(Ticket(9), ONE)
     assert debts(ledger) == (Debt(slot=ONE, unanswered=True),)
     ledger = heard(ledger, LockGranted(Ticket(9), ONE))
-    ledger, _ = settle(ledger, NOTHING, NOW)
+    ledger, _ = align(ledger, NOTHING, NOW)
     _, wait = fail(ledger, NOW)
     assert wait <= 3.0
 
@@ -112,10 +112,10 @@ def test_requests_for_one_slot_are_one_at_a_time() -> None:
     assert give_back(releasing, NOW, tickets()) == (releasing, ())
     asking, _ = ask((), ONE, tickets())
     assert ask(asking, ONE, tickets(2)) == (asking, None)
-    cancelled, effects = settle(asking, NOTHING, NOW)
+    cancelled, effects = align(asking, NOTHING, NOW)
     assert effects == (CancelRequest(Ticket(1)),)
     assert give_back(cancelled, NOW, tickets()) == (cancelled, ())
-    assert settle(cancelled, NOTHING, NOW) == (cancelled, ())
+    assert align(cancelled, NOTHING, NOW) == (cancelled, ())
 
 
 def test_an_answer_to_another_request_changes_nothing() -> None:
@@ -139,7 +139,7 @@ def test_only_a_clean_refusal_leaves_the_ledger_empty() -> None:
 
 def test_after_an_unanswered_question_a_release_is_sent_twice_however_it_fails() -> None:
     ledger = load([Debt(slot=ONE, unanswered=True)])
-    ledger, _ = settle(ledger, NOTHING, NOW)
+    ledger, _ = align(ledger, NOTHING, NOW)
     ledger, wait = fail(ledger, NOW)
     now = NOW + wait
     ledger, _ = give_back(ledger, now, tickets(7))
@@ -154,10 +154,10 @@ def test_after_an_unanswered_question_a_release_is_sent_twice_however_it_fails()
 
 def test_a_kept_slot_survives_everything_but_being_freed() -> None:
     ledger = keep(HELD)
-    assert settle(ledger, NOTHING, NOW) == (ledger, ())
+    assert align(ledger, NOTHING, NOW) == (ledger, ())
     asking, _ = ask(ledger, ONE, tickets())
     assert debts(heard(asking, LockRefused(Ticket(1), ONE, ""))) == (Debt(slot=ONE, kept=True),)
-    freed, _ = settle(free(ledger, None), NOTHING, NOW)
+    freed, _ = align(keep_none(ledger), NOTHING, NOW)
     assert give_back(freed, NOW, tickets())[1] == (Release(Ticket(1), ONE),)
 
 

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from rebootmgr.core.describe import _verdict, blockers
-from rebootmgr.core.gates import pending
 from rebootmgr.core.model import Reason
 from rebootmgr.core.states import Asking, Committing, PostBoot, Preparing
 from rebootmgr.core.status import Verdict
@@ -46,7 +45,7 @@ def judge_blockers(graph: Mapping[World, Sequence[Edge]]) -> int:
         if is_known(world):
             judged += 1
             named = blockers(world.state, world.policy, world.at())
-            said = pending(world.state.known) is not None and not lasting(world)
+            said = world.state.target is not None and not lasting(world)
             assert said == (world in near), (named, world.state)
     return judged
 
@@ -87,7 +86,7 @@ def is_known(world: World) -> bool:
     boot that is yet to be judged, a stop, and who logged in during the drain and has a minute yet.
     """
     state, known = world.state, world.state.known
-    if world.down or state.stopping or known is None or says_reboot(world):
+    if world.down or state.stopping or known.is_nothing or says_reboot(world):
         return False
     if isinstance(state.attempt, PostBoot) or world.full != bool(state.unsaved):
         return False
@@ -100,5 +99,7 @@ def is_known(world: World) -> bool:
         question.seen == world.facts(question.look)
         and (question.seen.os, question.seen.logind) == (known.os, known.logind)
         for question in world.questions
-        if isinstance(question, Looking) and question.ticket == state.looking
+        if isinstance(question, Looking)
+        and state.looking
+        and question.ticket == state.looking.ticket
     )

@@ -63,7 +63,7 @@ from rebootmgr.core.facts import (
     OsUnknown,
     Session,
 )
-from rebootmgr.core.gates import local_blockers, pending
+from rebootmgr.core.gates import local_blockers
 from rebootmgr.core.machine import start, step
 from rebootmgr.core.memory import Hold, Memory
 from rebootmgr.core.model import (
@@ -507,7 +507,7 @@ class World:
         recorded = {debt.slot for debt in self.disk.debts}
         assert self.holding | self.late <= recorded, "a slot is off the record"
         assert not self.drained or self.disk.drained, "a drain is off the record"
-        known = pending(self.state.known)
+        known = self.state.target
         says_why = blockers(self.state, self.policy, self.at())
         calls = isinstance(self.state.attempt, Rebooting)
         assert calls or known is None or says_why or self.state.stopping, "waits for no reason"
@@ -526,7 +526,7 @@ class World:
                     or self.state.looking
                     or self.state.stopping
                     or (self.state.look_again or self.state.look_next)
-                    or self.state.setback
+                    or self.state.setbacks
                 ), "never settles"
             case _:
                 pass
@@ -642,9 +642,7 @@ def rewind(state: State, shift: float) -> State:
         look_again=None if state.look_again is None else moved(state.look_again),
         save_again=None if state.save_again is None else moved(state.save_again),
         clock_again=None if state.clock_again is None else back(state.clock_again),
-        setback=None
-        if state.setback is None
-        else replace(state.setback, retry=moved(state.setback.retry)),
+        setbacks=tuple(replace(one, retry=moved(one.retry)) for one in state.setbacks),
         grace=None if state.grace is None else replace(state.grace, until=back(state.grace.until)),
         passed_checks_at=None if state.passed_checks_at is None else back(state.passed_checks_at),
         memory=replace(state.memory, intent=intent),

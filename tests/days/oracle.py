@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from rebootmgr.core.alarm import Deadline, deadline
-from rebootmgr.core.built import BUILT
+from rebootmgr.core.clock import BUILT
 from rebootmgr.core.describe import blockers, describe
 from rebootmgr.core.effects import Effect, Reboot, RunHooks, Warn
 from rebootmgr.core.facts import Finalization
@@ -353,7 +353,7 @@ class Oracle:
 def is_content(state: State) -> bool:
     """Whether nothing is left to do."""
     known = state.known
-    unread = known is None or known.os_unknown or known.logind_unknown
+    unread = known.is_nothing or known.os_unknown or known.logind_unknown
     return not (state.ledger or state.unsaved or state.looking or unread)
 
 

@@ -17,7 +17,7 @@ from rebootmgr.core.model import (
 from rebootmgr.core.status import (
     Gate,
     GateState,
-    Owed,
+    PresumedSlot,
     ShownBlocker,
     StateName,
     Status,
@@ -147,7 +147,7 @@ STUCK: Final = Status(
     gates=gates(Reason.CONFIG_INVALID, Reason.QUARANTINED),
     notices=(Notice(NoticeKind.SLOT_KEPT, "kept because 42.20300102.3.0 failed here twice"),),
     lock_held=True,
-    owed=(Owed(SLOT, kept=True), Owed(SLOT, kept=False, since_error="no answer")),
+    owed=(PresumedSlot(SLOT, kept=True), PresumedSlot(SLOT, kept=False, since_error="no answer")),
     quarantine=(Quarantine(key=UPDATE.key, why="rolled back twice", since=ago(days=2)),),
     history=(
         PastReboot(

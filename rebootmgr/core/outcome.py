@@ -1,16 +1,90 @@
-"""What became of the boot that we asked for, and what follows from it (SPEC 9)."""
+"""From the first look to a settled boot (SPEC 9): what was asked for, and what came of it.
+
+First the way there, a function for each step; then the judgement, which is a function of what is
+remembered and known.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rebootmgr.core import durations
+from rebootmgr.core import durations, slots
+from rebootmgr.core.events import HooksAnswer, HooksFailed, HooksPassed, HooksUnclear
 from rebootmgr.core.facts import BootTimes, Deployments
 from rebootmgr.core.memory import Intent, Memory, PastReboot, Quarantine
-from rebootmgr.core.model import Moment, Outcome, UpdateKey
+from rebootmgr.core.model import Moment, Outcome, Phase, Reason, UpdateKey
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.states import Known
+from rebootmgr.core.states import Cause, Known, PostBoot, Rebooting
+from rebootmgr.core.turn import Turn
 
 REMEMBERED: Final = 50
+
+
+def start_up(turn: Turn) -> None:
+    """Tell a new boot from a mere restart of the daemon, once the host is known."""
+    known, memory = turn.known, turn.state.memory
+    intent = memory.intent
+    if known.os is None:
+        return
+    if not turn.state.readable:
+        turn.rest()
+    elif intent is not None and intent.boot == known.boot:
+        _resume(turn)
+    elif memory.settled == known.boot:
+        turn.abandon()
+    else:
+        booted = known.os.booted.id if isinstance(known.os, Deployments) else None
+        if intent is not None and booted == intent.target:
+            turn.remember(replace(memory, intent=replace(intent, seen_booted=True)))
+        turn.become(PostBoot(None))
+
+
+def _resume(turn: Turn) -> None:
+    """We ended between intent and shutdown: logind knows whether the machine is going down."""
+    intent, known = turn.state.memory.intent, turn.known
+    if intent is None or known.logind is None:
+        return
+    if turn.state.looking is not None or turn.state.look_next:
+        return  # it may have been called off since that look
+    if known.logind.preparing:
+        turn.become(Rebooting(intent.target, intent.mono + turn.policy.patience.shutdown_s))
+    else:
+        turn.abandon()
+
+
+def look_after_boot(turn: Turn) -> None:
+    """Run post-boot.d once boot-complete.target is reached."""
+    if turn.known.boot_incomplete or turn.known.os_unknown or turn.state.stopping:
+        return
+    if turn.has_hooks(Phase.POST_BOOT) and not turn.policy.dry_run:
+        turn.become(PostBoot(turn.run_hooks(Phase.POST_BOOT, None)))
+    else:
+        settle(turn, failed=None)
+
+
+def settle(turn: Turn, *, failed: HooksFailed | None) -> None:
+    """Judge this boot for good; give the slot back, or keep it where the update failed."""
+    memory = turn.state.memory
+    judgement = judge(memory, turn.known, healthy=failed is None, policy=turn.policy, at=turn.at)
+    turn.remember(judgement.memory)
+    turn.succeed(Cause.POST_BOOT)
+    ledger = turn.state.ledger
+    if judgement.keeps_slot:
+        turn.set_ledger(slots.keep(ledger))
+    elif judgement.outcome is Outcome.SUCCEEDED or not any(entry.kept for entry in ledger):
+        turn.set_ledger(slots.presume(slots.keep_none(ledger), turn.policy.slot))
+    turn.rest()
+
+
+def after_post_boot(turn: Turn, event: HooksAnswer) -> None:
+    """Take what post-boot.d said of this boot; no word says nothing of the update."""
+    match event:
+        case HooksUnclear(_, why):
+            turn.set_back(Cause.POST_BOOT, Reason.HOOK_FAILED, why)
+            turn.become(PostBoot(None))
+        case HooksPassed():
+            settle(turn, failed=None)
+        case HooksFailed():
+            settle(turn, failed=event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +186,7 @@ def _past(intent: Intent, result: Outcome, times: BootTimes | None, at: Moment) 
         target=intent.target,
         version=intent.version,
         outcome=result,
-        seconds=durations.need(intent, times, at),
+        seconds=durations.whole(intent, times, at),
         phases=durations.by_phase(intent, told, at),
     )
 

@@ -1,0 +1,377 @@
+"""The attempt, state by state, in the order of docs/design.md.
+
+`advance` goes as far as what is known allows; `after_hooks` and `after_lock` take the answers that
+a state waits for. How a boot is judged is in outcome.py, what people are told in people.py.
+"""
+
+from dataclasses import replace
+
+from rebootmgr.core import clock, people
+from rebootmgr.core.backoff import Retry, jitter
+from rebootmgr.core.durations import waited
+from rebootmgr.core.effects import Reboot
+from rebootmgr.core.events import (
+    HooksAnswer,
+    HooksFailed,
+    HooksPassed,
+    HooksUnclear,
+    LockAnswer,
+    LockGranted,
+    LockRefused,
+    LockReserved,
+    LockUnasked,
+    LockUnclear,
+)
+from rebootmgr.core.facts import Deployments, Look
+from rebootmgr.core.memory import Intent
+from rebootmgr.core.model import Blocker, Deployment, Phase, Reason
+from rebootmgr.core.outcome import after_post_boot, look_after_boot, start_up
+from rebootmgr.core.states import (
+    ATTEMPT,
+    Asking,
+    Cause,
+    Checking,
+    Committing,
+    Idle,
+    PostBoot,
+    Preparing,
+    Rebooting,
+    Setback,
+    Starting,
+    Undoing,
+    Waiting,
+)
+from rebootmgr.core.turn import Turn
+
+
+def advance(turn: Turn) -> None:
+    """Move the attempt until it has to wait for something."""
+    _look_again_if_due(turn)
+    _drop_what_ended(turn)
+    while True:
+        before = turn.attempt
+        _move(turn)
+        if turn.attempt == before:
+            return
+
+
+def _move(turn: Turn) -> None:
+    match turn.attempt:
+        case Starting():
+            start_up(turn)
+        case PostBoot(None):
+            if _is_due(turn, Cause.POST_BOOT):
+                look_after_boot(turn)
+        case Idle():
+            _consider(turn, queued=False)
+        case Waiting(queued=queued):
+            _consider(turn, queued=queued)
+        case Checking(target=target) | Preparing(target=target):
+            _go_on_or_abandon(turn, target)
+        case Asking(target, ticket):
+            _ask(turn, target, asked=ticket is not None)
+        case Committing(target, warned_until):
+            _commit(turn, target, warned_until)
+        case Rebooting(until=until):
+            _await_shutdown(turn, until)
+        case Undoing(None):
+            if _is_due(turn, Cause.UNDOING) and not turn.state.stopping:
+                turn.undo()
+        case PostBoot() | Undoing():
+            pass  # hooks are running
+
+
+def after_hooks(turn: Turn, event: HooksAnswer) -> None:
+    """Hooks ended; an answer that nobody waits for any longer changes nothing."""
+    match turn.attempt:
+        case PostBoot(ticket) if ticket == event.ticket:
+            after_post_boot(turn, event)
+        case Checking(target, ticket) if ticket == event.ticket:
+            _after_checking(turn, target, event)
+        case Preparing(target, ticket, phase) if ticket == event.ticket:
+            _after_preparing(turn, target, phase, event)
+        case Undoing(ticket) if ticket == event.ticket:
+            _after_undoing(turn, event)
+        case PostBoot() | Checking() | Preparing() | Undoing():
+            pass
+        case Starting() | Idle() | Waiting() | Asking() | Committing() | Rebooting():
+            pass
+
+
+def _is_due(turn: Turn, *causes: Cause) -> bool:
+    return turn.at.mono >= turn.state.due_at(*causes)
+
+
+def _look_again_if_due(turn: Turn) -> None:
+    again = turn.state.look_again
+    if again is not None and turn.state.looking is None and again.is_due(turn.at.mono):
+        failed = Look.OS if turn.known.os_unknown else Look.LOGIND
+        turn.state = replace(turn.state, look_next=turn.state.look_next | failed)
+
+
+def _drop_what_ended(turn: Turn) -> None:
+    memory, at = turn.state.memory, turn.at
+    holds = tuple(
+        hold for hold in memory.holds if not clock.has_ended(hold, turn.state, turn.policy, at)
+    )
+    ask = None if memory.ask is not None and memory.ask.until <= at.wall else memory.ask
+    if (holds, ask) != (memory.holds, memory.ask):
+        turn.remember(replace(memory, holds=holds, ask=ask))
+
+
+# `Idle` and `Waiting`. A target and no closed gate begin an attempt.
+
+
+def _consider(turn: Turn, *, queued: bool) -> None:
+    target = turn.target
+    if target is None:
+        turn.rest()
+        return
+    turn.become(Waiting(target, queued))
+    _show(turn, people.give_grace(turn.state, turn.policy, turn.at, target, turn.blockers()))
+    if blockers := turn.blockers():
+        turn.become(Waiting(target, queued=False))
+        _ask_for_the_time(turn, blockers)
+    elif not turn.state.stopping and turn.state.readable and _is_due(turn, *ATTEMPT):
+        _begin(turn, target, queued=queued)
+
+
+def _show(turn: Turn, courtesy: people.Courtesy) -> None:
+    turn.effects.extend(courtesy.warnings)
+    if courtesy.grace != turn.state.grace:
+        turn.state = replace(turn.state, grace=courtesy.grace)
+
+
+def _ask_for_the_time(turn: Turn, blockers: tuple[Blocker, ...]) -> None:
+    """The clock is asked only while it is the last closed gate, and at most once a minute."""
+    again = turn.state.clock_again
+    if clock.is_last_gate(turn.state, turn.at, blockers) and (
+        again is None or turn.at.mono >= again
+    ):
+        turn.state = replace(
+            turn.state,
+            clock_again=turn.at.mono + clock.ASK_EVERY_S,
+            look_next=turn.state.look_next | Look.CLOCK,
+        )
+
+
+def _begin(turn: Turn, target: Deployment, *, queued: bool) -> None:
+    """Every local gate is open: run the checks, unless they passed a moment ago."""
+    passed = turn.state.passed_checks_at
+    if passed is not None and turn.at.mono - passed < turn.policy.patience.check_s:
+        _after_checks(turn, target, just_checked=False)
+    elif turn.has_hooks(Phase.CHECK):
+        turn.become(Checking(target, turn.run_hooks(Phase.CHECK, target), queued))
+    else:
+        _after_checks(turn, target, just_checked=True)
+
+
+# `Checking`. The hooks of checks.d are running.
+
+
+def _go_on_or_abandon(turn: Turn, target: Deployment) -> None:
+    """Hooks are running for `target`: go on only while nothing is in the way of it."""
+    if turn.target != target or turn.blockers():
+        _abandon(turn)
+
+
+def _abandon(turn: Turn) -> None:
+    """Call it off; where nothing but the target changed, our place in the queue is kept."""
+    turn.abandon(queued=turn.target is not None and not turn.blockers())
+
+
+def _after_checking(turn: Turn, target: Deployment, event: HooksAnswer) -> None:
+    match event:
+        case HooksPassed():
+            turn.succeed(Cause.CHECKS)
+            turn.state = replace(turn.state, passed_checks_at=turn.at.mono)
+            _after_checks(turn, target, just_checked=True)
+        case HooksFailed(_, hook, line):
+            turn.set_back(Cause.CHECKS, Reason.CHECK_FAILED, f"{hook}: {line}")
+            turn.rest()
+        case HooksUnclear(_, why):
+            turn.set_back(Cause.CHECKS, Reason.CHECK_FAILED, why)
+            turn.rest()
+
+
+def _after_checks(turn: Turn, target: Deployment, *, just_checked: bool) -> None:
+    if turn.policy.dry_run:
+        detail = f"would reboot into {target.version} now"
+        turn.set_back(Cause.CALL, Reason.DRY_RUN, detail)
+        turn.rest()
+    elif turn.policy.slot is not None:
+        turn.become(Asking(target, None))
+    else:
+        _prepare(turn, target, just_checked=just_checked)
+
+
+# `Asking`. The lock server has the word.
+
+
+def _ask(turn: Turn, target: Deployment, *, asked: bool) -> None:
+    """The fleet is being asked: a newer update takes over the place in the queue."""
+    if turn.target is None or turn.blockers():
+        turn.abandon()
+        return
+    if turn.target != target and isinstance(turn.attempt, Asking):
+        turn.become(Asking(turn.target, turn.attempt.ticket))
+    if not asked:
+        turn.ask_fleet(turn.target)
+
+
+def after_lock(turn: Turn, asking: Asking, event: LockAnswer) -> None:
+    """The lock server's word on this very question."""
+    match event:
+        case LockGranted():
+            turn.succeed(Cause.LOCK)
+            _prepare(turn, asking.target, just_checked=False)
+            return
+        case LockReserved(ticket, _, detail):
+            shortest, longest = turn.policy.patience.reserved_s
+            wait = shortest + jitter(turn.policy.seed, ticket) * (longest - shortest)
+            blocker, retry = Blocker(Reason.LOCK_DRAINING, detail), Retry(0, turn.at.mono + wait)
+            turn.put_off(Setback(Cause.LOCK, blocker, retry))
+        case LockRefused(detail=detail, retry_after_s=wish):
+            turn.set_back(Cause.LOCK, Reason.LOCK_REFUSED, detail, at_least=wish)
+        case LockUnclear(detail=detail, answered=answered, retry_after_s=wish):
+            reason = Reason.LOCK_REFUSED if answered else Reason.LOCK_UNREACHABLE
+            turn.set_back(Cause.LOCK, reason, detail, at_least=wish)
+        case LockUnasked():
+            detail = "the question could not be put on record"
+            turn.set_back(Cause.LOCK, Reason.LOCK_PENDING, detail)
+    turn.become(Waiting(asking.target, queued=True))
+
+
+# `Preparing`. The hooks of pre-reboot.d are running, or those of checks.d once more.
+
+
+def _prepare(turn: Turn, target: Deployment, *, just_checked: bool) -> None:
+    if turn.has_hooks(Phase.PRE_REBOOT):
+        turn.remember(replace(turn.state.memory, drained=True))
+        ticket = turn.run_hooks(Phase.PRE_REBOOT, target)
+        turn.become(Preparing(target, ticket, Phase.PRE_REBOOT, turn.at.mono))
+    elif turn.has_hooks(Phase.CHECK) and not just_checked:
+        _check_again(turn, target, since=turn.at.mono)
+    else:
+        _put_on_record(turn, target, since=turn.at.mono)
+
+
+def _check_again(turn: Turn, target: Deployment, *, since: float) -> None:
+    ticket = turn.run_hooks(Phase.CHECK, target)
+    turn.become(Preparing(target, ticket, Phase.CHECK, since))
+
+
+def _after_preparing(turn: Turn, target: Deployment, phase: Phase, event: HooksAnswer) -> None:
+    since = turn.attempt.since if isinstance(turn.attempt, Preparing) else turn.at.mono
+    match event:
+        case HooksPassed() if phase is Phase.PRE_REBOOT and turn.has_hooks(Phase.CHECK):
+            _check_again(turn, target, since=since)
+        case HooksPassed():
+            turn.succeed(Cause.PREPARATION)
+            _put_on_record(turn, target, since=since)
+        case HooksFailed(_, hook, line):
+            _give_up(turn, phase, f"{hook}: {line}")
+        case HooksUnclear(_, why):
+            _give_up(turn, phase, why)
+
+
+def _give_up(turn: Turn, phase: Phase, detail: str) -> None:
+    reason = Reason.CHECK_FAILED if phase is Phase.CHECK else Reason.HOOK_FAILED
+    turn.set_back(Cause.PREPARATION, reason, detail)
+    turn.state = replace(turn.state, passed_checks_at=None)
+    turn.abandon()
+
+
+# `Committing`. The intent is on record, and everything is read for the last time.
+
+
+def _put_on_record(turn: Turn, target: Deployment, *, since: float) -> None:
+    """Write down the intent, then look; `since` is when the preparation began."""
+    os = turn.known.os
+    if not isinstance(os, Deployments):
+        turn.abandon()
+        return
+    now = turn.at.mono
+    lock_s = since - (since if turn.state.queued_since is None else turn.state.queued_since)
+    intent = Intent(
+        target=target.id,
+        key=target.key,
+        version=target.version,
+        booted=os.booted.id,
+        boot=turn.known.boot,
+        at=turn.at.wall,
+        mono=turn.at.mono,
+        waiting_s=waited(os.staged_at, turn.at, but_for=lock_s + now - since),
+        lock_s=lock_s,
+        hooks_s=now - since,
+    )
+    turn.remember(replace(turn.state.memory, intent=intent))
+    turn.become(Committing(target))
+    _look_at_everything(turn)
+
+
+def _look_at_everything(turn: Turn) -> None:
+    """The look that may be answered by a reboot."""
+    asks_clock = clock.needs_clock(turn.state, turn.policy, turn.at)
+    if asks_clock and not clock.is_good(turn.state, turn.at):
+        turn.look(Look.HOST | Look.CLOCK)
+    else:
+        turn.look(Look.HOST)
+
+
+def _commit(turn: Turn, target: Deployment, warned_until: float | None) -> None:
+    if turn.target != target or turn.blockers():
+        _abandon(turn)
+        return
+    if warned_until is not None and turn.at.mono < warned_until and people.sessions_of(turn.state):
+        left_s = warned_until - turn.at.mono
+        _show(turn, people.tell_latecomers(turn.state, turn.policy, turn.at, target, left_s))
+        return
+    if not turn.fresh:
+        if turn.state.looking is None:
+            _look_at_everything(turn)
+        return
+    if _missed_hooks(turn):
+        turn.abandon(queued=True)
+    elif warned_until is None and people.unwarned(turn.state, turn.policy, turn.at, target):
+        _show(turn, people.give_last_minute(turn.state, turn.policy, turn.at, target))
+        turn.become(Committing(target, turn.at.mono + turn.policy.patience.final_warning_s))
+    else:
+        turn.become(Rebooting(target.id, turn.at.mono + turn.policy.patience.shutdown_s))
+        turn.effects.append(Reboot(target, overrides=_is_inhibited(turn)))
+
+
+def _missed_hooks(turn: Turn) -> bool:
+    """Whether somebody installed hooks after this attempt had passed the place to run them."""
+    undrained = turn.has_hooks(Phase.PRE_REBOOT) and not turn.state.memory.drained
+    unchecked = turn.has_hooks(Phase.CHECK) and turn.state.passed_checks_at is None
+    return undrained or unchecked
+
+
+def _is_inhibited(turn: Turn) -> bool:
+    """Whether inhibitors are held: no gate is closed, so by the configuration none counts."""
+    return turn.known.logind is not None and bool(turn.known.logind.inhibitors)
+
+
+# `Rebooting`. logind was asked.
+
+
+def _await_shutdown(turn: Turn, until: float) -> None:
+    if turn.at.mono >= until and not turn.state.stopping:
+        detail = "logind accepted the reboot, but no shutdown came within 10 minutes"
+        turn.set_back(Cause.CALL, Reason.LOGIND_UNREACHABLE, detail)
+        turn.abandon()
+
+
+# `Undoing`. What pre-reboot.d did is taken back before the slot may go.
+
+
+def _after_undoing(turn: Turn, event: HooksAnswer) -> None:
+    match event:
+        case HooksPassed() | HooksFailed():
+            turn.succeed(Cause.UNDOING)
+            turn.remember(replace(turn.state.memory, drained=False))
+            turn.rest()
+        case HooksUnclear(_, why):
+            turn.set_back(Cause.UNDOING, Reason.HOOK_FAILED, why)
+            turn.become(Undoing(None))
