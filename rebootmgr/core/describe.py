@@ -53,7 +53,7 @@ def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
             return local or (Blocker(Reason.STARTING, "looking at the host"),)
         case PostBoot(None) if setbacks := _setbacks(state, at, Cause.POST_BOOT):
             return (*local, *setbacks)
-        case Undoing(None) if setbacks := _setbacks(state, at, Cause.UNDOING):
+        case Undoing(None) if setbacks := _setbacks(state, at, *Cause):
             return (*local, *setbacks)
         case PostBoot(None):
             return local or (Blocker(Reason.BOOT_NOT_COMPLETE, "judging this boot"),)
@@ -78,7 +78,7 @@ def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
             return (*local, Blocker(Reason.STATE_UNKNOWN, "every gate is being read once more"))
         case Undoing():
             undoing = Blocker(Reason.HOOK_RUNNING, "undoing what pre-reboot.d did")
-            return (*local, undoing, *_setbacks(state, at, Cause.UNDOING))
+            return (*local, undoing, *_setbacks(state, at, *Cause))
 
 
 def _last_minute(state: State) -> str:

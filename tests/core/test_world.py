@@ -7,9 +7,10 @@ from graphlib import TopologicalSorter
 import pytest
 
 from rebootmgr.core.states import Rebooting
+from tests.core.arrows import Arrows, read_rows, walk
 from tests.core.natures import NATURES
 from tests.core.why import judge_blockers, judge_verdicts
-from tests.core.world import Edge, World, explore
+from tests.core.world import Edge, World
 
 Graph = dict[World, list[Edge]]
 
@@ -17,9 +18,14 @@ ANSWERS = ("FactsRead", "Hooks", "Lock", "SlotReleased", "ReleaseUnclear", "Rebo
 
 
 @pytest.fixture(scope="module", params=NATURES, ids=lambda nature: nature.name)
-def graph(request: pytest.FixtureRequest) -> Graph:
+def walked(request: pytest.FixtureRequest) -> tuple[Graph, Arrows]:
     """Walking to the fixpoint asserts every promise of `World` on the way."""
-    return explore(request.param)
+    return walk(request.param)
+
+
+@pytest.fixture(scope="module")
+def graph(walked: tuple[Graph, Arrows]) -> Graph:
+    return walked[0]
 
 
 def test_every_reachable_world_keeps_its_promises(
@@ -85,3 +91,20 @@ def test_why_says_reboot_where_the_reboot_is_called_and_names_what_is_in_its_way
     judged = judge_blockers(graph)
     record_property("judged", judged)
     assert judged
+
+
+def test_the_page_on_design_shows_exactly_the_arrows_that_are_walked(
+    walked: tuple[Graph, Arrows], request: pytest.FixtureRequest
+) -> None:
+    """Every arrow of this walk is there, and every one that the page has from here is walked."""
+    rows = {row.arrow: row for row in read_rows()}
+    _, arrows = walked
+    for arrow, events in arrows.items():
+        assert arrow in rows, f"{arrow} is missing: python -m tests.core.arrows"
+        assert events <= rows[arrow].events, f"{arrow}: python -m tests.core.arrows"
+    name = request.node.callspec.id
+    assert {row.arrow for row in rows.values() if row.seen_in == name} <= arrows.keys()
+
+
+def test_the_page_on_design_names_only_walks_that_there_are() -> None:
+    assert {row.seen_in for row in read_rows()} <= {nature.name for nature in NATURES}

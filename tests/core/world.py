@@ -6,7 +6,7 @@ then wants and asserts the promises of SPEC 13 on the way.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -130,6 +130,10 @@ HOLD = Hold(id="h", owner="root", reason="not now", since=OPEN, until=None)
 ALL_HOOKS = frozenset({Phase.CHECK, Phase.PRE_REBOOT, Phase.POST_BOOT, Phase.ABANDONED})
 
 
+def ignore(before: State, event: Event, after: State) -> None:
+    """Watch no steps."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nature:
     """Which of all the things that can happen do happen in this exploration."""
@@ -153,6 +157,7 @@ class Nature:
     logind_refuses: bool = False
     boot_fails: bool = False
     first_slots: frozenset[Slot] = frozenset()
+    watch: Callable[[State, Event, State], None] = field(default=ignore, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +388,7 @@ class World:
         """
         shift = LATE if isinstance(event, Ticked) else 0.0
         outcome = step(self.state, event, at=self.at(shift), policy=self.policy)
+        self.nature.watch(self.state, event, outcome.state)
         state = rewind(outcome.state, shift) if shift else outcome.state
         world = replace(self, state=state, granted=self.granted and not is_resting(state))
         yield from world._follow(type(event).__name__, outcome.effects, list(then))
