@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeAlias, TypeVar
 
+from rebootmgr.instants import decode_instant
 from rebootmgr.text import harmless
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -22,11 +23,6 @@ def finite(text: str) -> float:
     if not math.isfinite(value):
         raise FaultError(f"{text[:40]} is not a finite number")
     return value
-
-
-def encode_time(at: datetime) -> str:
-    """Write RFC 3339 in UTC, with a Z."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +76,9 @@ class Table:
         """Read an RFC 3339 instant, in UTC."""
         text = self.text(key)
         try:
-            at = datetime.fromisoformat(text)
-        except ValueError:
-            raise self._fault(key, "a time", text) from None
-        if at.tzinfo is None:
-            raise self._fault(key, "a time with an offset", text)
-        return at.astimezone(UTC)
+            return decode_instant(text)
+        except ValueError as error:
+            raise self._fault(key, str(error), text) from None
 
     def maybe(self, key: str, read: Callable[[str], Value]) -> Value | None:
         """Let `read` read `key`, unless it is null or missing."""

@@ -12,7 +12,7 @@ import pytest
 from rebootmgr.cli.main import main
 from rebootmgr.config.checked import Config, decode_config
 from rebootmgr.config.drop_ins import read_drop_ins
-from rebootmgr.config.zones import decode_zone
+from rebootmgr.config.values import decode_zone
 from rebootmgr.core.policy import Strategy
 
 EXAMPLES: Final = sorted((Path(__file__).parents[1] / "etc/rebootmgr/examples").glob("*.toml"))

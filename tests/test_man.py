@@ -20,9 +20,10 @@ from rebootmgr.config.drop_ins import DIRECTORIES
 from rebootmgr.config.effective import effective_values, encode_value
 from rebootmgr.config.schema import ITEMS, KEYS, TABLES, ZINCATI
 from rebootmgr.config.values import UnfitError
-from rebootmgr.control import words as control
-from rebootmgr.control.introspection import MANAGER, encode_introspection
-from rebootmgr.control.polkit_words import ACTION
+from rebootmgr.control import members
+from rebootmgr.control.introspection import encode_introspection
+from rebootmgr.control.members import ACTION, MANAGER
+from rebootmgr.control.words import encode_status
 from rebootmgr.core.counters import Counters, Process
 from rebootmgr.core.model import NoticeKind, Outcome, Phase, Reason
 from rebootmgr.core.status import StateName
@@ -371,12 +372,12 @@ def test_the_interface_is_that_of_the_object() -> None:
     (block,) = (block["body"] for _, block in blocks({"": BUS}, "") if "node /" in block["body"])
     assert block == "\n".join(interface())
     assert terms(section(BUS, "Methods")) == re.findall(r"(?m)^ +([A-Z]\w+)\(", block)
-    assert terms(section(BUS, "Properties")) == list(control.PROPERTIES)
+    assert terms(section(BUS, "Properties")) == list(members.PROPERTIES)
 
 
 def test_every_error_is_listed() -> None:
-    ours = {value for value in vars(control).values() if str(value).startswith("org.rebootmgr1.E")}
-    served = (ROOT / "rebootmgr/adapters" / name for name in ("control.py", "polkit.py"))
+    ours = {value for value in vars(members).values() if str(value).startswith("org.rebootmgr1.E")}
+    served = (ROOT / "rebootmgr/control" / name for name in ("object.py", "polkit.py"))
     standard = {
         f"org.freedesktop.DBus.Error.{name}"
         for file in served
@@ -396,7 +397,7 @@ def test_the_polkit_action_and_its_verbs_are_named() -> None:
 
 def test_every_member_of_the_json_is_described() -> None:
     told = definitions(section(BUS, "THE JSON OF DESCRIBE"))
-    documents = [control.encode_status(status) for status in statuses.ALL.values()]
+    documents = [encode_status(status) for status in statuses.ALL.values()]
     assert sorted(word for term in told for word in bold(term)) == sorted(documents[0])
     for term, text in told.items():
         for name in bold(term):

@@ -21,8 +21,7 @@ import pytest
 from rebootmgr import child
 from rebootmgr.bus.connection import Bus, Reply, Request
 from rebootmgr.cli.main import VERBS
-from rebootmgr.control.object import NAME, PATH
-from rebootmgr.control.polkit_words import ACTION
+from rebootmgr.control.members import ACTION, NAME, PATH
 from rebootmgr.core.model import Phase
 from rebootmgr.core.status import StateName
 from rebootmgr.daemon import app

@@ -1,6 +1,5 @@
 """check-config: everything that is wrong, or not what anybody wants, in the drop-ins (SPEC 11)."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -9,9 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from rebootmgr.cli.verb import Context, Verb
-from rebootmgr.config.checked import Config, DropIn, Fragment, decode_config
-from rebootmgr.config.drop_ins import DIRECTORIES, read_drop_ins
-from rebootmgr.config.identity import Identity, MissingIdentity, read_identity, read_localtime
+from rebootmgr.config.checked import Config, DropIn, Fragment
+from rebootmgr.config.drop_ins import DIRECTORIES
+from rebootmgr.config.identity import Identity, MissingIdentity
+from rebootmgr.config.load import Loaded, load
 from rebootmgr.config.readable import User, find_obstacle, read_daemon_user
 from rebootmgr.config.resolve import unknown_variables
 from rebootmgr.config.review import Review, review_config
@@ -31,32 +31,25 @@ _FILES: Final = tuple(
 
 
 def _check_config(arguments: Namespace, context: Context) -> int:
-    fragments = read_drop_ins(context.root)
-    config = decode_config(fragments, localtime=read_localtime(context.root))
-    review = Review() if config.errors else _review(config, context.root)
+    loaded = load(context.root)
+    config = loaded.config
+    review = Review() if config.errors else _review(loaded, context.root)
     errors = (*config.errors, *review.errors)
-    warnings = (*config.warnings, *review.warnings, *_host(context.root, fragments, config))
+    warnings = (*config.warnings, *review.warnings, *_host(context.root, loaded))
     valid = not errors and not (arguments.strict and warnings)
-    if context.json:
-        lists = {"errors": [*map(asdict, errors)], "warnings": [*map(asdict, warnings)]}
-        print(json.dumps({"valid": valid, **lists}, indent=2), file=context.out)
-    else:
-        for line in _report(errors, warnings, valid=valid):
-            print(line, file=context.out)
+    lists = {"errors": [*map(asdict, errors)], "warnings": [*map(asdict, warnings)]}
+    context.emit({"valid": valid, **lists}, _report(errors, warnings, valid=valid))
     return 0 if valid else _INVALID
 
 
-def _review(config: Config, root: Path) -> Review:
-    at, takes = datetime.now(UTC), _reboot_takes(root)
-    match read_identity(root, node_uuid=config.settings.identity.node_uuid):
-        case Identity(node_id=node_id) as host:
-            review = review_config(config, at=at, node_id=node_id, reboot_takes=takes)
-            return replace(
-                review, errors=(*review.errors, *unknown_variables(config, host.variables))
-            )
+def _review(loaded: Loaded, root: Path) -> Review:
+    config, host, at = loaded.config, loaded.host, datetime.now(UTC)
+    found = review_config(config, at=at, node_id=host.node_id, reboot_takes=_reboot_takes(root))
+    match host:
+        case Identity(variables=variables):
+            return replace(found, errors=(*found.errors, *unknown_variables(config, variables)))
         case MissingIdentity(detail=detail):
-            review = review_config(config, at=at, node_id="", reboot_takes=takes)
-            return replace(review, warnings=(*review.warnings, *_anonymous(config, detail)))
+            return replace(found, warnings=(*found.warnings, *_anonymous(config, detail)))
 
 
 def _reboot_takes(root: Path) -> timedelta | None:
@@ -77,14 +70,14 @@ def _anonymous(config: Config, detail: str) -> tuple[Problem, ...]:
     return (Problem(file=place.file, line=place.line, key=key, message=problem, hint=hint),)
 
 
-def _host(root: Path, fragments: Sequence[Fragment], config: Config) -> Iterator[Problem]:
+def _host(root: Path, loaded: Loaded) -> Iterator[Problem]:
     """Yield what is wrong around the configuration, on the host below `root`."""
     if link := find_enabled_zincati(root):
         message = "Zincati is enabled, and reboots this host beside rebootmgr"
         yield _problem(link, message, f"systemctl mask --now {UNIT}")
     if user := read_daemon_user(root):
-        yield from _unreadable_drop_ins(root, fragments, user)
-        yield from _unreadable_keys(root, config, user)
+        yield from _unreadable_drop_ins(root, loaded.fragments, user)
+        yield from _unreadable_keys(root, loaded.config, user)
 
 
 def _unreadable_drop_ins(
@@ -144,13 +137,15 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="a warning counts as an error")
 
 
-CHECK_CONFIG: Final = Verb(
-    name="check-config",
-    summary="validate the drop-ins",
-    examples=(
-        "rebootmgrctl check-config --strict",
-        "rebootmgrctl --root /mnt/image check-config",
+VERBS: Final = (
+    Verb(
+        name="check-config",
+        summary="validate the drop-ins",
+        examples=(
+            "rebootmgrctl check-config --strict",
+            "rebootmgrctl --root /mnt/image check-config",
+        ),
+        arguments=_arguments,
+        run=_check_config,
     ),
-    arguments=_arguments,
-    run=_check_config,
 )

@@ -1,48 +1,37 @@
 """The verbs that need no daemon: cat-config, plan; check-config is beside (SPEC 11)."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-from rebootmgr.cli.check_config import CHECK_CONFIG
-from rebootmgr.cli.instant import read_instant
 from rebootmgr.cli.page import span
-from rebootmgr.cli.verb import Context, Verb
-from rebootmgr.config.checked import Config, decode_config
-from rebootmgr.config.drop_ins import read_drop_ins
+from rebootmgr.cli.verb import Context, Verb, no_arguments
 from rebootmgr.config.effective import effective_values, encode_config
-from rebootmgr.config.identity import Identity, MissingIdentity, read_identity, read_localtime
-from rebootmgr.config.resolve import encode_calendar
+from rebootmgr.config.identity import Identity, MissingIdentity
+from rebootmgr.config.load import Loaded, load
+from rebootmgr.config.resolve import resolve_calendar
+from rebootmgr.config.settings import Updates
 from rebootmgr.core.policy import Strategy
 from rebootmgr.core.window import Calendar, Plan, plan
-from rebootmgr.errors import ConfigError, RebootmgrError, UsageError
+from rebootmgr.errors import RebootmgrError, UsageError
+from rebootmgr.instants import decode_typed_instant, encode_instant
 
 _AHEAD: Final = timedelta(days=14)
 
 
-def _read_config(context: Context) -> tuple[Config, tzinfo | None]:
-    localtime = read_localtime(context.root)
-    return decode_config(read_drop_ins(context.root), localtime=localtime), localtime
-
-
-def _read_valid(context: Context) -> tuple[Config, tzinfo]:
-    config, localtime = _read_config(context)
-    if config.errors:
-        raise ConfigError(config.errors)
-    return config, localtime or UTC
+def _load(context: Context) -> Loaded:
+    loaded = load(context.root)
+    loaded.check_config()
+    return loaded
 
 
 # cat-config
 
 
 def _cat_config(_: Namespace, context: Context) -> int:
-    values = effective_values(_read_valid(context)[0])
-    if not context.json:
-        context.out.write(encode_config(values))
-        return 0
+    values = effective_values(_load(context).config)
     listed = [
         {
             "key": f"{each.table}.{each.name}",
@@ -52,7 +41,7 @@ def _cat_config(_: Namespace, context: Context) -> int:
         }
         for each in values
     ]
-    print(json.dumps({"settings": listed}, indent=2, default=str), file=context.out)
+    context.emit({"settings": listed}, encode_config(values))
     return 0
 
 
@@ -60,49 +49,37 @@ def _cat_config(_: Namespace, context: Context) -> int:
 
 
 def _plan(arguments: Namespace, context: Context) -> int:
-    config, zone = _read_valid(context)
+    loaded = _load(context)
+    zone = loaded.localtime or UTC
     now = datetime.now(UTC).replace(microsecond=0)
-    start = read_instant(arguments.start, zone) if arguments.start else now
-    end = read_instant(arguments.end, zone) if arguments.end else start + _AHEAD
-    updates = config.settings.updates
+    start = decode_typed_instant(arguments.start, zone) if arguments.start else now
+    end = decode_typed_instant(arguments.end, zone) if arguments.end else start + _AHEAD
+    updates = loaded.config.settings.updates
     try:
-        result = plan(_calendar(config, context), start, end)
+        result = plan(_calendar(updates, loaded.host), start, end)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if Strategy.OFF in updates.strategy or not updates.enabled:
         result = replace(result, openings=())
-    if context.json:
-        print(json.dumps(_encode_plan(result), indent=2), file=context.out)
-    else:
-        for line in _describe_plan(result, zone):
-            print(line, file=context.out)
+    context.emit(_encode_plan(result), _describe_plan(result, zone))
     return 0
 
 
-def _calendar(config: Config, context: Context) -> Calendar:
-    settings = config.settings
-    host = read_identity(context.root, node_uuid=settings.identity.node_uuid)
-    match host:
-        case Identity(node_id=node_id):
-            return encode_calendar(settings.updates, node_id=node_id)
-        case MissingIdentity() if not settings.updates.periodic.splay_minutes:
-            return encode_calendar(settings.updates, node_id="")
-        case MissingIdentity(detail=detail):
-            raise RebootmgrError(f"the splay of this host is not known: {detail}")
+def _calendar(updates: Updates, host: Identity | MissingIdentity) -> Calendar:
+    if isinstance(host, MissingIdentity) and updates.periodic.splay_minutes:
+        raise RebootmgrError(f"the splay of this host is not known: {host.detail}")
+    return resolve_calendar(updates, node_id=host.node_id)
 
 
 def _encode_plan(result: Plan) -> dict[str, object]:
     return {
-        "from": _utc(result.start),
-        "to": _utc(result.end),
+        "from": encode_instant(result.start),
+        "to": encode_instant(result.end),
         "openings": [
-            {"start": _utc(each.start), "end": _utc(each.end)} for each in result.openings
+            {"start": encode_instant(each.start), "end": encode_instant(each.end)}
+            for each in result.openings
         ],
     }
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _describe_plan(result: Plan, zone: tzinfo) -> Sequence[str]:
@@ -132,10 +109,6 @@ def _plan_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--to", dest="end", metavar="T", help="its end (14 days later)")
 
 
-def _no_arguments(_: ArgumentParser) -> None:
-    return
-
-
 VERBS: Final = (
     Verb(
         name="plan",
@@ -148,12 +121,11 @@ VERBS: Final = (
         arguments=_plan_arguments,
         run=_plan,
     ),
-    CHECK_CONFIG,
     Verb(
         name="cat-config",
         summary="the effective configuration, each value with the file it came from",
         examples=("rebootmgrctl cat-config", "rebootmgrctl --json cat-config"),
-        arguments=_no_arguments,
+        arguments=no_arguments,
         run=_cat_config,
     ),
 )

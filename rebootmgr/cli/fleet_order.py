@@ -8,10 +8,10 @@ from typing import Final
 
 from rebootmgr.cli.verb import Context
 from rebootmgr.config.base_url import expand, fault_of, variables_of, without_userinfo
-from rebootmgr.config.checked import Config, decode_config
-from rebootmgr.config.drop_ins import read_drop_ins
-from rebootmgr.config.identity import MissingIdentity, read_identity, read_localtime
-from rebootmgr.config.resolve import unknown_variables
+from rebootmgr.config.checked import Config
+from rebootmgr.config.identity import MissingIdentity
+from rebootmgr.config.load import load
+from rebootmgr.config.resolve import server_at, unknown_variables
 from rebootmgr.config.settings import FleetLock, Settings
 from rebootmgr.core.counters import Api
 from rebootmgr.core.model import Slot
@@ -44,45 +44,41 @@ def read_order(arguments: Namespace, context: Context) -> Order:
             raise UsageError(
                 f'--{option} "{harmless(value)}" is illegal; it has to match {legal.pattern}'
             )
-    config = decode_config(read_drop_ins(context.root), localtime=read_localtime(context.root))
+    loaded = load(context.root)
+    config, host = loaded.config, loaded.host
     settings = config.settings
     if config.errors:
         if None in {arguments.id, arguments.group, arguments.base_url}:
-            raise ConfigError(config.errors)
+            loaded.check_config()
         note(context, INVALID)
         settings = Settings()
-    host = read_identity(context.root, node_uuid=settings.identity.node_uuid)
-    own = "" if isinstance(host, MissingIdentity) else host.node_id
     if isinstance(host, MissingIdentity) and arguments.id is None:
         raise RebootmgrError(f"{host.detail}, or give --id")
     group = arguments.group or settings.identity.group
-    variables = {} if isinstance(host, MissingIdentity) else dict(host.variables)
-    url = _url(arguments.base_url, config, {**variables, "group": group})
-    id_ = arguments.id or own
+    url = _url(arguments.base_url, config, {**host.variables, "group": group})
+    id_ = arguments.id or host.node_id
     return Order(
         api=Api.PRE_REBOOT if arguments.operation == "lock" else Api.STEADY_STATE,
         slot=Slot(server=without_userinfo(url), group=group, id=id_),
-        server=_server(url, settings.updates.fleet_lock),
-        is_ours=id_ == own,
+        server=server_at(url, settings.updates.fleet_lock),
+        is_ours=id_ == host.node_id,
     )
 
 
 def read_servers(slots: Iterable[Slot], context: Context) -> dict[Slot, Server]:
     """Say how to reach the server of each: as is configured for it, else without any secret."""
-    config = decode_config(read_drop_ins(context.root), localtime=read_localtime(context.root))
-    settings = config.settings
-    host = read_identity(context.root, node_uuid=settings.identity.node_uuid)
-    variables = {} if isinstance(host, MissingIdentity) else dict(host.variables)
-    template = settings.updates.fleet_lock.base_url
+    loaded = load(context.root)
+    config, fleet = loaded.config, loaded.config.settings.updates.fleet_lock
+    template = fleet.base_url
     servers = {}
     for slot in slots:
-        values = {**variables, "group": slot.group}
+        values = {**loaded.host.variables, "group": slot.group}
         is_known = template and all(values.get(name) for name in variables_of(template))
         url = expand(template, values) if is_known and not config.errors else ""
         if url and without_userinfo(url) == slot.server:
-            servers[slot] = _server(url, settings.updates.fleet_lock)
+            servers[slot] = server_at(url, fleet)
         else:
-            servers[slot] = _server(slot.server, FleetLock())
+            servers[slot] = server_at(slot.server, FleetLock())
     if config.errors and servers:
         note(context, INVALID)
     return servers
@@ -110,14 +106,3 @@ def _url(given: str | None, config: Config, variables: dict[str, str]) -> str:
                 f"--base-url: this host has no value for ${{{name}}}; write the value itself"
             )
     return expand(given, variables)
-
-
-def _server(url: str, settings: FleetLock) -> Server:
-    return Server(
-        base_url=url,
-        timeout_s=float(settings.timeout_seconds),
-        ca_file=settings.ca_file,
-        client_cert_file=settings.client_cert_file,
-        client_key_file=settings.client_key_file,
-        authorization_file=settings.authorization_file,
-    )

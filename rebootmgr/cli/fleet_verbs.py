@@ -1,7 +1,6 @@
 """`fleet-lock`: the FleetLock client for scripts, and for a dead host's slot (SPEC 11)."""
 
 import asyncio
-import json
 import os
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
@@ -51,12 +50,9 @@ def _fleet_lock(arguments: Namespace, context: Context) -> int:
     order = read_order(arguments, context)
     reply = asyncio.run(_carry_out(order, context))
     is_done, text = _outcome(order, reply)
-    if context.json:
-        print(json.dumps(_encode(order, reply, is_done=is_done), indent=2), file=context.out)
+    context.emit(_encode(order, reply, is_done=is_done), [text] if is_done else ())
     if not is_done:
         raise RebootmgrError(text)
-    if not context.json:
-        print(text, file=context.out)
     return 0
 
 

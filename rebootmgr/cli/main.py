@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from rebootmgr import __version__
-from rebootmgr.cli.verb import Context, Verb
-from rebootmgr.cli.verbs import Verbs
+from rebootmgr.cli.verb import Context, Verb, Verbs
 from rebootmgr.errors import ConfigError, RebootmgrError, UsageError
 from rebootmgr.text import harmless, nearest
 

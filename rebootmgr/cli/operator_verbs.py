@@ -1,24 +1,32 @@
 """The verbs that change something, and the two lists that belong to them (SPEC 11)."""
 
 import asyncio
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TypeAlias
 
-from rebootmgr.cli.daemon_calls import DaemonCalls, visit
-from rebootmgr.cli.instant import read_instant
+from rebootmgr.cli.daemon_calls import ask, visit
 from rebootmgr.cli.page import DIM, GLUE, Page, span
 from rebootmgr.cli.render import render_why
-from rebootmgr.cli.verb import Context, Verb
+from rebootmgr.cli.verb import Context, Verb, no_arguments
 from rebootmgr.config.identity import read_localtime
+from rebootmgr.control.daemon_client import DaemonClient, is_caused_by
 from rebootmgr.control.described import UNKNOWN, Record, decode_why
-from rebootmgr.control.words import CONFIG_INVALID, encode_instant
+from rebootmgr.control.members import (
+    CANCEL,
+    CONFIG_INVALID,
+    FORGIVE,
+    HOLD,
+    REBOOT,
+    RELEASE,
+    RELOAD,
+)
 from rebootmgr.core.model import Reason
 from rebootmgr.core.status import StateName
-from rebootmgr.errors import BusError, RebootmgrError, UsageError
+from rebootmgr.errors import RebootmgrError, UsageError
+from rebootmgr.instants import decode_typed_instant, encode_instant
 from rebootmgr.spans import decode_span
 from rebootmgr.text import harmless
 
@@ -92,24 +100,25 @@ SKIPPABLE: Final = {
     Reason.USERS_LOGGED_IN,
 }
 KEY: Final = "one update, as `status --json` names it under quarantine (all of them)"
-_US: Final = timedelta(microseconds=1)
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 async def _hold(arguments: Namespace, context: Context) -> int:
     until = _end(arguments, context)
-    until_usec = (until - _EPOCH) // _US if until is not None else 0
     if not (reason := harmless(arguments.reason)):
         raise UsageError("--reason is empty; say why, for whoever finds the hold")
     async with visit(context) as daemon:
         is_late = _is_called(await daemon.status())
-        [id_] = await daemon.call("Hold", "sx", reason, until_usec)
-    ends = _page(context).instant(until) if until is not None else "it is released"
+        id_ = await ask(daemon, HOLD, reason, until)
+    ends = Page.of(context).when(until) if until is not None else "it is released"
     text = [f"hold {id_} until {ends}"]
     if is_late:
         text.append("too late for the reboot that is being called: it is not stopped")
-    document = {"id": str(id_), "until": encode_instant(until), "too_late": is_late}
-    _answer(context, document, text)
+    document = {
+        "id": str(id_),
+        "until": encode_instant(until, timespec="seconds"),
+        "too_late": is_late,
+    }
+    context.emit(document, text)
     return 0
 
 
@@ -117,7 +126,7 @@ def _end(arguments: Namespace, context: Context) -> datetime | None:
     """Say when the hold is to end, None for never."""
     now = datetime.now(UTC)
     if arguments.until is not None:
-        until = read_instant(arguments.until, read_localtime(context.root) or UTC)
+        until = decode_typed_instant(arguments.until, read_localtime(context.root) or UTC)
         if until <= now:
             raise UsageError(f'--until "{harmless(arguments.until)}" is in the past')
         return until
@@ -127,15 +136,15 @@ def _end(arguments: Namespace, context: Context) -> datetime | None:
 async def _holds(_: Namespace, context: Context) -> int:
     async with visit(context) as daemon:
         holds = (await daemon.status()).parts("holds")
-    _answer(context, {"holds": _members(holds)}, render_holds(holds, _page(context)))
+    context.emit({"holds": _members(holds)}, render_holds(holds, Page.of(context)))
     return 0
 
 
 async def _release(arguments: Namespace, context: Context) -> int:
     id_ = harmless(arguments.id)
     async with visit(context) as daemon:
-        await daemon.call("Release", "s", id_)
-    _answer(context, {"released": id_}, [f"released {id_}"])
+        await ask(daemon, RELEASE, id_)
+    context.emit({"released": id_}, [f"released {id_}"])
     return 0
 
 
@@ -144,7 +153,7 @@ async def _reboot(arguments: Namespace, context: Context) -> int:
     async with visit(context) as daemon:
         await daemon.watch()
         before = await daemon.status()
-        await daemon.call("Reboot", "bt", arguments.now, valid // _US)
+        await ask(daemon, REBOOT, arguments.now, valid)
         expires = datetime.now(UTC) + valid
         status = await daemon.settled(_is_called)
     skipped = [
@@ -152,10 +161,14 @@ async def _reboot(arguments: Namespace, context: Context) -> int:
         for blocker in before.parts("blockers")
         if arguments.now and blocker.text("reason") in SKIPPABLE
     ]
-    known = {"now": arguments.now, "skipped": skipped, "expires": encode_instant(expires)}
+    known = {
+        "now": arguments.now,
+        "skipped": skipped,
+        "expires": encode_instant(expires, timespec="seconds"),
+    }
     skips = f"{SKIPPED} ({', '.join(skipped) or 'none of them was in the way'})"
-    text = render_outcome(status, expires, skips if arguments.now else "", _page(context))
-    _answer(context, {**decode_why(status), **known}, text)
+    text = render_outcome(status, expires, skips if arguments.now else "", Page.of(context))
+    context.emit({**decode_why(status), **known}, text)
     return 0
 
 
@@ -166,13 +179,13 @@ def _is_called(status: Record) -> bool:
 async def _cancel(arguments: Namespace, context: Context) -> int:
     length = decode_span(arguments.span)
     async with visit(context) as daemon:
-        [id_] = await daemon.call("Cancel", "t", length // _US)
+        id_ = await ask(daemon, CANCEL, length)
     until = datetime.now(UTC) + length
     text = [
-        f"cancelled, and held until {_page(context).instant(until)}",
+        f"cancelled, and held until {Page.of(context).when(until)}",
         f"`rebootmgrctl release {id_}` lets it go on",
     ]
-    _answer(context, {"id": str(id_), "until": encode_instant(until)}, text)
+    context.emit({"id": str(id_), "until": encode_instant(until, timespec="seconds")}, text)
     return 0
 
 
@@ -182,19 +195,19 @@ async def _forgive(arguments: Namespace, context: Context) -> int:
         raise UsageError("KEY is empty; leave it out to forgive every update")
     async with visit(context) as daemon:
         before = await daemon.status()
-        [keys] = await daemon.call("Forgive", "s", key)
+        keys = await ask(daemon, FORGIVE, key)
     freed = [slot for slot in before.parts("slots") if slot.is_true("kept")]
     text = [f"forgiven: {harmless(each)}" for each in keys]
     text += [f"given back: the slot at {slot.text('server')}" for slot in freed]
     found = {"forgiven": [str(each) for each in keys], "slots": _members(freed)}
-    _answer(context, found, text or ["failed attempts are forgotten"])
+    context.emit(found, text or ["failed attempts are forgotten"])
     return 0
 
 
 async def _history(_: Namespace, context: Context) -> int:
     async with visit(context) as daemon:
         reboots = (await daemon.status()).parts("history")
-    _answer(context, {"history": _members(reboots)}, render_history(reboots, _page(context)))
+    context.emit({"history": _members(reboots)}, render_history(reboots, Page.of(context)))
     return 0
 
 
@@ -203,34 +216,23 @@ async def _reload(_: Namespace, context: Context) -> int:
         errors = await _reload_errors(daemon)
     if errors and not context.json:
         raise RebootmgrError("\n".join((*errors, "the configuration stays what it was")))
-    _answer(context, {"valid": not errors, "errors": list(errors)}, ["configuration reloaded"])
+    context.emit({"valid": not errors, "errors": list(errors)}, ["configuration reloaded"])
     return 1 if errors else 0
 
 
-async def _reload_errors(daemon: DaemonCalls) -> tuple[str, ...]:
+async def _reload_errors(daemon: DaemonClient) -> tuple[str, ...]:
     """Reload; everything that is wrong, of which the bus itself shows the first 200 characters."""
     try:
-        await daemon.call("Reload")
+        await ask(daemon, RELOAD)
     except RebootmgrError as error:
-        match error.__cause__:
-            case BusError(name=name, text=text) if name == CONFIG_INVALID:
-                return (await daemon.status()).texts("config_problems") or (text,)
-            case _:
-                raise
+        if is_caused_by(error, {CONFIG_INVALID}):
+            return (await daemon.status()).texts("config_problems") or (str(error),)
+        raise
     return ()
 
 
 def _members(records: Iterable[Record]) -> list[dict[str, object]]:
     return [dict(record.members) for record in records]
-
-
-def _answer(context: Context, document: Mapping[str, object], text: Iterable[str]) -> None:
-    lines = [json.dumps(document, indent=2)] if context.json else text
-    context.out.write("".join(f"{line}\n" for line in lines).replace("\N{NO-BREAK SPACE}", " "))
-
-
-def _page(context: Context) -> Page:
-    return Page(now=datetime.now(UTC), zone=None, width=context.width, color=context.color)
 
 
 def _run(action: Action, arguments: Namespace, context: Context) -> int:
@@ -266,15 +268,15 @@ def _forgive_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("key", metavar="KEY", nargs="?", help=KEY)
 
 
-def _no_arguments(_: ArgumentParser) -> None:
-    return
-
-
 def _verb(
-    action: Action, summary: str, *examples: str, takes: Callable[[ArgumentParser], None]
+    name: str,
+    action: Action,
+    summary: str,
+    *examples: str,
+    takes: Callable[[ArgumentParser], None] = no_arguments,
 ) -> Verb:
     return Verb(
-        name=action.__name__.removeprefix("_"),
+        name=name,
         summary=summary,
         examples=tuple(f"rebootmgrctl {example}" for example in examples),
         arguments=takes,
@@ -284,6 +286,7 @@ def _verb(
 
 VERBS: Final = (
     _verb(
+        "hold",
         _hold,
         "keep this host from rebooting, with a reason and an end",
         'hold --reason "database migration" --for 2h',
@@ -292,14 +295,15 @@ VERBS: Final = (
         takes=_hold_arguments,
     ),
     _verb(
+        "holds",
         _holds,
         "who holds this host, since when, until when and why",
         "holds",
         "holds --json | jq -r '.holds[].id'",
-        takes=_no_arguments,
     ),
-    _verb(_release, "lift a hold", "release 5f2a91c0", takes=_release_arguments),
+    _verb("release", _release, "lift a hold", "release 5f2a91c0", takes=_release_arguments),
     _verb(
+        "reboot",
         _reboot,
         "ask for the reboot into the pending update",
         "reboot",
@@ -307,6 +311,7 @@ VERBS: Final = (
         takes=_reboot_arguments,
     ),
     _verb(
+        "cancel",
         _cancel,
         "call the attempt off, and hold for an hour",
         "cancel",
@@ -314,6 +319,7 @@ VERBS: Final = (
         takes=_cancel_arguments,
     ),
     _verb(
+        "forgive",
         _forgive,
         "lift the quarantine of updates that failed here, and free a kept slot",
         "forgive",
@@ -321,16 +327,16 @@ VERBS: Final = (
         takes=_forgive_arguments,
     ),
     _verb(
+        "history",
         _history,
         "the last reboots: when, into what, how it ended, how long it took",
         "history",
         "history --json | jq '.history[-1]'",
-        takes=_no_arguments,
     ),
     _verb(
+        "reload",
         _reload,
         "take the new configuration, or keep the old one and say what is wrong",
         "reload",
-        takes=_no_arguments,
     ),
 )

@@ -3,9 +3,10 @@
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
-from typing import Final
+from datetime import UTC, datetime, tzinfo
+from typing import Final, Self
 
+from rebootmgr.cli.verb import Context
 from rebootmgr.control.described import UNKNOWN
 from rebootmgr.text import harmless
 
@@ -30,7 +31,16 @@ class Page:
     width: int
     color: bool
 
+    @classmethod
+    def of(cls, context: Context) -> Self:
+        """Give the page that is looked at now, where `context` says."""
+        return cls(now=datetime.now(UTC), zone=None, width=context.width, color=context.color)
+
     def instant(self, at: datetime | None) -> str:
+        """Say when, as `when` does, on one line whatever is wrapped."""
+        return self.when(at).replace(" ", GLUE)
+
+    def when(self, at: datetime | None) -> str:
         """Say when, in local time with its zone, and how far away that is."""
         if at is None:
             return UNKNOWN
@@ -38,8 +48,7 @@ class Page:
         away = "now"
         if abs(ahead) >= 1:
             away = f"in {span(ahead)}" if ahead > 0 else f"{span(-ahead)} ago"
-        text = f"{at.astimezone(self.zone):%a %Y-%m-%d %H:%M %Z} ({away})"
-        return text.replace(" ", GLUE)
+        return f"{at.astimezone(self.zone):%a %Y-%m-%d %H:%M %Z} ({away})"
 
     def paint(self, text: str, color: str) -> str:
         """Colour `text` if colour is wanted."""

@@ -12,31 +12,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from rebootmgr.bus.connection import Bus
-from rebootmgr.control.described import Record, decode_status
-from rebootmgr.control.introspection import MANAGER
-from rebootmgr.control.words import NO_SUCH_HOLD
+from rebootmgr.control.daemon_client import DaemonClient, is_caused_by, reached
+from rebootmgr.control.described import Record
+from rebootmgr.control.members import HOLD, NO_SUCH_HOLD, RELEASE
 from rebootmgr.core.model import Slot
 from rebootmgr.core.status import StateName
 from rebootmgr.errors import BusError, RebootmgrError
 from rebootmgr.text import harmless
 
 REASON: Final = "fleet-lock: held by a script"
-NAME: Final = "org.rebootmgr1"
-CONNECT_S: Final = 10.0
 AWAY_S: Final = 660.0  # the daemon may repeat a release after five minutes, and waits two for each
 ASK_AGAIN_S: Final = 0.5  # not everything that we wait for is signalled
 AT_REST: Final = {StateName.IDLE, StateName.WAITING}
-NOT_THERE: Final = {
-    "org.freedesktop.DBus.Error.ServiceUnknown",
-    "org.freedesktop.DBus.Error.NameHasNoOwner",
-}
-CHANGES: Final = (
-    f"type='signal',sender='{NAME}',interface='org.freedesktop.DBus.Properties',"
-    "member='PropertiesChanged'"
-)
 
 
 class ScriptLock:
@@ -45,8 +34,8 @@ class ScriptLock:
     Every method raises RebootmgrError when the daemon does not play along.
     """
 
-    def __init__(self, bus: Bus, slot: Slot, note: Callable[[str], None]) -> None:
-        self._bus = bus
+    def __init__(self, daemon: DaemonClient, slot: Slot, note: Callable[[str], None]) -> None:
+        self._daemon = daemon
         self._slot = slot
         self._note = note
         self._reason = harmless(f"{REASON} (group {slot.group} at {slot.server})")
@@ -64,7 +53,7 @@ class ScriptLock:
 
     async def holds(self) -> set[str]:
         """Read which holds scripts have for this slot."""
-        parts = (await self._status()).parts("holds")
+        parts = (await self._daemon.status()).parts("holds")
         return {hold.text("id") for hold in parts if hold.text("reason") == self._reason}
 
     async def keep(self, length_s: float | None) -> None:
@@ -81,7 +70,7 @@ class ScriptLock:
 
     async def check_unused(self) -> None:
         """Raise RebootmgrError when the daemon itself is at this slot and no script is."""
-        status = await self._status()
+        status = await self._daemon.status()
         if not await self.holds() and status.is_true("lock_held"):
             _check_kept(status)
             raise RebootmgrError(
@@ -90,42 +79,33 @@ class ScriptLock:
             )
 
     async def _place(self, length_s: float | None) -> str:
-        until_usec = 0
+        until = None
         if length_s is not None:
             until = datetime.now(UTC) + timedelta(seconds=length_s)
-            until_usec = int(until.timestamp() * 1_000_000)
-        [id_] = await self._call("Hold", "sx", self._reason, until_usec)
-        return str(id_)
+        return str(await self._daemon.call(HOLD, self._reason, until))
 
     async def _lift(self, id_: str) -> None:
         try:
-            await self._call("Release", "s", id_)
+            await self._daemon.call(RELEASE, id_)
         except RebootmgrError as error:
-            match error.__cause__:
-                case BusError(name=name) if name == NO_SUCH_HOLD:
-                    pass  # it has ended by itself, or somebody lifted it
-                case _:
-                    raise
+            if not is_caused_by(error, {NO_SUCH_HOLD}):  # it ended by itself, or somebody lifted it
+                raise
 
     async def _until_away(self, id_: str) -> None:
         """Wait until the daemon holds and owes nothing, of a moment when our hold was in force."""
-        changed = asyncio.Event()
-        await self._bus.subscribe(CHANGES, lambda _: changed.set())
+        await self._daemon.watch()
         obstacle = told = ""
         try:
             async with asyncio.timeout(AWAY_S):
                 while True:
-                    changed.clear()
-                    status = await self._status()
+                    status = await self._daemon.status()
                     if id_ in {hold.text("id") for hold in status.parts("holds")}:
                         if not (obstacle := self._obstacle(status)):
                             return
                         if obstacle != told:
                             self._note(f"waiting for rebootmgrd: {obstacle}")
                             told = obstacle
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(ASK_AGAIN_S):
-                            await changed.wait()
+                    await self._daemon.changed(ASK_AGAIN_S)
         except TimeoutError:
             raise RebootmgrError(
                 f"rebootmgrd is not out of the way after {AWAY_S / 60:.0f} minutes: {obstacle};"
@@ -147,18 +127,6 @@ class ScriptLock:
                 return f"it gives back its own slot {slot.members.get('error') or ''}".rstrip()
         return ""
 
-    async def _status(self) -> Record:
-        [text] = await self._call("Describe")
-        return decode_status(str(text))
-
-    async def _call(self, member: str, signature: str = "", *body: object) -> list[Any]:
-        try:
-            where = (NAME, f"/{NAME.replace('.', '/')}", MANAGER)
-            answer = await self._bus.call(*where, member, signature, body, autostart=False)
-        except BusError as error:
-            raise RebootmgrError(f"rebootmgrd refuses {member}: {error.text}") from error
-        return list(answer)
-
 
 def _check_kept(status: Record) -> None:
     """A kept slot stops a roll-out: scripts neither use it nor give it back."""
@@ -175,24 +143,9 @@ async def reach_daemon(
     address: str, slot: Slot, note: Callable[[str], None]
 ) -> AsyncIterator[ScriptLock | None]:
     """Give the daemon, None when it does not run; RebootmgrError when it runs and is mute."""
-    try:
-        bus = await Bus.connect(address, timeout_s=CONNECT_S)
-    except BusError:  # without a bus there is no daemon either
-        yield None
-        return
-    try:
-        yield await _found(ScriptLock(bus, slot, note))
-    finally:
-        await bus.close()
+    async with reached(address, _refused) as daemon:
+        yield ScriptLock(daemon, slot, note) if daemon else None
 
 
-async def _found(daemon: ScriptLock) -> ScriptLock | None:
-    try:
-        await daemon.holds()
-    except RebootmgrError as error:
-        match error.__cause__:
-            case BusError(name=name) if name in NOT_THERE:
-                return None
-            case _:
-                raise
-    return daemon
+def _refused(error: BusError, member: str) -> RebootmgrError:
+    return RebootmgrError(f"rebootmgrd refuses {member}: {error.text}")

@@ -8,18 +8,19 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from math import isfinite
 from typing import Final
 
-from rebootmgr.cli.instant import read_instant
 from rebootmgr.cli.verb import Context
-from rebootmgr.config.checked import Config, decode_config
-from rebootmgr.config.drop_ins import DIRECTORIES, read_drop_ins
+from rebootmgr.config.checked import Config
+from rebootmgr.config.drop_ins import DIRECTORIES
 from rebootmgr.config.identity import read_localtime
-from rebootmgr.config.resolve import encode_policy
-from rebootmgr.config.zones import LOCALTIME, decode_zone
+from rebootmgr.config.load import load
+from rebootmgr.config.resolve import resolve_policy
+from rebootmgr.config.values import LOCALTIME, decode_zone
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Outcome
 from rebootmgr.core.policy import Policy, Strategy
 from rebootmgr.core.window import Calendar
-from rebootmgr.errors import ConfigError, UsageError
+from rebootmgr.errors import UsageError
+from rebootmgr.instants import decode_typed_instant
 from rebootmgr.simulation.scenario import Scenario, Terms
 from rebootmgr.spans import decode_span
 from rebootmgr.state.store import StateStore
@@ -45,16 +46,14 @@ def _read_config(arguments: Namespace, context: Context) -> tuple[Config, tzinfo
         if not arguments.config.is_dir():
             raise UsageError(f"--config {harmless(str(arguments.config))}: no such directory")
         directories = (str(arguments.config.absolute()),)
-    localtime = read_localtime(context.root)
-    config = decode_config(read_drop_ins(context.root, directories), localtime=localtime)
-    if config.errors:
-        raise ConfigError(config.errors)
-    return config, localtime or UTC
+    loaded = load(context.root, directories=directories)
+    loaded.check_config()
+    return loaded.config, loaded.localtime or UTC
 
 
 def _scenario(arguments: Namespace, context: Context, config: Config, zone: tzinfo) -> Scenario:
     now = datetime.now(UTC).replace(microsecond=0)
-    start = read_instant(arguments.start, zone) if arguments.start else now
+    start = decode_typed_instant(arguments.start, zone) if arguments.start else now
     length = _span(arguments.length, "--for")
     if length > LONGEST:
         raise UsageError("--for: a simulation covers 400 days at most")
@@ -82,7 +81,7 @@ def _scenario(arguments: Namespace, context: Context, config: Config, zone: tzin
 
 
 def _policies(config: Config, zones: list[str], context: Context) -> tuple[Policy, ...]:
-    policy = encode_policy(config, node_id="", variables=PLACES, dry_run=False)
+    policy = resolve_policy(config, node_id="", variables=PLACES, dry_run=False)
     policy = replace(policy, strategies=policy.strategies | {Strategy.FLEET_LOCK})
     if not zones:
         return (policy,)
@@ -162,6 +161,6 @@ def _outage(written: str, start: datetime, zone: tzinfo) -> tuple[float, float]:
     try:
         after = decode_span(begin)
     except UsageError:
-        after = timedelta(0) if begin == NOTHING else read_instant(begin, zone) - start
+        after = timedelta(0) if begin == NOTHING else decode_typed_instant(begin, zone) - start
     begin_s = after.total_seconds()
     return begin_s, begin_s + _span(length, "--outage").total_seconds()

@@ -1,11 +1,9 @@
 """rebootmgrctl simulate: how a roll-out would go, before anybody tries (SPEC 11)."""
 
 import gc
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -15,6 +13,7 @@ from rebootmgr.cli.simulate_options import HISTORY, read_scenario
 from rebootmgr.cli.simulate_page import encode_plot, render_outcome
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.errors import UsageError
+from rebootmgr.instants import encode_instant
 from rebootmgr.simulation.fleet import Fleet
 from rebootmgr.simulation.report import Outcome, outcome
 from rebootmgr.text import harmless
@@ -31,11 +30,7 @@ def _simulate(arguments: Namespace, context: Context) -> int:
     found = outcome(fleet)
     if arguments.plot is not None:
         _write(arguments.plot, encode_plot(found))
-    if context.json:
-        print(json.dumps(_encode(found), indent=2), file=context.out)
-    else:
-        for line in render_outcome(found, scenario, zone, width=context.width):
-            print(line, file=context.out)
+    context.emit(_encode(found), render_outcome(found, scenario, zone, width=context.width))
     return 0
 
 
@@ -69,10 +64,10 @@ def _encode(found: Outcome) -> dict[str, object]:
             }
             for left in found.left
         ],
-        "from": _utc(found.begun),
-        "to": _utc(found.ended),
-        "first_request": _utc(found.first_request),
-        "last_update": _utc(found.last_update),
+        "from": encode_instant(found.begun),
+        "to": encode_instant(found.ended),
+        "first_request": encode_instant(found.first_request),
+        "last_update": encode_instant(found.last_update),
         "duration_seconds": found.duration.total_seconds(),
         "utilisation": round(found.utilisation, 6),
         "requests": found.all_requests,
@@ -83,34 +78,24 @@ def _encode(found: Outcome) -> dict[str, object]:
     }
 
 
-def _utc(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat().replace("+00:00", "Z")
-
-
 def _arguments(parser: ArgumentParser) -> None:
-    spread = "each takes up to so much more or less (10%%)"
-    for option, metavar, default, text in (
-        ("--hosts", "N", None, "how many hosts the fleet has"),
-        ("--slots", "K", None, "how many of a group may reboot at the same time"),
-        ("--groups", "G", "1", "in how many equal groups the hosts are (1)"),
-        ("--reboot", "SPAN", "5min", f"what a reboot takes, or `{HISTORY}`: as here so far (5min)"),
-        ("--spread", "PERCENT", "10%", spread),
-        ("--failures", "PERCENT", "0%", "hosts whose update fails; they keep their slot (0%%)"),
-        ("--staging", "SPAN", "0", "updates are staged over this long (0: all at once)"),
-        ("--server-rate", "R", None, "requests a second that the lock server manages (any)"),
-        ("--answer", "SPAN", "0", "how long an answer of it takes (0)"),
-        ("--from", "T", None, "begin, when the updates are staged (now)"),
-        ("--for", "SPAN", "1week", "how long to look at the fleet (1week)"),
-        ("--seed", "TEXT", "0", "another one is another fleet of the same kind (0)"),
-    ):
-        parser.add_argument(
-            option,
-            metavar=metavar,
-            default=default,
-            required=option in {"--hosts", "--slots"},
-            dest={"--from": "start", "--for": "length"}.get(option),
-            help=text,
-        )
+    def add(option: str, metavar: str, default: str | None, about: str, name: str = "") -> None:
+        dest = name or option.removeprefix("--").replace("-", "_")
+        parser.add_argument(option, dest=dest, metavar=metavar, default=default, help=about)
+
+    parser.add_argument("--hosts", metavar="N", required=True, help="how many hosts the fleet has")
+    slots = "how many of a group may reboot at the same time"
+    parser.add_argument("--slots", metavar="K", required=True, help=slots)
+    add("--groups", "G", "1", "in how many equal groups the hosts are (1)")
+    add("--reboot", "SPAN", "5min", f"what a reboot takes, or `{HISTORY}`: as here so far (5min)")
+    add("--spread", "PERCENT", "10%", "each takes up to so much more or less (10%%)")
+    add("--failures", "PERCENT", "0%", "hosts whose update fails; they keep their slot (0%%)")
+    add("--staging", "SPAN", "0", "updates are staged over this long (0: all at once)")
+    add("--server-rate", "R", None, "requests a second that the lock server manages (any)")
+    add("--answer", "SPAN", "0", "how long an answer of it takes (0)")
+    add("--from", "T", None, "begin, when the updates are staged (now)", "start")
+    add("--for", "SPAN", "1week", "how long to look at the fleet (1week)", "length")
+    add("--seed", "TEXT", "0", "another one is another fleet of the same kind (0)")
     parser.add_argument(
         "--outage",
         metavar="START/SPAN",

@@ -18,6 +18,7 @@ from rebootmgr.config.fragment import (
 )
 from rebootmgr.config.schema import BLACKOUT, ITEMS, WINDOW, dotted
 from rebootmgr.config.settings import Settings
+from rebootmgr.config.values import LOCALTIME, decode_zone
 from rebootmgr.config.windows import (
     Fault,
     Found,
@@ -26,7 +27,6 @@ from rebootmgr.config.windows import (
     decode_blackout,
     decode_window,
 )
-from rebootmgr.config.zones import LOCALTIME, decode_zone
 from rebootmgr.core.policy import Strategy
 from rebootmgr.errors import Problem
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from rebootmgr.config.zones import LOCALTIME, decode_zone
+from rebootmgr.config.values import LOCALTIME, decode_zone
 
 # Zincati's, so that servers know the host under the same id (machine-id(5), sd-id128(3)).
 _APP_ID: Final = bytes.fromhex("de35106b6ec24688b63afddaa156679b")
@@ -42,6 +42,16 @@ class MissingIdentity:
     """Why a host cannot tell itself from others."""
 
     detail: str
+
+    @property
+    def node_id(self) -> str:
+        """It has none."""
+        return ""
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """It has no value for any."""
+        return {}
 
 
 def read_identity(root: Path, *, node_uuid: str) -> Identity | MissingIdentity:

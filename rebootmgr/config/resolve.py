@@ -5,20 +5,21 @@ from datetime import timedelta
 
 from rebootmgr.config.base_url import expand, variables_of, without_userinfo
 from rebootmgr.config.checked import Config
-from rebootmgr.config.settings import Updates
+from rebootmgr.config.settings import FleetLock, Updates
 from rebootmgr.core.model import Slot
 from rebootmgr.core.policy import Patience, Policy, Strategy
 from rebootmgr.core.window import Calendar, phase_of
 from rebootmgr.errors import Problem
+from rebootmgr.fleetlock.words import Server
 
 _LONGEST_AGAIN_S = 300.0
 _BASE_URL = "updates.fleet_lock.base_url"
 
 
-def encode_policy(
+def resolve_policy(
     config: Config, *, node_id: str, variables: Mapping[str, str], dry_run: bool
 ) -> Policy:
-    """Translate; with any error the policy is `invalid`, and says the first.
+    """Say what this host decides by; with any error the policy is `invalid`, and says the first.
 
     `variables` are those of base_url (SPEC 6) except the group, which is in the configuration.
     """
@@ -31,7 +32,7 @@ def encode_policy(
     return Policy(
         enabled=updates.enabled,
         strategies=updates.strategy,
-        calendar=encode_calendar(updates, node_id=node_id),
+        calendar=resolve_calendar(updates, node_id=node_id),
         slot=_slot(config, node_id, variables),
         keep_slot_on_failed_update=updates.fleet_lock.keep_slot_on_failed_update,
         sessions_wait=updates.sessions.wait,
@@ -46,7 +47,7 @@ def encode_policy(
     )
 
 
-def encode_calendar(updates: Updates, *, node_id: str) -> Calendar:
+def resolve_calendar(updates: Updates, *, node_id: str) -> Calendar:
     """Say when the policy allows a reboot; `node_id` matters only where there is a splay."""
     return Calendar(
         periodic=Strategy.PERIODIC in updates.strategy,
@@ -63,6 +64,18 @@ def request_url(config: Config, variables: Mapping[str, str]) -> str:
     settings = config.settings
     everything = {**variables, "group": settings.identity.group}
     return expand(settings.updates.fleet_lock.base_url, everything)
+
+
+def server_at(url: str, settings: FleetLock) -> Server:
+    """Say how the lock server at `url` is reached."""
+    return Server(
+        base_url=url,
+        timeout_s=float(settings.timeout_seconds),
+        ca_file=settings.ca_file,
+        client_cert_file=settings.client_cert_file,
+        client_key_file=settings.client_key_file,
+        authorization_file=settings.authorization_file,
+    )
 
 
 def unknown_variables(config: Config, variables: Mapping[str, str]) -> tuple[Problem, ...]:

@@ -5,18 +5,23 @@ A rule takes what TOML gave and returns the typed value, or raises `UnfitError`.
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time, tzinfo
 from enum import StrEnum
+from functools import cache
 from typing import Final, TypeAlias, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from rebootmgr.config.base_url import fault_of, redact
-from rebootmgr.config.zones import LOCALTIME, decode_zone
 from rebootmgr.core.policy import ClockRule, Respect, Strategy
 from rebootmgr.text import nearest
+
+LOCALTIME: Final = "localtime"
 
 Rule: TypeAlias = Callable[[object], object]
 Word = TypeVar("Word", bound=StrEnum)
 
+# Relative, without dots: a name can never lead out of the zoneinfo directory.
+_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,3}")
 _UUID: Final = re.compile(
     r"(?:urn:uuid:)?\{?[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}\}?"
 )
@@ -172,6 +177,23 @@ def zone_name(value: object) -> str:
         hint = f'{close}`timedatectl list-timezones` lists them; "localtime" is this host\'s'
         raise UnfitError(f"{shown(name)} is no time zone on this host", hint) from error
     return name
+
+
+def decode_zone(name: str) -> tzinfo:
+    """Find the zone with this IANA name; LookupError's text is a likely name, or ""."""
+    if name == "UTC":
+        return UTC  # needs no tzdata on the host
+    if _ZONE.fullmatch(name):
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass  # OSError: `Europe` is a directory
+    raise LookupError(nearest(name, _zones()))
+
+
+@cache
+def _zones() -> list[str]:
+    return sorted(available_timezones())  # opens every file there
 
 
 def choice(value: object, kind: type[Word]) -> Word:

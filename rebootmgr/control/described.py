@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
-from rebootmgr.control.words import Json
 from rebootmgr.errors import RebootmgrError
+from rebootmgr.instants import decode_instant
+from rebootmgr.table import Json
 from rebootmgr.text import harmless
 
 WHY: Final = ("pending", "verdict", "blockers", "gates", "notices", "predicted")
@@ -52,11 +53,11 @@ class Record:
         match self.members.get(name):
             case str() as value:
                 try:
-                    at = datetime.fromisoformat(value)
-                except ValueError:
+                    at = decode_instant(value)
+                except (ValueError, OverflowError):
                     return None
                 has_room = EARLIEST_YEAR <= at.year <= LATEST_YEAR  # for any zone to add its offset
-                return at.astimezone(UTC) if at.tzinfo and has_room else None
+                return at if has_room else None
             case _:
                 return None
 

@@ -1,10 +1,10 @@
 """How our object describes itself (D-Bus specification, Introspection Data Format)."""
 
+from collections.abc import Iterator
 from typing import Final
 
-from rebootmgr.control.words import PROPERTIES
+from rebootmgr.control.members import MANAGER, PROPERTIES, STEERING, Member
 
-MANAGER: Final = "org.rebootmgr1.Manager"
 INTROSPECTABLE: Final = "org.freedesktop.DBus.Introspectable"
 PEER: Final = "org.freedesktop.DBus.Peer"
 PROPERTIES_INTERFACE: Final = "org.freedesktop.DBus.Properties"
@@ -14,7 +14,6 @@ _DOCTYPE: Final = (
     '"https://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">\n'
 )
 _CHANGES: Final = "org.freedesktop.DBus.Property.EmitsChangedSignal"
-_NEVER: Final = {"Version"}
 
 _STANDARD: Final = f"""\
  <interface name="{PEER}">
@@ -49,36 +48,19 @@ _OBJECT: Final = f"""\
  </interface>
  <interface name="{MANAGER}">
   <method name="Describe"><arg type="s" name="json" direction="out"/></method>
-  <method name="Reload"/>
-  <method name="Hold">
-   <arg name="reason" type="s" direction="in"/>
-   <arg name="until_usec" type="x" direction="in"/>
-   <arg name="id" type="s" direction="out"/>
-  </method>
-  <method name="Release"><arg name="id" type="s" direction="in"/></method>
-  <method name="Reboot">
-   <arg name="now" type="b" direction="in"/>
-   <arg name="valid_usec" type="t" direction="in"/>
-  </method>
-  <method name="Cancel">
-   <arg name="hold_usec" type="t" direction="in"/>
-   <arg name="id" type="s" direction="out"/>
-  </method>
-  <method name="Forgive">
-   <arg name="key" type="s" direction="in"/>
-   <arg name="keys" type="as" direction="out"/>
-  </method>
 """
 
 
 def encode_introspection() -> str:
     """Describe the Manager object."""
+    methods = "".join(map(_method, STEERING))
     properties = "".join(
-        f'  <property name="{name}" type="{signature}" access="read">'
-        f'<annotation name="{_CHANGES}" value="{_when(name)}"/></property>\n'
-        for name, signature in PROPERTIES.items()
+        f'  <property name="{name}" type="{each.type}" access="read">'
+        f'<annotation name="{_CHANGES}" value="{"const" if each.is_constant else "true"}"/>'
+        "</property>\n"
+        for name, each in PROPERTIES.items()
     )
-    return f"{_DOCTYPE}<node>\n{_STANDARD}{_OBJECT}{properties} </interface>\n</node>\n"
+    return f"{_DOCTYPE}<node>\n{_STANDARD}{_OBJECT}{methods}{properties} </interface>\n</node>\n"
 
 
 def encode_parent(child: str) -> str:
@@ -86,5 +68,18 @@ def encode_parent(child: str) -> str:
     return f'{_DOCTYPE}<node>\n{_STANDARD} <node name="{child}"/>\n</node>\n'
 
 
-def _when(name: str) -> str:
-    return "const" if name in _NEVER else "true"
+def _method(member: Member) -> str:
+    match list(_arguments(member)):
+        case []:
+            return f'  <method name="{member.name}"/>\n'
+        case [only]:
+            return f'  <method name="{member.name}">{only}</method>\n'
+        case several:
+            lines = "".join(f"   {each}\n" for each in several)
+            return f'  <method name="{member.name}">\n{lines}  </method>\n'
+
+
+def _arguments(member: Member) -> Iterator[str]:
+    for direction, arguments in (("in", member.takes), ("out", member.gives)):
+        for each in arguments:
+            yield f'<arg name="{each.name}" type="{each.type}" direction="{direction}"/>'

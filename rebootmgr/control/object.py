@@ -1,77 +1,55 @@
 """org.rebootmgr1 on the system bus (SPEC 12): anybody may read, changes need leave."""
 
 import json
-import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from rebootmgr.bus.connection import Bus, Reply, Request, variant
 from rebootmgr.control.introspection import (
     INTROSPECTABLE,
-    MANAGER,
     PEER,
     PROPERTIES_INTERFACE,
     encode_introspection,
     encode_parent,
 )
-from rebootmgr.control.polkit import Authority
-from rebootmgr.control.words import (
-    CONFIG_INVALID,
+from rebootmgr.control.members import (
+    DESCRIBE,
+    MANAGER,
+    NAME,
+    PATH,
     PROPERTIES,
-    decode_until,
+    STEERING,
+    Member,
     encode_properties,
-    encode_status,
 )
+from rebootmgr.control.polkit import Authority
+from rebootmgr.control.words import encode_status
 from rebootmgr.core.status import Status
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
 from rebootmgr.text import harmless
-
-log = logging.getLogger(__name__)
 
 Method: TypeAlias = Callable[[Request], Awaitable[Reply]]
 Interfaces: TypeAlias = Mapping[str, Mapping[str, tuple[str, Method]]]
 """By interface and member: the signature of the arguments, and what answers."""
 
-NAME: Final = "org.rebootmgr1"
-PATH: Final = "/org/rebootmgr1"
+Handlers: TypeAlias = Mapping[Member, Callable[..., Awaitable[object]]]
+"""Who does what people ask for: called with the user who asks and what the member takes.
+
+The answer is what the member gives, once it is on record. UsageError for what makes no sense,
+BusError with a name for what cannot be done now.
+"""
+
 PARENTS: Final = {"/": "org", "/org": "rebootmgr1"}
 _ERROR: Final = "org.freedesktop.DBus.Error."
-
-
-class Operators(Protocol):
-    """Whoever does what people ask for, `by` a user, and puts it on record.
-
-    UsageError for what makes no sense, BusError with a name for what cannot be done now.
-    """
-
-    async def hold(self, reason: str, by: str, until: datetime | None) -> str:
-        """Keep this host from rebooting; the id of the hold."""
-        ...
-
-    async def release(self, id_: str, by: str) -> None:
-        """Lift that hold."""
-
-    async def reboot(self, by: str, valid: timedelta, *, now: bool) -> None:
-        """Ask for the reboot into what is pending."""
-
-    async def cancel(self, by: str, length: timedelta) -> str:
-        """Call the attempt off and hold for so long; the id of the hold."""
-        ...
-
-    async def forgive(self, by: str, key: str) -> tuple[str, ...]:
-        """Lift a quarantine, all of them for "", and free kept slots; the keys."""
-        ...
 
 
 class Control:
     """The object that people and scripts talk to; news reach it by `publish` alone.
 
-    `refresh`, where somebody sets it, publishes what time alone has changed. `reload` takes the
-    configuration anew and returns what is wrong with it; `changers` are the uids that may ask for
-    changes without polkit's leave; `machine_id` is the file that the Peer interface asks for.
+    `refresh`, where somebody sets it, publishes what time alone has changed. `handlers` has every
+    member that needs leave; `changers` are the uids that need none of polkit's; `machine_id` is the
+    file that the Peer interface asks for.
     """
 
     def __init__(
@@ -79,8 +57,7 @@ class Control:
         bus: Bus,
         status: Status,
         *,
-        reload: Callable[[], Awaitable[tuple[str, ...]]],
-        operators: Operators,
+        handlers: Handlers,
         changers: Collection[int],
         machine_id: Path,
     ) -> None:
@@ -88,19 +65,15 @@ class Control:
         self._status = status
         self._properties = encode_properties(status)
         self.refresh: Callable[[], Awaitable[None]] = _nothing
-        self._reload = reload
-        self._operators = operators
         self._authority = Authority(bus, changers)
         self._machine_id = machine_id
         self._interfaces: Interfaces = {
             MANAGER: {
-                "Describe": ("", self._describe),
-                "Reload": ("", self._take_reload),
-                "Hold": ("sx", self._hold),
-                "Release": ("s", self._release),
-                "Reboot": ("bt", self._reboot),
-                "Cancel": ("t", self._cancel),
-                "Forgive": ("s", self._forgive),
+                DESCRIBE.name: (DESCRIBE.signature, self._describe),
+                **{
+                    member.name: (member.signature, self._guarded(member, handlers[member]))
+                    for member in STEERING
+                },
             },
             PROPERTIES_INTERFACE: {
                 "Get": ("ss", self._get),
@@ -121,64 +94,40 @@ class Control:
         """Show `status` from now on; signal the properties that changed, if any did."""
         before, self._properties = self._properties, encode_properties(status)
         self._status = status
-        changed = {
-            name: variant(PROPERTIES[name], value)
-            for name, value in self._properties.items()
-            if value != before[name]
-        }
+        changed = {name: now for name, now in self._properties.items() if now != before[name]}
         if changed:
-            body = [MANAGER, changed, []]
+            body = [MANAGER, _variants(changed), []]
             await self._bus.emit(PATH, PROPERTIES_INTERFACE, "PropertiesChanged", "sa{sv}as", body)
 
     async def _describe(self, _: Request) -> Reply:
         await self.refresh()
-        return Reply("s", [json.dumps(encode_status(self._status))])
+        return Reply(DESCRIBE.answer, [json.dumps(encode_status(self._status))])
 
-    async def _take_reload(self, request: Request) -> Reply:
-        log.info("%s asked to reload the configuration", await self._authority.authorize(request))
-        if errors := await self._reload():
-            raise BusError(CONFIG_INVALID, "\n".join(errors))
-        return Reply()
+    def _guarded(self, member: Member, handler: Callable[..., Awaitable[object]]) -> Method:
+        """Have `handler` called for whoever may, with the arguments as values of ours."""
 
-    async def _hold(self, request: Request) -> Reply:
-        by = await self._authority.authorize(request)
-        reason, until_usec = request.body
-        with _refusing():
-            return Reply("s", [await self._operators.hold(reason, by, decode_until(until_usec))])
+        async def call(request: Request) -> Reply:
+            by = await self._authority.authorize(request)
+            try:
+                given = await handler(by, *_decoded(member, request))
+            except BusError:
+                raise
+            except UsageError as error:
+                raise BusError(f"{_ERROR}InvalidArgs", str(error)) from error
+            except RebootmgrError as error:
+                raise BusError(f"{_ERROR}Failed", str(error)) from error
+            return Reply(member.answer, [each.encode(given) for each in member.gives])
 
-    async def _release(self, request: Request) -> Reply:
-        by = await self._authority.authorize(request)
-        with _refusing():
-            await self._operators.release(request.body[0], by)
-        return Reply()
-
-    async def _reboot(self, request: Request) -> Reply:
-        by = await self._authority.authorize(request)
-        now, valid_usec = request.body
-        with _refusing():
-            await self._operators.reboot(by, timedelta(microseconds=valid_usec), now=now)
-        return Reply()
-
-    async def _cancel(self, request: Request) -> Reply:
-        by = await self._authority.authorize(request)
-        length = timedelta(microseconds=request.body[0])
-        with _refusing():
-            return Reply("s", [await self._operators.cancel(by, length)])
-
-    async def _forgive(self, request: Request) -> Reply:
-        by = await self._authority.authorize(request)
-        with _refusing():
-            return Reply("as", [list(await self._operators.forgive(by, request.body[0]))])
+        return call
 
     async def _get(self, request: Request) -> Reply:
         name = _known(request)
-        return Reply("v", [variant(PROPERTIES[name], self._properties[name])])
+        return Reply("v", [variant(PROPERTIES[name].type, self._properties[name])])
 
     async def _get_all(self, request: Request) -> Reply:
         if not _is_ours(request):
             return Reply("a{sv}", [{}])
-        values = self._properties.items()
-        return Reply("a{sv}", [{name: variant(PROPERTIES[name], value) for name, value in values}])
+        return Reply("a{sv}", [_variants(self._properties)])
 
     async def _set(self, request: Request) -> Reply:
         raise BusError(f"{_ERROR}PropertyReadOnly", f"property {_known(request)} is read-only")
@@ -206,17 +155,16 @@ class Control:
         return Reply("s", [harmless(text)])
 
 
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Turn what an operator is told into the error of a call."""
+def _decoded(member: Member, request: Request) -> list[object]:
     try:
-        yield
-    except BusError:
-        raise
-    except (UsageError, ValueError) as error:
-        raise BusError(f"{_ERROR}InvalidArgs", str(error)) from error
-    except RebootmgrError as error:
-        raise BusError(f"{_ERROR}Failed", str(error)) from error
+        pairs = zip(member.takes, request.body, strict=True)
+        return [each.decode(value) for each, value in pairs]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _variants(properties: Mapping[str, object]) -> dict[str, object]:
+    return {name: variant(PROPERTIES[name].type, value) for name, value in properties.items()}
 
 
 async def _nothing() -> None:

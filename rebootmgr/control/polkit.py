@@ -12,8 +12,8 @@ from typing import Final
 
 from rebootmgr.bus.connection import NO_REPLY, Bus, Request, Signal, variant
 from rebootmgr.bus.signals import DRIVER, owner_rule
+from rebootmgr.control.members import ACTION
 from rebootmgr.control.polkit_words import (
-    ACTION,
     ALLOW_USER_INTERACTION,
     QUESTION,
     Answer,

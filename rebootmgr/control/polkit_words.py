@@ -2,23 +2,14 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
-ACTION: Final = "org.rebootmgr1.manage"
+from rebootmgr.control.members import STEERING
+
 QUESTION: Final = "(sa{sv})sa{ss}us"
 ALLOW_USER_INTERACTION: Final = 1
 
-_MESSAGES: Final = MappingProxyType(
-    {
-        "Hold": "keep this host from rebooting",
-        "Release": "lift a hold on reboots of this host",
-        "Reboot": "reboot this host into its pending update",
-        "Cancel": "call off the reboot of this host",
-        "Forgive": "let updates that failed on this host be tried again",
-        "Reload": "reload the configuration of rebootmgr",
-    }
-)
+_PURPOSES: Final = {member.name: member.purpose for member in STEERING}
 
 
 class Answer(StrEnum):
@@ -33,8 +24,7 @@ class Answer(StrEnum):
 
 def encode_details(member: str) -> dict[str, str]:
     """Tell whoever is asked for a password what it is for, and rules which verb is meant."""
-    what = _MESSAGES.get(member, "manage reboots of this host")
-    message = f"Authentication is required to {what}."
+    message = f"Authentication is required to {_PURPOSES[member]}."
     return {"polkit.message": message, "verb": member.lower()}
 
 

@@ -97,7 +97,9 @@ class App:
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
             self._notify = notify
             self._metrics = MetricsSocket.open(
-                root / METRICS, mode=self._loaded.socket_mode, text=self._exposition
+                root / METRICS,
+                mode=self._loaded.socket_mode,
+                text=self._exposition,
             )
             stack.callback(self._metrics.close)
             self._control = self._make_control()
@@ -191,11 +193,11 @@ class App:
         await self._hands.finish()
 
     def _make_control(self) -> Control:
+        operators = Operators(self._runner, self._clock, obeyed=self._obeyed, reload=self.reload)
         return Control(
             self._bus,
             self._status(),
-            reload=self.reload,
-            operators=Operators(self._runner, self._clock, obeyed=self._obeyed),
+            handlers=operators.handlers,
             changers=read_changers(self._options.root),
             machine_id=self._options.root / "etc/machine-id",
         )

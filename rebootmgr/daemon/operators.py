@@ -4,20 +4,29 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Final
 
-from rebootmgr.control.words import (
+from rebootmgr.control.members import (
+    CANCEL,
+    CONFIG_INVALID,
+    FORGIVE,
+    HOLD,
     NO_SUCH_HOLD,
     NOTHING_PENDING,
     NOTHING_TO_FORGIVE,
+    REBOOT,
+    RELEASE,
+    RELOAD,
     TOO_LATE,
-    encode_instant,
 )
+from rebootmgr.control.object import Handlers
 from rebootmgr.core.events import Cancelled, Forgiven, HoldAdded, HoldReleased, RebootAsked
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Deployment, UpdateKey
 from rebootmgr.core.states import Rebooting
 from rebootmgr.daemon.loop import Clock, Runner
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
+from rebootmgr.instants import encode_instant
 from rebootmgr.spans import LONGEST, encode_span
 from rebootmgr.text import harmless
 
@@ -27,18 +36,39 @@ log = logging.getLogger(__name__)
 class Operators:
     """Passes wishes on to the core; `obeyed` waits until what the core ordered is done.
 
-    Every method says in the log who (`by`) did what. UsageError for what makes no sense, BusError
-    with its own name for what cannot be, RebootmgrError when a restart would forget it.
+    Every handler says in the log who (`by`) did what. UsageError for what makes no sense, BusError
+    with its own name for what cannot be, RebootmgrError when a restart would forget it. `reload`
+    takes the configuration anew, and returns what is wrong with it.
     """
 
     def __init__(
-        self, runner: Runner, clock: Clock, *, obeyed: Callable[[], Awaitable[None]]
+        self,
+        runner: Runner,
+        clock: Clock,
+        *,
+        obeyed: Callable[[], Awaitable[None]],
+        reload: Callable[[], Awaitable[tuple[str, ...]]],
     ) -> None:
         self._runner = runner
         self._clock = clock
         self._obeyed = obeyed
+        self._reload = reload
+        self.handlers: Final[Handlers] = {
+            RELOAD: self.reload,
+            HOLD: self.hold,
+            RELEASE: self.release,
+            REBOOT: self.reboot,
+            CANCEL: self.cancel,
+            FORGIVE: self.forgive,
+        }
 
-    async def hold(self, reason: str, by: str, until: datetime | None) -> str:
+    async def reload(self, by: str) -> None:
+        """Take the configuration anew; BusError with everything that is wrong with it."""
+        log.info("%s asked to reload the configuration", by)
+        if errors := await self._reload():
+            raise BusError(CONFIG_INVALID, "\n".join(errors))
+
+    async def hold(self, by: str, reason: str, until: datetime | None) -> str:
         """Place a hold; its id. RebootmgrError, and no hold, when it would not survive."""
         if not (shown := harmless(reason)):
             raise UsageError("a hold needs a reason that people can read")
@@ -51,11 +81,11 @@ class Operators:
         except RebootmgrError:
             self._runner.tell(HoldReleased(hold.id))
             raise
-        end = encode_instant(until) or "it is released"
+        end = encode_instant(until, timespec="seconds") or "it is released"
         log.info("%s placed hold %s until %s: %s", hold.owner, hold.id, end, shown)
         return hold.id
 
-    async def release(self, id_: str, by: str) -> None:
+    async def release(self, by: str, id_: str) -> None:
         """Lift a hold."""
         found = next((one for one in self._runner.state.memory.holds if one.id == id_), None)
         if found is None:
@@ -65,7 +95,12 @@ class Operators:
         self._runner.tell(HoldReleased(id_))
         await self._until_on_record()
 
-    async def reboot(self, by: str, valid: timedelta, *, now: bool) -> None:
+    async def reboot(
+        self,
+        by: str,
+        now: bool,  # noqa: FBT001 - an argument of D-Bus
+        valid: timedelta,
+    ) -> None:
         """Ask for the reboot into what is pending; the wish ends after `valid`."""
         _check_span(valid)
         target = self._target()

@@ -5,12 +5,10 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from rebootmgr.config.checked import decode_config
-from rebootmgr.config.drop_ins import read_drop_ins
+from rebootmgr.config.load import load
 from rebootmgr.config.settings import Settings
 from rebootmgr.core.model import Phase
 
@@ -80,7 +78,7 @@ def find_hooks(
 
 def read_hook_timeout(root: Path) -> float:
     """Read how many seconds a hook may take; the default while the configuration is invalid."""
-    config = decode_config(read_drop_ins(root), localtime=UTC)  # no window matters here
+    config = load(root).config
     settings = Settings() if config.errors else config.settings
     return float(settings.hooks.timeout_seconds)
 

@@ -1,6 +1,11 @@
 """state.json only grows: what a newer rebootmgr wrote outlives an older one (SPEC 9).
 
-An OS rollback brings back an older rebootmgr, but not an older /var.
+An OS rollback brings back an older rebootmgr, but not an older /var. So what is in the file and we
+do not know stays, for as long as the thing that it belongs to:
+
+    before: {"holds": [{"id": "a", "colour": "red"}, {"id": "b", "colour": "blue"}], "moon": 1}
+    ours:   {"holds": [{"id": "a", "until": null}]}
+    after:  {"holds": [{"id": "a", "until": null, "colour": "red"}], "moon": 1}
 """
 
 from collections.abc import Iterable
@@ -8,7 +13,7 @@ from typing import Final
 
 from rebootmgr.table import Json
 
-# By these two objects in the same place are one and the same thing, seen again.
+# At these keys things come and go. One that has the same values here is the same, seen again.
 _IDENTITY: Final = {
     "booted": ("id",),
     "intent": ("target", "boot", "at"),
@@ -18,10 +23,10 @@ _IDENTITY: Final = {
     "ask": ("target", "boot", "until"),
     "reboots": ("at", "target"),
 }
+# A word that only a newer rebootmgr knows is read as null: it stays what it was.
 _WORDS: Final = {"reboots": ("outcome",)}
-"""A word that only a newer rebootmgr knows is read as null: it stays what it was."""
+# The keys in it are data: one that is not ours is one that we dropped.
 _ONLY_OURS: Final = frozenset({"attempts"})
-"""Its keys are data: one that is not ours is one that we dropped."""
 DEEPEST: Final = 64
 
 
@@ -51,28 +56,29 @@ def keep_unknown(ours: dict[str, Json], before: Json) -> dict[str, Json]:
     return {**kept, **{key: value for key, value in before.items() if key not in ours}}
 
 
-def _keep(place: str, ours: Json, before: Json) -> Json:
+def _keep(key: str, ours: Json, before: Json) -> Json:
+    """Do so for what is at `key`, in both."""
     match ours, before:
         case list(), list():
-            found = {name: one for one in before if (name := _name(place, one))}
-            return [_grow(place, one, found.get(_name(place, one))) for one in ours]
-        case dict(), dict() if place in _IDENTITY:
-            same = _name(place, ours) == _name(place, before)
-            return _grow(place, ours, before) if same else ours
-        case dict(), dict() if place not in _ONLY_OURS:
+            found = {name: one for one in before if (name := _name(key, one))}
+            return [_same(key, one, found.get(_name(key, one))) for one in ours]
+        case dict(), dict() if key in _IDENTITY:
+            return _same(key, ours, before) if _name(key, ours) == _name(key, before) else ours
+        case dict(), dict() if key not in _ONLY_OURS:
             return keep_unknown(ours, before)
         case _:
             return ours
 
 
-def _grow(place: str, ours: Json, before: Json) -> Json:
-    """One thing seen again."""
+def _same(key: str, ours: Json, before: Json) -> Json:
+    """Do so for one thing that is seen again; `before` is null where it is new."""
     if not (isinstance(ours, dict) and isinstance(before, dict)):
         return ours
-    words = [key for key in _WORDS.get(place, ()) if ours[key] is None and key in before]
-    return keep_unknown({**ours, **{key: before[key] for key in words}}, before)
+    words = {word for word in _WORDS.get(key, ()) if ours[word] is None and word in before}
+    return keep_unknown({**ours, **{word: before[word] for word in words}}, before)
 
 
-def _name(place: str, thing: Json) -> str:
-    keys = _IDENTITY.get(place, ())
-    return repr([thing.get(key) for key in keys]) if isinstance(thing, dict) else ""
+def _name(key: str, thing: Json) -> str:
+    """Which of the things at `key` it is, "" if none that can be told from others."""
+    names = _IDENTITY.get(key, ())
+    return repr([thing.get(name) for name in names]) if isinstance(thing, dict) else ""

@@ -17,8 +17,9 @@ from rebootmgr.core.memory import (
     Unreadable,
 )
 from rebootmgr.core.model import BootId, Deployment, DeploymentId, Outcome, Slot, UpdateKey
+from rebootmgr.instants import encode_instant
 from rebootmgr.state.growth_words import is_deep, keep_unknown
-from rebootmgr.table import FaultError, Json, Table, encode_time, finite
+from rebootmgr.table import FaultError, Json, Table, finite
 from rebootmgr.text import harmless
 
 Value = TypeVar("Value")
@@ -114,7 +115,7 @@ def _ours(memory: Memory) -> dict[str, Json]:
         "reboots": [_from_past_reboot(past) for past in memory.reboots],
         "outcomes": {outcome.value: count for outcome, count in memory.outcomes},
         "reboots_total": memory.reboots_total,
-        "last_seen": _maybe(memory.last_seen, encode_time),
+        "last_seen": encode_instant(memory.last_seen),
     }
 
 
@@ -142,13 +143,13 @@ def _from_intent(it: Intent) -> Json:
         "version": it.version,
         "booted": it.booted,
         "boot": it.boot,
-        "at": encode_time(it.at),
+        "at": encode_instant(it.at),
         "mono": it.mono,
         "waiting_s": it.waiting_s,
         "lock_s": it.lock_s,
         "hooks_s": it.hooks_s,
         "shutdown_seen": it.shutdown_seen,
-        "down_at": _maybe(it.down_at, encode_time),
+        "down_at": encode_instant(it.down_at),
         "seen_booted": it.seen_booted,
     }
 
@@ -190,7 +191,7 @@ def _to_debt(table: Table) -> Debt:
 
 
 def _from_quarantine(it: Quarantine) -> Json:
-    return {"key": it.key, "why": it.why, "since": encode_time(it.since)}
+    return {"key": it.key, "why": it.why, "since": encode_instant(it.since)}
 
 
 def _to_quarantine(table: Table) -> Quarantine:
@@ -204,8 +205,8 @@ def _from_hold(it: Hold) -> Json:
         "id": it.id,
         "owner": it.owner,
         "reason": it.reason,
-        "since": encode_time(it.since),
-        "until": _maybe(it.until, encode_time),
+        "since": encode_instant(it.since),
+        "until": encode_instant(it.until),
     }
 
 
@@ -225,7 +226,7 @@ def _from_ask(it: Ask) -> Json:
         "boot": it.boot,
         "by": it.by,
         "now": it.now,
-        "until": encode_time(it.until),
+        "until": encode_instant(it.until),
     }
 
 
@@ -241,7 +242,7 @@ def _to_ask(table: Table) -> Ask:
 
 def _from_past_reboot(it: PastReboot) -> Json:
     return {
-        "at": encode_time(it.at),
+        "at": encode_instant(it.at),
         "target": it.target,
         "version": it.version,
         "outcome": it.outcome,

@@ -168,10 +168,6 @@ async def shown(verb: str, root: Path, *, is_json: bool = False) -> str:
     return where.out.getvalue()
 
 
-async def no_reload() -> tuple[str, ...]:
-    return ()
-
-
 @asynccontextmanager
 async def served(daemon: DbusDaemon, status: Status) -> AsyncIterator[None]:
     bus = await Bus.connect(daemon.address)
@@ -179,8 +175,7 @@ async def served(daemon: DbusDaemon, status: Status) -> AsyncIterator[None]:
         control = Control(
             bus,
             status,
-            reload=no_reload,
-            operators=Wishes(),
+            handlers=Wishes().handlers,
             changers=(),
             machine_id=Path("/nonexistent"),
         )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rebootmgr.cli.main import main
-from rebootmgr.table import encode_time
+from rebootmgr.instants import encode_instant
 
 DROP_INS = "etc/rebootmgr/config.d"
 UNIT = "usr/lib/systemd/system/zincati.service"
@@ -214,7 +214,7 @@ def test_a_window_is_held_against_what_reboots_took_here(root: Path) -> None:
         'days = ["Sun"]\nstart_time = "01:00"\nlength_minutes = 20\n',
     )
     at = datetime.now(UTC) - timedelta(days=9)
-    past = {"at": encode_time(at), "target": "x", "version": "1", "outcome": "succeeded"}
+    past = {"at": encode_instant(at), "target": "x", "version": "1", "outcome": "succeeded"}
     reboots = [{**past, "seconds": 1201.0}] * 3
     state = {"version": {"major": 1, "minor": 0}, "reboots": reboots}
     assert check(root) == []

@@ -86,13 +86,10 @@ end = 2030-01-12T23:45:00
 async def served(status: Status) -> AsyncIterator[str]:
     """A daemon that says this; the address of its bus."""
 
-    async def reload() -> tuple[str, ...]:
-        return ()
-
     with DbusDaemon() as daemon:
         bus = await Bus.connect(daemon.address)
         control = Control(
-            bus, status, reload=reload, operators=Wishes(), changers=(), machine_id=Path("/none")
+            bus, status, handlers=Wishes().handlers, changers=(), machine_id=Path("/none")
         )
         await control.serve()
         try:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rebootmgr.config.checked import DropIn, decode_config
-from rebootmgr.config.resolve import encode_policy, request_url
+from rebootmgr.config.resolve import request_url, resolve_policy
 from rebootmgr.core.model import Slot
 from rebootmgr.core.policy import ClockRule, Policy, Respect, Strategy
 from rebootmgr.core.window import Calendar, phase_of
@@ -15,7 +15,7 @@ VARIABLES = {"basearch": "x86_64", "stream": "stable", "platform": ""}
 
 def encode(text: str, *, dry_run: bool = False) -> Policy:
     config = decode_config((DropIn("a.toml", text),), localtime=None)
-    return encode_policy(config, node_id=NODE, variables=VARIABLES, dry_run=dry_run)
+    return resolve_policy(config, node_id=NODE, variables=VARIABLES, dry_run=dry_run)
 
 
 def test_the_default_configuration_is_the_default_policy() -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import pwd
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,9 +18,10 @@ from dbus_next.aio.message_bus import MessageBus
 from dbus_next.message import Message
 
 from rebootmgr.bus.connection import Bus, Signal
-from rebootmgr.control.introspection import MANAGER, PROPERTIES_INTERFACE
-from rebootmgr.control.object import NAME, PATH, Control
-from rebootmgr.control.words import PROPERTIES, encode_status
+from rebootmgr.control.introspection import PROPERTIES_INTERFACE
+from rebootmgr.control.members import DESCRIBE, MANAGER, NAME, PATH, PROPERTIES, STEERING
+from rebootmgr.control.object import Control
+from rebootmgr.control.words import encode_status
 from rebootmgr.core.status import StateName
 from rebootmgr.errors import BusError
 from tests.fakes.dbus_daemon import DbusDaemon
@@ -49,18 +50,6 @@ async def connected(daemon: DbusDaemon) -> AsyncIterator[Bus]:
         await bus.close()
 
 
-class Reloads:
-    """Counts reloads and answers each with `errors`."""
-
-    def __init__(self, *errors: str) -> None:
-        self.errors = errors
-        self.count = 0
-
-    async def __call__(self) -> tuple[str, ...]:
-        self.count += 1
-        return self.errors
-
-
 class Stand:
     """The served object, and a client on a connection of its own."""
 
@@ -83,8 +72,7 @@ class Stand:
 async def served(
     daemon: DbusDaemon,
     *,
-    reload: Callable[[], Any] | None = None,
-    operators: Wishes | None = None,
+    wishes: Wishes | None = None,
     changers: frozenset[int] = frozenset({os.getuid()}),
     machine_id: Path = Path("/nonexistent"),
 ) -> AsyncIterator[Stand]:
@@ -92,8 +80,7 @@ async def served(
         control = Control(
             bus,
             IDLE,
-            reload=reload or Reloads(),
-            operators=operators or Wishes(),
+            handlers=(wishes or Wishes()).handlers,
             changers=changers,
             machine_id=machine_id,
         )
@@ -188,8 +175,8 @@ async def test_what_is_not_there_is_refused_by_the_right_name(
 
 async def test_a_call_without_an_interface_goes_by_its_member(daemon: DbusDaemon) -> None:
     """Allowed by the D-Bus specification (Message Types); old bindings do it."""
-    reloads = Reloads()
-    async with served(daemon, reload=reloads, changers=frozenset()):
+    wishes = Wishes()
+    async with served(daemon, wishes=wishes, changers=frozenset()):
         client = await MessageBus(bus_address=daemon.address).connect()
         answers = [
             await client.call(Message(destination=NAME, path=PATH, member=member))
@@ -201,7 +188,7 @@ async def test_a_call_without_an_interface_goes_by_its_member(daemon: DbusDaemon
     assert [answer and answer.error_name for answer in answers] == [
         None, None, f"{ERROR}AccessDenied", f"{ERROR}UnknownMethod",
     ]  # fmt: skip
-    assert reloads.count == 0
+    assert wishes.reloads == 0
 
 
 def dbus_send(daemon: DbusDaemon, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -252,29 +239,31 @@ async def test_the_machine_id_is_read_from_its_file(daemon: DbusDaemon, tmp_path
 
 
 async def test_a_reload_that_works_answers_nothing(daemon: DbusDaemon) -> None:
-    reloads = Reloads()
-    async with served(daemon, reload=reloads) as stand:
+    wishes = Wishes()
+    async with served(daemon, wishes=wishes) as stand:
         assert await stand.call(MANAGER, "Reload") == []
-    assert reloads.count == 1
+    assert wishes.reloads == 1
 
 
 async def test_a_reload_that_fails_answers_with_every_error(daemon: DbusDaemon) -> None:
-    async with served(daemon, reload=Reloads("a.toml:1: first", "b.toml:2: second")) as stand:
+    async with served(daemon, wishes=Wishes("a.toml:1: first", "b.toml:2: second")) as stand:
         with pytest.raises(BusError, match=r"first\sb.toml:2: second") as caught:
             await stand.call(MANAGER, "Reload")
         assert caught.value.name == "org.rebootmgr1.Error.ConfigInvalid"
 
 
 async def test_only_those_who_may_can_reload(daemon: DbusDaemon) -> None:
-    reloads = Reloads()
-    async with served(daemon, reload=reloads, changers=frozenset({4711})) as stand:
+    wishes = Wishes()
+    async with served(daemon, wishes=wishes, changers=frozenset({4711})) as stand:
         assert await stand.refused(MANAGER, "Reload") == f"{ERROR}AccessDenied"
         [text] = await stand.call(MANAGER, "Describe")
         assert text  # anybody may read
-    assert reloads.count == 0
+    assert wishes.reloads == 0
 
 
-async def test_every_method_is_described_with_its_arguments(daemon: DbusDaemon) -> None:
+async def test_every_method_is_described_and_served_with_its_arguments(
+    daemon: DbusDaemon,
+) -> None:
     async with served(daemon) as stand:
         [xml] = await stand.call(INTROSPECTABLE, "Introspect")
         manager = ET.fromstring(xml).find(f"interface[@name='{MANAGER}']")  # noqa: S314 - our own
@@ -285,13 +274,14 @@ async def test_every_method_is_described_with_its_arguments(daemon: DbusDaemon) 
             )
             for method in manager.iter("method")
         }
-        methods = stand.control._interfaces[MANAGER]
-        assert described == {name: signature for name, (signature, _) in methods.items()}
+        assert described == {member.name: member.signature for member in (DESCRIBE, *STEERING)}
+        for name in described:
+            assert await stand.refused(MANAGER, name, "d", 0.5) == f"{ERROR}InvalidArgs"
 
 
 async def test_a_hold_is_the_callers_whatever_it_says(daemon: DbusDaemon) -> None:
     wishes = Wishes()
-    async with served(daemon, operators=wishes) as stand:
+    async with served(daemon, wishes=wishes) as stand:
         [first] = await stand.call(MANAGER, "Hold", "sx", "root: migration", 0)
         [second] = await stand.call(MANAGER, "Hold", "sx", "backup", 1_900_000_000_500_000)
         me = pwd.getpwuid(os.getuid()).pw_name
@@ -321,7 +311,7 @@ async def test_a_wish_that_makes_no_sense_is_refused(
 async def test_a_wish_that_cannot_be_kept_says_why(daemon: DbusDaemon) -> None:
     wishes = Wishes()
     wishes.trouble = "state.json cannot be written"
-    async with served(daemon, operators=wishes) as stand:
+    async with served(daemon, wishes=wishes) as stand:
         for member, signature, body in (("Hold", "sx", ("why", 0)), ("Release", "s", ("h0",))):
             with pytest.raises(BusError, match=r"state\.json") as caught:
                 await stand.call(MANAGER, member, signature, *body)
@@ -331,7 +321,7 @@ async def test_a_wish_that_cannot_be_kept_says_why(daemon: DbusDaemon) -> None:
 async def test_every_other_wish_arrives_typed_and_signed(daemon: DbusDaemon) -> None:
     wishes = Wishes()
     me = pwd.getpwuid(os.getuid()).pw_name
-    async with served(daemon, operators=wishes) as stand:
+    async with served(daemon, wishes=wishes) as stand:
         assert await stand.call(MANAGER, "Reboot", "bt", *(True, 2**64 - 1)) == []
         assert await stand.refused(MANAGER, "Cancel", "t", 1) == f"{OWN}NothingPending"
         assert await stand.call(MANAGER, "Forgive", "s", "bad") == [["bad"]]
@@ -347,7 +337,7 @@ async def test_every_other_wish_arrives_typed_and_signed(daemon: DbusDaemon) -> 
 
 async def test_only_those_who_may_can_ask_for_changes(daemon: DbusDaemon) -> None:
     wishes = Wishes()
-    async with served(daemon, operators=wishes, changers=frozenset({4711})) as stand:
+    async with served(daemon, wishes=wishes, changers=frozenset({4711})) as stand:
         for member, signature, body in (
             ("Hold", "sx", ("why", 0)),
             ("Release", "s", ("h0",)),
@@ -362,8 +352,8 @@ async def test_only_those_who_may_can_ask_for_changes(daemon: DbusDaemon) -> Non
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
 async def test_another_user_reads_but_does_not_reload(daemon: DbusDaemon) -> None:
-    reloads = Reloads()
-    async with served(daemon, reload=reloads) as stand:
+    wishes = Wishes()
+    async with served(daemon, wishes=wishes) as stand:
         await stand.call(PEER, "Ping")
 
         def ask(member: str) -> subprocess.CompletedProcess[str]:
@@ -383,7 +373,7 @@ async def test_another_user_reads_but_does_not_reload(daemon: DbusDaemon) -> Non
         assert described.returncode == 0, described.stderr
         refused = await asyncio.to_thread(ask, "Reload")
         assert "AccessDenied: uid 65534 may not call Reload" in refused.stderr
-    assert reloads.count == 0
+    assert wishes.reloads == 0
 
 
 async def test_a_second_daemon_does_not_get_the_name(daemon: DbusDaemon) -> None:

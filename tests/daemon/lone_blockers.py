@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from rebootmgr.core.model import Reason
-from rebootmgr.table import encode_time
+from rebootmgr.instants import encode_instant
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, silence
 from tests.fakes.host import Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor, Mode
@@ -29,14 +29,14 @@ def now() -> datetime:
 
 
 def past(ago: timedelta) -> dict[str, Any]:
-    at = encode_time(now() - ago)
+    at = encode_instant(now() - ago)
     return {"at": at, "target": "x", "version": "1", "outcome": "succeeded", "seconds": 1800.0}
 
 
 def memory() -> dict[str, object]:
     """What the daemon remembers: half an hour for a reboot, one of them lately, one bad update."""
     key = f"fedora-coreos:{Tree(version=BAD_UPDATE).checksum}"
-    bad = {"key": key, "why": f"{BAD_UPDATE} failed 2 times", "since": encode_time(now() - HOUR)}
+    bad = {"key": key, "why": f"{BAD_UPDATE} failed 2 times", "since": encode_instant(now() - HOUR)}
     ago = (72 * HOUR, 60 * HOUR, 48 * HOUR, 20 * HOUR)
     return {"quarantine": [bad], "reboots": [past(each) for each in ago], "reboots_total": 4}
 
@@ -153,7 +153,7 @@ async def held(stage: Stage) -> None:
 
 
 async def blackout(stage: Stage) -> None:
-    span = f"start = 2026-01-01T00:00:00Z\nend = {encode_time(now() + HOUR)}\n"
+    span = f"start = 2026-01-01T00:00:00Z\nend = {encode_instant(now() + HOUR)}\n"
     await stage.updates(f'[[updates.blackout]]\nname = "year end"\n{span}')
 
 

@@ -4,8 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from rebootmgr.instants import encode_instant
 from rebootmgr.logind.login1 import NOT_THERE
-from rebootmgr.table import encode_time
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import Host, fleet_lock, reasons
 from tests.fakes.logind import FakeInhibitor, Mode
@@ -225,7 +225,12 @@ async def test_a_reboot_after_which_nothing_happens_is_shown(host: Host) -> None
 async def test_the_budget_says_when_the_next_reboot_may_be(host: Host) -> None:
     first = now() - 20 * HOUR
     past = [
-        {"at": encode_time(first + n * HOUR), "target": "x", "version": "1", "outcome": "succeeded"}
+        {
+            "at": encode_instant(first + n * HOUR),
+            "target": "x",
+            "version": "1",
+            "outcome": "succeeded",
+        }
         for n in range(4)
     ]
     host.remember(reboots=past, reboots_total=4)
@@ -246,8 +251,8 @@ async def test_a_hold_that_was_recorded_holds_until_it_ends(host: Host) -> None:
                 "id": "h1",
                 "owner": "alice",
                 "reason": "migration",
-                "since": encode_time(now() - HOUR),
-                "until": encode_time(ends),
+                "since": encode_instant(now() - HOUR),
+                "until": encode_instant(ends),
             }
         ]
     )
@@ -264,7 +269,7 @@ async def test_a_hold_that_was_recorded_holds_until_it_ends(host: Host) -> None:
 async def test_a_quarantine_that_was_recorded_stops_this_update_only(host: Host) -> None:
     tree = await host.os.stage("42.2")
     key = f"fedora-coreos:{tree.checksum}"
-    since = encode_time(now() - HOUR)
+    since = encode_instant(now() - HOUR)
     host.remember(quarantine=[{"key": key, "why": "42.2 failed 2 times", "since": since}])
     await host.start()
     status = await host.until_blocked("quarantined")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rebootmgr.cli.main import main
-from rebootmgr.table import encode_time
+from rebootmgr.instants import encode_instant
 from tests.fakes.fleetlock import FakeFleetLock, hang
 from tests.fakes.host import NODE_ID, Host, fleet_lock, reasons
 from tests.fakes.logind import FakeInhibitor, Mode
@@ -67,8 +67,8 @@ def audit(host: Host) -> str:
     return host.log.read_text()
 
 
-def quarantine(key: str) -> dict[str, str]:
-    return {"key": key, "why": "42.2 failed 2 times", "since": encode_time(datetime.now(UTC))}
+def quarantine(key: str) -> dict[str, str | None]:
+    return {"key": key, "why": "42.2 failed 2 times", "since": encode_instant(datetime.now(UTC))}
 
 
 async def test_a_hold_survives_kill_9_and_its_release_lets_the_reboot_go_on(host: Host) -> None:
@@ -395,8 +395,8 @@ async def test_a_hold_that_is_over_is_not_shown_although_nothing_happened_since(
                 "id": "h1",
                 "owner": "alice",
                 "reason": "migration",
-                "since": encode_time(datetime.now(UTC)),
-                "until": encode_time(ends),
+                "since": encode_instant(datetime.now(UTC)),
+                "until": encode_instant(ends),
             }
         ]
     )

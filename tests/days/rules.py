@@ -8,7 +8,7 @@ from random import Random
 from typing import Final, Self
 
 from rebootmgr.config.checked import DropIn, decode_config
-from rebootmgr.config.resolve import encode_policy
+from rebootmgr.config.resolve import resolve_policy
 from rebootmgr.core.policy import Policy
 from tests.days.almanac import Almanac, almanac
 from tests.days.calendars import ALWAYS, CALENDARS
@@ -105,4 +105,4 @@ def _policy(rules: Rules) -> Policy:
     drop_ins = (DropIn("10-calendar.toml", rules.calendar), DropIn("20-rest.toml", rules.toml))
     config = decode_config(drop_ins, localtime=None)
     assert not config.errors
-    return encode_policy(config, node_id=rules.node, variables={}, dry_run=False)
+    return resolve_policy(config, node_id=rules.node, variables={}, dry_run=False)

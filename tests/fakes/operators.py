@@ -2,7 +2,19 @@
 
 from datetime import datetime, timedelta
 
-from rebootmgr.control.words import NO_SUCH_HOLD, NOTHING_PENDING, NOTHING_TO_FORGIVE
+from rebootmgr.control.members import (
+    CANCEL,
+    CONFIG_INVALID,
+    FORGIVE,
+    HOLD,
+    NO_SUCH_HOLD,
+    NOTHING_PENDING,
+    NOTHING_TO_FORGIVE,
+    REBOOT,
+    RELEASE,
+    RELOAD,
+)
+from rebootmgr.control.object import Handlers
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
 
 
@@ -10,15 +22,30 @@ class Wishes:
     """Takes holds and lifts them: reason, owner and end are in `holds`; `trouble` refuses all.
 
     `asked` is what else was asked of it, by whom; nothing is pending here, nor to be forgiven
-    but "bad".
+    but "bad". It counts `reloads`, and answers each with `errors`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *errors: str) -> None:
+        self.errors = errors
+        self.reloads = 0
         self.holds: dict[str, tuple[str, str, datetime | None]] = {}
         self.asked: list[tuple[object, ...]] = []
         self.trouble = ""
+        self.handlers: Handlers = {
+            RELOAD: self.reload,
+            HOLD: self.hold,
+            RELEASE: self.release,
+            REBOOT: self.reboot,
+            CANCEL: self.cancel,
+            FORGIVE: self.forgive,
+        }
 
-    async def hold(self, reason: str, by: str, until: datetime | None) -> str:
+    async def reload(self, _: str) -> None:
+        self.reloads += 1
+        if self.errors:
+            raise BusError(CONFIG_INVALID, "\n".join(self.errors))
+
+    async def hold(self, by: str, reason: str, until: datetime | None) -> str:
         if not reason:
             raise UsageError("no reason")
         if self.trouble:
@@ -27,14 +54,19 @@ class Wishes:
         self.holds[id_] = (reason, by, until)
         return id_
 
-    async def release(self, id_: str, by: str) -> None:
+    async def release(self, by: str, id_: str) -> None:
         if self.trouble:
             raise RebootmgrError(self.trouble)
         if self.holds.pop(id_, None) is None:
             raise BusError(NO_SUCH_HOLD, f"there is no hold {id_}")
         self.asked.append(("release", by, id_))
 
-    async def reboot(self, by: str, valid: timedelta, *, now: bool) -> None:
+    async def reboot(
+        self,
+        by: str,
+        now: bool,  # noqa: FBT001 - an argument of D-Bus
+        valid: timedelta,
+    ) -> None:
         self.asked.append(("reboot", by, valid, now))
 
     async def cancel(self, by: str, length: timedelta) -> str:

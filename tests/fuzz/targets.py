@@ -16,10 +16,10 @@ from rebootmgr.bus.words import decode_match_rule
 from rebootmgr.config.checked import Config, decode_config
 from rebootmgr.config.effective import effective_values, encode_config
 from rebootmgr.config.fragment import DropIn
-from rebootmgr.config.resolve import encode_policy
+from rebootmgr.config.resolve import resolve_policy
 from rebootmgr.control.described import decode_status, decode_why
+from rebootmgr.control.members import decode_usec
 from rebootmgr.control.polkit_words import decode_answer
-from rebootmgr.control.words import decode_until
 from rebootmgr.core import memory
 from rebootmgr.core.counters import Api
 from rebootmgr.core.events import LockGranted, LockRefused, SlotReleased
@@ -187,13 +187,13 @@ def fuzz_config(data: bytes) -> None:
     config = decode_config([DropIn("/etc/x.toml", text)], localtime=UTC)
     assert_clean(str(problem) for problem in (*config.errors, *config.warnings))
     assert "secret" not in " ".join(str(problem) for problem in config.errors), config.errors
-    policy = encode_policy(config, node_id="me", variables={}, dry_run=False)
+    policy = resolve_policy(config, node_id="me", variables={}, dry_run=False)
     if not (config.errors or policy.invalid):
         _use(config)
 
 
 def _use(config: Config) -> None:
-    calendar = encode_policy(config, node_id="me", variables={}, dry_run=False).calendar
+    calendar = resolve_policy(config, node_id="me", variables={}, dry_run=False).calendar
     outlook(calendar, NOW, need=timedelta(minutes=5))
     found = openings(calendar, NOW, NOW + timedelta(days=9))
     assert all(one.start < one.end for one in found)
@@ -313,7 +313,7 @@ def fuzz_control(data: bytes) -> None:
     except UsageError as error:
         assert_clean([str(error)])
     with suppress(ValueError):
-        decode_until(dice.pick(NUMBERS))
+        decode_usec(dice.pick(NUMBERS))
     with suppress(ValueError):
         decode_match_rule(dice.altered(b"type='signal',path='/a'").decode(errors="replace"))
     with suppress(RebootmgrError):

@@ -20,8 +20,9 @@ from rebootmgr.bus.connection import Bus
 from rebootmgr.config.checked import decode_config
 from rebootmgr.config.fragment import DropIn
 from rebootmgr.control.described import decode_status
-from rebootmgr.control.introspection import MANAGER, PROPERTIES_INTERFACE
-from rebootmgr.control.object import NAME, PATH, Control
+from rebootmgr.control.introspection import PROPERTIES_INTERFACE
+from rebootmgr.control.members import MANAGER, NAME, PATH, STEERING
+from rebootmgr.control.object import Control
 from rebootmgr.core.memory import Memory
 from rebootmgr.errors import BusError, RebootmgrError
 from rebootmgr.fleetlock.words import decode_reply
@@ -153,24 +154,21 @@ BODIES: Final[dict[str, Callable[[Dice], list[object]]]] = {
     "as": lambda dice: [[dice.said()]],
     "d": lambda dice: [dice.below(9) / 7],
 }
-WELL_FORMED: Final = {"Hold": "sx", "Release": "s", "Reboot": "bt", "Cancel": "t", "Forgive": "s"}
-MEMBERS: Final = (*WELL_FORMED, "Reload", "Describe", "Get", "GetAll", "Nonsense")
+WELL_FORMED: Final = {member.name: member.signature for member in STEERING}
+CALLED: Final = (*WELL_FORMED, "Describe", "Get", "GetAll", "Nonsense")
 
 
 async def test_a_client_of_the_bus_may_call_anything_with_anything() -> None:
-    async def reload() -> tuple[str, ...]:
-        return ()
-
     with DbusDaemon() as daemon:
         bus, client = await Bus.connect(daemon.address), await Bus.connect(daemon.address)
         changers, nowhere = {os.getuid()}, Path("/nonexistent")
-        operators = Wishes()
+        wishes = Wishes()
         await Control(
-            bus, IDLE, reload=reload, operators=operators, changers=changers, machine_id=nowhere
+            bus, IDLE, handlers=wishes.handlers, changers=changers, machine_id=nowhere
         ).serve()
-        for number in range(200):
+        for number in range(400):
             dice = Dice(b"".join(sha256(b"%d %d" % (number, n)).digest() for n in range(8)))
-            member = dice.pick(MEMBERS)
+            member = dice.pick(CALLED)
             signature = WELL_FORMED.get(member, "") if dice.below(2) else dice.pick(tuple(BODIES))
             body = BODIES[signature](dice)
             interface = dice.pick((MANAGER, MANAGER, MANAGER, PROPERTIES_INTERFACE, "a.Nobody"))
@@ -178,8 +176,8 @@ async def test_a_client_of_the_bus_may_call_anything_with_anything() -> None:
                 await client.call(NAME, PATH, interface, member, signature, body, timeout_s=5.0)
         [text] = await client.call(NAME, PATH, MANAGER, "Describe", timeout_s=5.0)
         assert decode_status(text).text("state") == IDLE.state
-        assert operators.holds
-        assert operators.asked
+        assert wishes.holds
+        assert wishes.asked
         await client.close()
         await bus.close()
 

@@ -1,0 +1,165 @@
+"""org.rebootmgr1 as a table: what may be asked of the daemon, and what it shows.
+
+Dispatch (object.py), introspection, polkit's question and our own client follow from `STEERING` and
+`PROPERTIES`. So a verb is a row here, its handler in daemon/operators.py, and a verb of the client.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from rebootmgr import __version__
+from rebootmgr.core.model import Deployment
+from rebootmgr.core.status import Status
+
+NAME: Final = "org.rebootmgr1"
+PATH: Final = "/org/rebootmgr1"
+MANAGER: Final = "org.rebootmgr1.Manager"
+ACTION: Final = "org.rebootmgr1.manage"
+
+CONFIG_INVALID: Final = "org.rebootmgr1.Error.ConfigInvalid"
+NO_SUCH_HOLD: Final = "org.rebootmgr1.Error.NoSuchHold"
+NOTHING_PENDING: Final = "org.rebootmgr1.Error.NothingPending"
+NOTHING_TO_FORGIVE: Final = "org.rebootmgr1.Error.NothingToForgive"
+TOO_LATE: Final = "org.rebootmgr1.Error.TooLate"
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_US: Final = timedelta(microseconds=1)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One value of a call or its answer: of which D-Bus type, and how it becomes one of ours."""
+
+    name: str
+    type: str
+    decode: Callable[[Any], Any] = _same
+    encode: Callable[[Any], Any] = _same
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A method of Manager; polkit tells whoever is asked for a password its `purpose`."""
+
+    name: str
+    takes: tuple[Argument, ...] = ()
+    gives: tuple[Argument, ...] = ()
+    purpose: str = ""
+
+    @property
+    def signature(self) -> str:
+        """Say of which D-Bus types its arguments are."""
+        return _signature(self.takes)
+
+    @property
+    def answer(self) -> str:
+        """Say of which D-Bus type its answer is."""
+        return _signature(self.gives)
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property of Manager, and what of a status it shows."""
+
+    type: str
+    read: Callable[[Status], Any]
+    is_constant: bool = False
+
+
+def _signature(arguments: Sequence[Argument]) -> str:
+    return "".join(argument.type for argument in arguments)
+
+
+def _instant(name: str) -> Argument:
+    """Take an instant in µs since the epoch; 0 for None."""
+    return Argument(name, "x", decode_usec, encode_usec)
+
+
+def _span(name: str) -> Argument:
+    return Argument(name, "t", lambda usec: timedelta(microseconds=usec), lambda span: span // _US)
+
+
+def _text(name: str) -> Argument:
+    return Argument(name, "s")
+
+
+def encode_usec(at: datetime | None) -> int:
+    """Write an instant in µs since the epoch, 0 where there is none."""
+    return (at - _EPOCH) // _US if at else 0
+
+
+def decode_usec(usec: int) -> datetime | None:
+    """Read an instant as `encode_usec` writes it; ValueError for no such day."""
+    try:
+        return _EPOCH + timedelta(microseconds=usec) if usec else None
+    except OverflowError:
+        raise ValueError("no such day") from None
+
+
+DESCRIBE: Final = Member("Describe", gives=(_text("json"),))
+RELOAD: Final = Member("Reload", purpose="reload the configuration of rebootmgr")
+HOLD: Final = Member(
+    "Hold",
+    takes=(_text("reason"), _instant("until_usec")),
+    gives=(_text("id"),),
+    purpose="keep this host from rebooting",
+)
+RELEASE: Final = Member(
+    "Release", takes=(_text("id"),), purpose="lift a hold on reboots of this host"
+)
+REBOOT: Final = Member(
+    "Reboot",
+    takes=(Argument("now", "b"), _span("valid_usec")),
+    purpose="reboot this host into its pending update",
+)
+CANCEL: Final = Member(
+    "Cancel",
+    takes=(_span("hold_usec"),),
+    gives=(_text("id"),),
+    purpose="call off the reboot of this host",
+)
+FORGIVE: Final = Member(
+    "Forgive",
+    takes=(_text("key"),),
+    gives=(Argument("keys", "as", tuple, list),),
+    purpose="let updates that failed on this host be tried again",
+)
+STEERING: Final = (RELOAD, HOLD, RELEASE, REBOOT, CANCEL, FORGIVE)
+"""Whatever changes something; polkit is asked whether the caller may."""
+
+
+def _pair(deployment: Deployment | None) -> list[str]:
+    return [deployment.id, deployment.version] if deployment else ["", ""]
+
+
+def _blockers(status: Status) -> list[list[object]]:
+    return [
+        [one.reason.value, one.detail, encode_usec(one.since), encode_usec(one.until)]
+        for one in status.blockers
+    ]
+
+
+PROPERTIES: Final = {
+    "State": Property("s", lambda status: status.state.value),
+    "Verdict": Property("s", lambda status: status.verdict.value),
+    "Pending": Property("(ss)", lambda status: _pair(status.pending)),
+    "Booted": Property("(ss)", lambda status: _pair(status.booted)),
+    "Blockers": Property("a(ssxx)", _blockers),
+    "Notices": Property(
+        "a(ss)", lambda status: [[one.kind.value, one.detail] for one in status.notices]
+    ),
+    "Predicted": Property("x", lambda status: encode_usec(status.predicted)),
+    "LockHeld": Property("b", lambda status: status.lock_held),
+    "Version": Property("s", lambda _: __version__, is_constant=True),
+    "ConfigValid": Property("b", lambda status: status.config_valid),
+}
+
+
+def encode_properties(status: Status) -> dict[str, object]:
+    """Give the value of every property; instants in µs since the epoch, 0 where there is none."""
+    return {name: each.read(status) for name, each in PROPERTIES.items()}
