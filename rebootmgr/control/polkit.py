@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from rebootmgr.bus.connection import NO_REPLY, Bus, Request, Signal, variant
-from rebootmgr.bus.signals import DRIVER, owner_rule
+from rebootmgr.bus.connection import Bus, Request, Signal, variant
+from rebootmgr.bus.peer import Peer
+from rebootmgr.bus.words import DRIVER, NO_REPLY, encode_owner_rule
 from rebootmgr.control.polkit_words import (
     ACTION,
     ALLOW_USER_INTERACTION,
@@ -25,11 +26,8 @@ from rebootmgr.text import harmless
 
 log = logging.getLogger(__name__)
 
-AUTHORITY: Final = (
-    "org.freedesktop.PolicyKit1",
-    "/org/freedesktop/PolicyKit1/Authority",
-    "org.freedesktop.PolicyKit1.Authority",
-)
+_NAME: Final = "org.freedesktop.PolicyKit1"
+_AUTHORITY: Final = ("/org/freedesktop/PolicyKit1/Authority", f"{_NAME}.Authority")
 PATIENCE_S: Final = 25.0
 PASSWORD_S: Final = 120.0
 CANCEL_S: Final = 1.0
@@ -60,6 +58,7 @@ class Authority:
         password_s: float = PASSWORD_S,
     ) -> None:
         self._bus = bus
+        self._polkit = Peer(bus, _NAME, patience_s=patience_s)
         self._changers = changers
         self._patience_s = patience_s
         self._password_s = password_s
@@ -113,7 +112,7 @@ class Authority:
 
     async def _check(self, request: Request, id_: str) -> Answer | BusError:
         """Ask in a task of its own, which is cancelled as soon as the caller leaves the bus."""
-        rule = owner_rule(request.sender)
+        rule = encode_owner_rule(request.sender)
         task = asyncio.current_task()
 
         def note_leaving(_: Signal) -> None:  # the only change that a unique name still sees
@@ -135,9 +134,10 @@ class Authority:
                 await self._bus.unsubscribe(rule, note_leaving)
 
     async def _call(
-        self, member: str, signature: str, body: Sequence[object], timeout_s: float
+        self, member: str, signature: str, body: Sequence[object], patience_s: float
     ) -> Sequence[object]:
-        return await self._bus.call(*AUTHORITY, member, signature, body, timeout_s=timeout_s)
+        where = (*_AUTHORITY, member, signature, body)
+        return await self._polkit.call(*where, patience_s=patience_s, autostart=True)
 
 
 def _user(uid: int) -> str:

@@ -36,13 +36,13 @@ from rebootmgr.daemon.operators import Operators
 from rebootmgr.errors import BusError
 from rebootmgr.fleetlock.client import FleetLock
 from rebootmgr.hooks.phases import Hooks, PhaseRunner, choose_hook_runner
-from rebootmgr.logind.login1 import Logind
+from rebootmgr.logind.login1 import Login1
 from rebootmgr.show.metrics_socket import MetricsSocket, OwnProcess
 from rebootmgr.show.motd import Motd
 from rebootmgr.state.store import NoStore, StateStore
-from rebootmgr.systemd.boot import Systemd
+from rebootmgr.systemd.boot import BootWatch
 from rebootmgr.systemd.notify import Notify
-from rebootmgr.systemd.time import Alarm, Clock, Timedate
+from rebootmgr.systemd.time import Alarm, SystemClock, Timedate
 from rebootmgr.updates.rpm_ostree import RpmOstree
 
 log = logging.getLogger(__name__)
@@ -75,12 +75,12 @@ class App:
         self._bus = bus
         self._herald = Herald()
         self._herald.counters = replace(self._herald.counters, dbus_connected=True)
-        self._clock = Clock()
+        self._clock = SystemClock()
         self._runner = Runner(memory, loaded.policy, self._clock)
         self._hooks = hooks
         self._os = RpmOstree(bus, options.root)
-        self._logind = Logind(bus)
-        self._systemd = Systemd(bus)
+        self._logind = Login1(bus)
+        self._boot = BootWatch(bus)
         self._process = OwnProcess()
         self._motd = Motd(options.root)
         self._ended = asyncio.Event()
@@ -93,7 +93,7 @@ class App:
     async def run(self, notify: Notify, environ: MutableMapping[str, str]) -> None:
         """Serve until asked to stop; anything unexpected ends the daemon, for systemd to mend."""
         root = self._options.root
-        boot = await self._systemd.read_boot(root=root, environ=environ)
+        boot = await self._boot.read_boot(root=root, environ=environ)
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
             self._notify = notify
             self._metrics = MetricsSocket.open(
@@ -114,8 +114,8 @@ class App:
                 boot=boot,
                 os=self._os,
                 logind=self._logind,
-                boot_incomplete=self._systemd.read_boot_incomplete,
-                boot_times=self._systemd.read_boot_times,
+                boot_incomplete=self._boot.read_boot_incomplete,
+                boot_times=self._boot.read_boot_times,
                 phases=self._hooks.phases,
                 synchronized=Timedate(self._bus).read_synchronized,
             )
@@ -214,7 +214,7 @@ class App:
         await self._logind.watch(
             lambda what: self._runner.tell(HostChanged(Look.LOGIND, what)), shutdown
         )
-        await self._systemd.watch(lambda what: self._runner.tell(HostChanged(Look.BOOT, what)))
+        await self._boot.watch(lambda what: self._runner.tell(HostChanged(Look.BOOT, what)))
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -278,7 +278,7 @@ async def serve(
     notify = Notify(environ, pid=os.getpid())
     address = bus_address(options.root, environ)
     loaded = load(options.root, dry_run=options.dry_run)
-    memory = StateStore(options.root).read(at=Clock().read().wall)
+    memory = StateStore(options.root).read(at=SystemClock().read().wall)
     bus = await Bus.connect(address)
     try:
         hooks = Hooks(options.root, hook_runner(options.root, bus))

@@ -127,7 +127,7 @@ async def test_properties_are_read_alone_and_together(daemon: DbusDaemon) -> Non
         assert state == "waiting"
         [blockers] = await stand.call(PROPERTIES_INTERFACE, "Get", "ss", "", "Blockers")
         assert blockers[0][:2] == ["held", "database migration (alice)"]
-        everything = await stand.client.get_all(NAME, PATH, MANAGER)
+        [everything] = await stand.call(PROPERTIES_INTERFACE, "GetAll", "s", MANAGER)
         assert set(everything) == set(PROPERTIES)
         assert everything["Predicted"] == (int(NOW.timestamp()) + 12000) * 1_000_000
         assert everything["LockHeld"] is False
@@ -135,7 +135,7 @@ async def test_properties_are_read_alone_and_together(daemon: DbusDaemon) -> Non
 
 async def test_other_interfaces_have_no_properties(daemon: DbusDaemon) -> None:
     async with served(daemon) as stand:
-        assert await stand.client.get_all(NAME, PATH, PEER) == {}
+        assert await stand.call(PROPERTIES_INTERFACE, "GetAll", "s", PEER) == [{}]
         name = await stand.refused(PROPERTIES_INTERFACE, "Get", "ss", PEER, "State")
         assert name == f"{ERROR}UnknownProperty"
 
