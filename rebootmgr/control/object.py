@@ -66,19 +66,24 @@ class Operators(Protocol):
         ...
 
 
+async def _nothing() -> None:
+    return
+
+
 class Control:
     """The object that people and scripts talk to; news reach it by `publish` alone.
 
-    `refresh`, where somebody sets it, publishes what time alone has changed. `reload` takes the
+    `refresh` publishes what time alone has changed. `reload` takes the
     configuration anew and returns what is wrong with it; `changers` are the uids that may ask for
     changes without polkit's leave; `machine_id` is the file that the Peer interface asks for.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has its name where it is given
         self,
         bus: Bus,
         status: Status,
         *,
+        refresh: Callable[[], Awaitable[None]] = _nothing,
         reload: Callable[[], Awaitable[tuple[str, ...]]],
         operators: Operators,
         changers: Collection[int],
@@ -87,7 +92,7 @@ class Control:
         self._bus = bus
         self._status = status
         self._properties = encode_properties(status)
-        self.refresh: Callable[[], Awaitable[None]] = _nothing
+        self._refresh = refresh
         self._reload = reload
         self._operators = operators
         self._authority = Authority(bus, changers)
@@ -131,7 +136,7 @@ class Control:
             await self._bus.emit(PATH, PROPERTIES_INTERFACE, "PropertiesChanged", "sa{sv}as", body)
 
     async def _describe(self, _: Request) -> Reply:
-        await self.refresh()
+        await self._refresh()
         return Reply("s", [json.dumps(encode_status(self._status))])
 
     async def _take_reload(self, request: Request) -> Reply:
@@ -217,10 +222,6 @@ def _refusing() -> Iterator[None]:
         raise BusError(f"{_ERROR}InvalidArgs", str(error)) from error
     except RebootmgrError as error:
         raise BusError(f"{_ERROR}Failed", str(error)) from error
-
-
-async def _nothing() -> None:
-    return
 
 
 async def _ping(_: Request) -> Reply:

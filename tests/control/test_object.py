@@ -5,7 +5,7 @@ import json
 import os
 import pwd
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -79,10 +79,15 @@ class Stand:
         return caught.value.name
 
 
+async def nothing() -> None:
+    return
+
+
 @asynccontextmanager
 async def served(
     daemon: DbusDaemon,
     *,
+    refresh: Callable[[], Awaitable[None]] = nothing,
     reload: Callable[[], Any] | None = None,
     operators: Wishes | None = None,
     changers: frozenset[int] = frozenset({os.getuid()}),
@@ -93,6 +98,7 @@ async def served(
             bus,
             IDLE,
             reload=reload or Reloads(),
+            refresh=refresh,
             operators=operators or Wishes(),
             changers=changers,
             machine_id=machine_id,
@@ -105,8 +111,7 @@ async def test_describe_first_has_told_what_time_alone_has_changed(daemon: DbusD
     async def refresh() -> None:
         await stand.control.publish(WAITING)
 
-    async with served(daemon) as stand:
-        stand.control.refresh = refresh
+    async with served(daemon, refresh=refresh) as stand:
         [text] = await stand.call(MANAGER, "Describe")
         assert json.loads(text) == encode_status(WAITING)
 
