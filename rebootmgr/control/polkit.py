@@ -17,7 +17,7 @@ from rebootmgr.control.polkit_words import (
     ACTION,
     ALLOW_USER_INTERACTION,
     QUESTION,
-    Answer,
+    Leave,
     decode_answer,
     encode_details,
 )
@@ -92,25 +92,25 @@ class Authority:
             raise BusError(DENIED, text) from error
         finally:
             self._asking.remove(uid)
-        if answer is not Answer.YES:
-            name = CHALLENGED if answer is Answer.CHALLENGE else DENIED
+        if answer is not Leave.YES:
+            name = CHALLENGED if answer is Leave.CHALLENGE else DENIED
             raise BusError(name, f"{who}: polkit action {ACTION} {answer}")
 
-    async def _question(self, request: Request) -> Answer:
+    async def _question(self, request: Request) -> Leave:
         """Ask, until there is an answer, the time is up, or the caller has left the bus."""
         id_ = f"rebootmgr-{next(self._ids)}"
         async with asyncio.TaskGroup() as tasks:  # of one, which ends when the caller leaves
             checking = tasks.create_task(self._check(request, id_))
         gone = BusError(NO_REPLY, "the caller has left the bus")
         answer = gone if checking.cancelled() else checking.result()
-        if isinstance(answer, Answer):
+        if isinstance(answer, Leave):
             return answer
         if answer.name == NO_REPLY:  # nobody shall be asked for a password in vain
             with suppress(BusError):
                 await self._call("CancelCheckAuthorization", "s", [id_], CANCEL_S)
         raise answer
 
-    async def _check(self, request: Request, id_: str) -> Answer | BusError:
+    async def _check(self, request: Request, id_: str) -> Leave | BusError:
         """Ask in a task of its own, which is cancelled as soon as the caller leaves the bus."""
         rule = encode_owner_rule(request.sender)
         task = asyncio.current_task()

@@ -35,8 +35,9 @@ from rebootmgr.daemon.look import Eyes
 from rebootmgr.daemon.loop import Runner
 from rebootmgr.daemon.operators import Operators
 from rebootmgr.errors import BusError
-from rebootmgr.fleetlock.client import FleetLock
-from rebootmgr.hooks.phases import Hooks, PhaseRunner, choose_hook_runner
+from rebootmgr.fleetlock.client import LockClient
+from rebootmgr.hooks.launch import PhaseRunner, choose_hook_runner
+from rebootmgr.hooks.phases import HookPhases
 from rebootmgr.logind.login1 import Login1
 from rebootmgr.show.metrics_socket import MetricsSocket, OwnProcess
 from rebootmgr.show.motd import Motd
@@ -67,13 +68,13 @@ class _Ended(Exception):  # noqa: N818 - no error: it ends the task group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Outset:
     """What there is when the daemon starts."""
 
     bus: Bus
     boot: BootId
     boot_watch: BootWatch
-    hooks: Hooks
+    hooks: HookPhases
     loaded: Loaded
     memory: Memory | Unreadable
 
@@ -85,9 +86,9 @@ class App:
     """
 
     def __init__(
-        self, options: Options, found: Found, notify: Notify, tasks: asyncio.TaskGroup
+        self, options: Options, outset: Outset, notify: Notify, tasks: asyncio.TaskGroup
     ) -> None:
-        root, bus, loaded = options.root, found.bus, found.loaded
+        root, bus, loaded = options.root, outset.bus, outset.loaded
         self._options = options
         self._bus = bus
         self._loaded = loaded
@@ -101,10 +102,10 @@ class App:
         self._herald = Herald()
         self._herald.counters = replace(self._herald.counters, dbus_connected=True)
         self._herald.note_loading(loaded, self._clock.read().wall)
-        self._runner = Runner(found.memory, loaded.policy, self._clock)
+        self._runner = Runner(outset.memory, loaded.policy, self._clock)
         self._os = RpmOstree(bus, root)
         self._logind = Login1(bus)
-        self._boot = found.boot_watch
+        self._boot = outset.boot_watch
         self._motd = Motd(root)
         self._process = OwnProcess()
         self._metrics = MetricsSocket.open(
@@ -115,20 +116,20 @@ class App:
             jumped=lambda: self._runner.tell(ClockJumped()),
         )
         eyes = Eyes(
-            boot=found.boot,
+            boot=outset.boot,
             os=self._os,
             logind=self._logind,
             boot_incomplete=self._boot.read_boot_incomplete,
             boot_times=self._boot.read_boot_times,
-            phases=found.hooks.phases,
+            phases=outset.hooks.phases,
             synchronized=Timedate(bus).read_synchronized,
         )
         store: Store = NoStore() if options.dry_run else StateStore(root)
         tools = Tools(
             eyes=eyes,
             store=store,
-            hooks=found.hooks,
-            fleet=FleetLock(observed=self._herald.count_answer),
+            hooks=outset.hooks,
+            fleet=LockClient(observed=self._herald.count_answer),
             rebooter=self._logind,
             dev=root / "dev",
         )
@@ -290,16 +291,16 @@ async def serve(
     bus = await Bus.connect(address)
     try:
         boot_watch = BootWatch(bus)
-        found = Found(
+        outset = Outset(
             bus=bus,
             boot=await boot_watch.read_boot(root=options.root, environ=environ),
             boot_watch=boot_watch,
-            hooks=Hooks(options.root, hook_runner(options.root, bus)),
+            hooks=HookPhases(options.root, hook_runner(options.root, bus)),
             loaded=loaded,
             memory=memory,
         )
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-            app = App(options, found, notify, tasks)
+            app = App(options, outset, notify, tasks)
             stack.callback(app.close)
             await app.run()
     except* _Ended:

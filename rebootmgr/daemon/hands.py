@@ -37,9 +37,9 @@ from rebootmgr.core.events import (
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Deployment, Phase, Slot, Ticket
 from rebootmgr.daemon.look import Eyes
-from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.words import Server
-from rebootmgr.hooks.phases import Hooks
+from rebootmgr.hooks.phases import HookPhases
 from rebootmgr.logind.terminals import write_warning
 from rebootmgr.logind.words import encode_warning
 from rebootmgr.text import harmless
@@ -70,8 +70,8 @@ class Tools:
 
     eyes: Eyes
     store: Store
-    hooks: Hooks
-    fleet: FleetLock
+    hooks: HookPhases
+    fleet: LockClient
     rebooter: Rebooter
     dev: Path
 

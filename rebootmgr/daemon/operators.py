@@ -17,7 +17,7 @@ from rebootmgr.core.gates import pending
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Deployment, UpdateKey
 from rebootmgr.core.states import Rebooting
-from rebootmgr.daemon.loop import Clock, Runner
+from rebootmgr.daemon.loop import Runner, Timepiece
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
 from rebootmgr.spans import LONGEST, encode_span
 from rebootmgr.text import harmless
@@ -33,7 +33,7 @@ class Operators:
     """
 
     def __init__(
-        self, runner: Runner, clock: Clock, *, obeyed: Callable[[], Awaitable[None]]
+        self, runner: Runner, clock: Timepiece, *, obeyed: Callable[[], Awaitable[None]]
     ) -> None:
         self._runner = runner
         self._clock = clock

@@ -100,8 +100,8 @@ _DIRECTORIES: Final = ("etc/systemd/system", "run/systemd/system", "usr/lib/syst
 def find_starting_link(root: Path, unit: str) -> Path | None:
     """Find the link below `root` that has systemd start `unit` with another; None if none does.
 
-    systemctl --root is-enabled does not know: it tells of [Install] alone, so that it neither
-    sees a vendor's links nor that one of them is masked, and it names no file.
+    systemctl --root is-enabled answers another question: it looks for links in /etc and /run
+    alone, whatever they lead to, and names none; on the host of an image builder it may be missing.
     """
     directories = [root / each for each in _DIRECTORIES]
     units = [each / unit for each in directories if os.path.lexists(each / unit)]

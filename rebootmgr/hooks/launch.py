@@ -1,16 +1,18 @@
-"""The hook runner in its unit, as it is run on a real host (SPEC 8, org.freedesktop.systemd1(5)).
-
-A unit is followed by its own properties: JobRemoved would wake us for every job of the host, for
-as long as the daemon lives.
-"""
+"""The two ways to run the hook runner: in its unit on a real host, as our child with --root."""
 
 import asyncio
 import logging
+import os
+import signal
+import subprocess
+import sys
 from contextlib import suppress
-from typing import Final
+from pathlib import Path
+from typing import Final, Protocol
 
 from rebootmgr.bus.connection import Bus, Signal
 from rebootmgr.bus.words import ABSENT, NO_REPLY
+from rebootmgr.child import Child
 from rebootmgr.core.model import Phase
 from rebootmgr.errors import BusError
 from rebootmgr.systemd.units import NO_SUCH_UNIT, ServiceManager, unit_path
@@ -18,12 +20,65 @@ from rebootmgr.text import harmless
 
 log = logging.getLogger(__name__)
 
+_RUNNER: Final = "rebootmgr.hooks.runner"
+_STDERR: Final = 2
 _ALIVE: Final = ("activating", "active", "reloading", "deactivating")
 _OVER: Final = frozenset({"inactive", "failed"})
 
 
+class PhaseRunner(Protocol):
+    """Whatever runs the hook runner."""
+
+    async def run(self, phase: Phase, *, within_s: float) -> str:
+        """Run a phase to its end; "" or why that could not be done. Cancelled: end it."""
+        ...
+
+
+def choose_hook_runner(root: Path, bus: Bus) -> PhaseRunner:
+    """Choose how hooks are run: on a real host as root, by their units (SPEC 8)."""
+    return HookUnits(bus) if root.samefile("/") else HookChild(root)
+
+
+class HookChild:
+    """Starts the runner directly, as our own user; its log is ours."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def run(self, phase: Phase, *, within_s: float) -> str:
+        """Run a phase to its end; "" or why that could not be done."""
+        command = [sys.executable, "-P", "-s", "-m", _RUNNER, phase.value, "--root", self._root]
+        try:
+            runner = Child(
+                command,
+                environment=_environment(),
+                stdin=subprocess.DEVNULL,
+                stderr=_STDERR,
+                heard=lambda _: None,
+            )
+        except OSError as error:
+            return f"the hook runner cannot be started: {error.strerror}"
+        try:
+            async with asyncio.timeout(within_s):
+                await runner.exited.wait()
+        except TimeoutError:
+            return f"the hook runner did not end within {within_s:g} s"
+        finally:
+            runner.signal(signal.SIGTERM)  # which ends its hook, too; a dead one does not mind
+            await runner.finish()
+        return ""
+
+
+def _environment() -> dict[str, str]:
+    """Find modules where we find them."""
+    return {"PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)}
+
+
 class HookUnits:
     """Starts and stops rebootmgr-hook@PHASE.service over the bus, one at a time.
+
+    A unit is followed by its own properties: JobRemoved would wake us for every job of the host,
+    for as long as the daemon lives.
 
     `patience_s` is for one answer: systemd has none to spare while it reloads all units.
     `ask_again_s`: how often it is asked, in case that a signal is lost.
