@@ -19,9 +19,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from rebootmgr.bus.framing import Wire
-from rebootmgr.bus.messages import Reply, Request, Signal, listed
-from rebootmgr.bus.signals import DRIVER, Subscriptions, owner_rule
-from rebootmgr.bus.words import decode_match_rule
+from rebootmgr.bus.signals import Subscriptions
+from rebootmgr.bus.words import (
+    ABSENT,
+    DRIVER,
+    NO_REPLY,
+    Reply,
+    Request,
+    Signal,
+    decode_match_rule,
+    encode_owner_rule,
+    listed,
+)
 from rebootmgr.errors import BusError, UsageError
 from rebootmgr.text import harmless
 
@@ -33,16 +42,12 @@ from dbus_next.constants import MessageFlag, MessageType
 from dbus_next.message import Message
 from dbus_next.signature import SignatureTree, Variant
 
-__all__ = ["NO_REPLY", "SYSTEM_BUS", "Bus", "Reply", "Request", "Signal", "variant"]
-
-# Values on the bus are of any type by nature; adapters hand them to a codec at once.
+__all__ = ["SYSTEM_BUS", "Bus", "Reply", "Request", "Signal", "variant"]
 
 SYSTEM_BUS: Final = "unix:path=/run/dbus/system_bus_socket"
-NO_REPLY: Final = "org.freedesktop.DBus.Error.NoReply"
 _DO_NOT_QUEUE: Final = 4
 _OWNED: Final = {1, 4}  # PRIMARY_OWNER, ALREADY_OWNER
 _MANY_SIGNATURES: Final = 256
-_NO_OWNER: Final = "org.freedesktop.DBus.Error.NameHasNoOwner"
 _FAILED: Final = "org.freedesktop.DBus.Error.Failed"
 
 log = logging.getLogger(__name__)
@@ -103,7 +108,7 @@ class Bus:
         """Call a method; the reply's body with variants unwrapped.
 
         `interactive`: our user may be asked for a password. Raises BusError with the error's name;
-        `org.freedesktop.DBus.Error.NoReply` after `timeout_s`. A cancelled or timed-out call leaves
+        NO_REPLY after `timeout_s`. A cancelled or timed-out call leaves
         nothing behind.
         """
         call = Message(
@@ -131,18 +136,6 @@ class Bus:
             raise answer
         return _body(answer)
 
-    async def get_all(
-        self, destination: str, path: str, interface: str, **options: Any
-    ) -> dict[str, Any]:
-        """org.freedesktop.DBus.Properties.GetAll, unwrapped; options as for `call`."""
-        properties = "org.freedesktop.DBus.Properties"
-        body = [interface]
-        match await self.call(destination, path, properties, "GetAll", "s", body, **options):
-            case [dict() as found]:
-                return found
-            case _:
-                raise BusError(_FAILED, f"{destination} answered GetAll with something else")
-
     async def subscribe(self, rule: str, handler: Callable[[Signal], None]) -> None:
         """AddMatch `rule` (D-Bus specification, match rules), by a low-level message.
 
@@ -151,7 +144,7 @@ class Bus:
         """
         decoded = decode_match_rule(rule)
         if self._subscriptions.add(decoded, handler):
-            await self.call(*DRIVER, "AddMatch", "s", [owner_rule(decoded.sender)])
+            await self.call(*DRIVER, "AddMatch", "s", [encode_owner_rule(decoded.sender)])
             self._subscriptions.learn(decoded.sender, await self._owner(decoded.sender))
         await self.call(*DRIVER, "AddMatch", "s", [rule])
 
@@ -189,7 +182,7 @@ class Bus:
         try:
             [owner] = await self.call(*DRIVER, "GetNameOwner", "s", [name])
         except BusError as error:
-            if error.name != _NO_OWNER:
+            if error.name not in ABSENT:
                 raise
             return ""
         return str(owner)

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
-from rebootmgr.bus.messages import Signal
-from rebootmgr.bus.words import MatchRule
+from rebootmgr.bus.words import DRIVER, MatchRule, Signal
 
-DRIVER: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 _NOBODY: Final = ""
 
 
@@ -25,7 +23,7 @@ class Subscriptions:
         self._owners: dict[str, str | None] = {}  # None: asked, not answered
 
     def add(self, rule: MatchRule, handler: Callable[[Signal], None]) -> bool:
-        """Remember a rule. Whether its sender has to be looked up (`owner_rule`, `learn`)."""
+        """Remember a rule; whether its sender has to be followed, and its owner asked for."""
         self._rules.append((rule, handler))
         if not _is_well_known(rule.sender):
             return False
@@ -58,15 +56,6 @@ class Subscriptions:
         if _is_well_known(wanted):
             return sender != _NOBODY and self._owners[wanted] == sender
         return wanted in {"", sender}
-
-
-def owner_rule(name: str) -> str:
-    """Match rule for changes of the owner of `name`."""
-    sender, path, interface = DRIVER
-    return (
-        f"type='signal',sender='{sender}',path='{path}',interface='{interface}',"
-        f"member='NameOwnerChanged',arg0='{name}'"
-    )
 
 
 def _is_well_known(name: str) -> bool:

@@ -20,10 +20,11 @@ from rebootmgr.core.memory import Memory
 from rebootmgr.core.policy import Strategy
 from rebootmgr.errors import Problem
 from rebootmgr.state.store import StateStore
-from rebootmgr.systemd.units import UNIT, find_enabled_zincati
+from rebootmgr.systemd.units import find_starting_link
 from rebootmgr.text import harmless
 
 _INVALID: Final = 78
+_ZINCATI: Final = "zincati.service"
 _FILES: Final = tuple(
     f"updates.fleet_lock.{name}"
     for name in ("ca_file", "client_cert_file", "client_key_file", "authorization_file")
@@ -72,9 +73,9 @@ def _anonymous(config: Config, detail: str) -> tuple[Problem, ...]:
 
 def _host(root: Path, loaded: Loaded) -> Iterator[Problem]:
     """Yield what is wrong around the configuration, on the host below `root`."""
-    if link := find_enabled_zincati(root):
+    if link := find_starting_link(root, _ZINCATI):
         message = "Zincati is enabled, and reboots this host beside rebootmgr"
-        yield _problem(link, message, f"systemctl mask --now {UNIT}")
+        yield _problem(link, message, f"systemctl mask --now {_ZINCATI}")
     if user := read_daemon_user(root):
         yield from _unreadable_drop_ins(root, loaded.fragments, user)
         yield from _unreadable_keys(root, loaded.config, user)

@@ -23,7 +23,7 @@ from rebootmgr.core.events import (
 )
 from rebootmgr.core.model import Ticket
 from rebootmgr.errors import RebootmgrError, UsageError
-from rebootmgr.fleetlock.client import LONGEST_RELEASE_S, FleetLock
+from rebootmgr.fleetlock.client import LONGEST_RELEASE_S, LockClient
 from rebootmgr.fleetlock.words import (
     Answer,
     Reply,
@@ -80,7 +80,7 @@ async def _ask(order: Order, api: Api, *, longest_s: float = LONGEST_RELEASE_S) 
     timeout_s = order.server.timeout_s
     if api is Api.STEADY_STATE:
         timeout_s = min(timeout_s, longest_s)
-    client = FleetLock(observed=lambda *_: None)
+    client = LockClient(observed=lambda *_: None)
     return await client.ask(api, order.slot, order.server, timeout_s)
 
 

@@ -27,7 +27,7 @@ from rebootmgr.core.memory import Memory, Unreadable
 from rebootmgr.core.model import Slot, Ticket
 from rebootmgr.core.status import StateName
 from rebootmgr.errors import RebootmgrError
-from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.words import Server, decode_release_answer
 from rebootmgr.state.store import DIRECTORY, StateStore
 from rebootmgr.text import harmless
@@ -129,7 +129,7 @@ def _remembered(store: StateStore) -> Memory:
 
 async def _give_back(slot: Slot, server: Server) -> str:
     """Why the server did not confirm, "" if it did."""
-    client = FleetLock(observed=lambda *_: None)
+    client = LockClient(observed=lambda *_: None)
     reply = await client.ask(Api.STEADY_STATE, slot, server, LONGEST_S)
     match decode_release_answer(Ticket(0), slot, reply, at=datetime.now(UTC)):
         case SlotReleased():

@@ -44,12 +44,16 @@ PARENTS: Final = {"/": "org", "/org": "rebootmgr1"}
 _ERROR: Final = "org.freedesktop.DBus.Error."
 
 
+async def _nothing() -> None:
+    return
+
+
 class Control:
     """The object that people and scripts talk to; news reach it by `publish` alone.
 
-    `refresh`, where somebody sets it, publishes what time alone has changed. `handlers` has every
-    member that needs leave; `changers` are the uids that need none of polkit's; `machine_id` is the
-    file that the Peer interface asks for.
+    `refresh` publishes what time alone has changed. `handlers` has every member that needs leave;
+    `changers` are the uids that need none of polkit's; `machine_id` is the file that the Peer
+    interface asks for.
     """
 
     def __init__(
@@ -58,13 +62,14 @@ class Control:
         status: Status,
         *,
         handlers: Handlers,
+        refresh: Callable[[], Awaitable[None]] = _nothing,
         changers: Collection[int],
         machine_id: Path,
     ) -> None:
         self._bus = bus
         self._status = status
         self._properties = encode_properties(status)
-        self.refresh: Callable[[], Awaitable[None]] = _nothing
+        self._refresh = refresh
         self._authority = Authority(bus, changers)
         self._machine_id = machine_id
         self._interfaces: Interfaces = {
@@ -100,7 +105,7 @@ class Control:
             await self._bus.emit(PATH, PROPERTIES_INTERFACE, "PropertiesChanged", "sa{sv}as", body)
 
     async def _describe(self, _: Request) -> Reply:
-        await self.refresh()
+        await self._refresh()
         return Reply(DESCRIBE.answer, [json.dumps(encode_status(self._status))])
 
     def _guarded(self, member: Member, handler: Callable[..., Awaitable[object]]) -> Method:
@@ -165,10 +170,6 @@ def _decoded(member: Member, request: Request) -> list[object]:
 
 def _variants(properties: Mapping[str, object]) -> dict[str, object]:
     return {name: variant(PROPERTIES[name].type, value) for name, value in properties.items()}
-
-
-async def _nothing() -> None:
-    return
 
 
 async def _ping(_: Request) -> Reply:

@@ -10,13 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from rebootmgr.bus.connection import NO_REPLY, Bus, Request, Signal, variant
-from rebootmgr.bus.signals import DRIVER, owner_rule
+from rebootmgr.bus.connection import Bus, Request, Signal, variant
+from rebootmgr.bus.peer import Peer
+from rebootmgr.bus.words import DRIVER, NO_REPLY, encode_owner_rule
 from rebootmgr.control.members import ACTION
 from rebootmgr.control.polkit_words import (
     ALLOW_USER_INTERACTION,
     QUESTION,
-    Answer,
+    Leave,
     decode_answer,
     encode_details,
 )
@@ -25,11 +26,8 @@ from rebootmgr.text import harmless
 
 log = logging.getLogger(__name__)
 
-AUTHORITY: Final = (
-    "org.freedesktop.PolicyKit1",
-    "/org/freedesktop/PolicyKit1/Authority",
-    "org.freedesktop.PolicyKit1.Authority",
-)
+_NAME: Final = "org.freedesktop.PolicyKit1"
+_AUTHORITY: Final = ("/org/freedesktop/PolicyKit1/Authority", f"{_NAME}.Authority")
 PATIENCE_S: Final = 25.0
 PASSWORD_S: Final = 120.0
 CANCEL_S: Final = 1.0
@@ -60,6 +58,7 @@ class Authority:
         password_s: float = PASSWORD_S,
     ) -> None:
         self._bus = bus
+        self._polkit = Peer(bus, _NAME, patience_s=patience_s)
         self._changers = changers
         self._patience_s = patience_s
         self._password_s = password_s
@@ -93,27 +92,27 @@ class Authority:
             raise BusError(DENIED, text) from error
         finally:
             self._asking.remove(uid)
-        if answer is not Answer.YES:
-            name = CHALLENGED if answer is Answer.CHALLENGE else DENIED
+        if answer is not Leave.YES:
+            name = CHALLENGED if answer is Leave.CHALLENGE else DENIED
             raise BusError(name, f"{who}: polkit action {ACTION} {answer}")
 
-    async def _question(self, request: Request) -> Answer:
+    async def _question(self, request: Request) -> Leave:
         """Ask, until there is an answer, the time is up, or the caller has left the bus."""
         id_ = f"rebootmgr-{next(self._ids)}"
         async with asyncio.TaskGroup() as tasks:  # of one, which ends when the caller leaves
             checking = tasks.create_task(self._check(request, id_))
         gone = BusError(NO_REPLY, "the caller has left the bus")
         answer = gone if checking.cancelled() else checking.result()
-        if isinstance(answer, Answer):
+        if isinstance(answer, Leave):
             return answer
         if answer.name == NO_REPLY:  # nobody shall be asked for a password in vain
             with suppress(BusError):
                 await self._call("CancelCheckAuthorization", "s", [id_], CANCEL_S)
         raise answer
 
-    async def _check(self, request: Request, id_: str) -> Answer | BusError:
+    async def _check(self, request: Request, id_: str) -> Leave | BusError:
         """Ask in a task of its own, which is cancelled as soon as the caller leaves the bus."""
-        rule = owner_rule(request.sender)
+        rule = encode_owner_rule(request.sender)
         task = asyncio.current_task()
 
         def note_leaving(_: Signal) -> None:  # the only change that a unique name still sees
@@ -135,9 +134,10 @@ class Authority:
                 await self._bus.unsubscribe(rule, note_leaving)
 
     async def _call(
-        self, member: str, signature: str, body: Sequence[object], timeout_s: float
+        self, member: str, signature: str, body: Sequence[object], patience_s: float
     ) -> Sequence[object]:
-        return await self._bus.call(*AUTHORITY, member, signature, body, timeout_s=timeout_s)
+        where = (*_AUTHORITY, member, signature, body)
+        return await self._polkit.call(*where, patience_s=patience_s, autostart=True)
 
 
 def _user(uid: int) -> str:

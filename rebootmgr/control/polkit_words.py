@@ -12,7 +12,7 @@ ALLOW_USER_INTERACTION: Final = 1
 _PURPOSES: Final = {member.name: member.purpose for member in STEERING}
 
 
-class Answer(StrEnum):
+class Leave(StrEnum):
     """What polkit said, in the words of a refusal."""
 
     YES = "authorized"
@@ -28,14 +28,14 @@ def encode_details(member: str) -> dict[str, str]:
     return {"polkit.message": message, "verb": member.lower()}
 
 
-def decode_answer(body: Sequence[object]) -> Answer:
+def decode_answer(body: Sequence[object]) -> Leave:
     """Meaning of a reply to CheckAuthorization, of type ((bba{ss}))."""
     match body:
         case [[True, bool(), dict()]]:
-            return Answer.YES
+            return Leave.YES
         case [[False, True, dict()]]:
-            return Answer.CHALLENGE
+            return Leave.CHALLENGE
         case [[False, False, dict(details)]]:
-            return Answer.DISMISSED if details.get("polkit.dismissed") else Answer.NO
+            return Leave.DISMISSED if details.get("polkit.dismissed") else Leave.NO
         case _:
-            return Answer.ODD
+            return Leave.ODD

@@ -26,6 +26,7 @@ from rebootmgr.core.events import (
 )
 from rebootmgr.core.facts import Deployments, Look
 from rebootmgr.core.memory import Memory, Unreadable
+from rebootmgr.core.model import BootId
 from rebootmgr.core.states import State
 from rebootmgr.core.status import Status
 from rebootmgr.daemon.hands import Hands, Store, Tools
@@ -34,15 +35,16 @@ from rebootmgr.daemon.look import Eyes
 from rebootmgr.daemon.loop import Runner
 from rebootmgr.daemon.operators import Operators
 from rebootmgr.errors import BusError
-from rebootmgr.fleetlock.client import FleetLock
-from rebootmgr.hooks.phases import Hooks, PhaseRunner, choose_hook_runner
-from rebootmgr.logind.login1 import Logind
+from rebootmgr.fleetlock.client import LockClient
+from rebootmgr.hooks.launch import PhaseRunner, choose_hook_runner
+from rebootmgr.hooks.phases import HookPhases
+from rebootmgr.logind.login1 import Login1
 from rebootmgr.show.metrics_socket import MetricsSocket, OwnProcess
 from rebootmgr.show.motd import Motd
 from rebootmgr.state.store import NoStore, StateStore
-from rebootmgr.systemd.boot import Systemd
+from rebootmgr.systemd.boot import BootWatch
 from rebootmgr.systemd.notify import Notify
-from rebootmgr.systemd.time import Alarm, Clock, Timedate
+from rebootmgr.systemd.time import Alarm, SystemClock, Timedate
 from rebootmgr.updates.rpm_ostree import RpmOstree
 
 log = logging.getLogger(__name__)
@@ -65,87 +67,119 @@ class _Ended(Exception):  # noqa: N818 - no error: it ends the task group
     """The daemon was asked to stop, and has come to rest."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outset:
+    """What there is when the daemon starts."""
+
+    bus: Bus
+    boot: BootId
+    boot_watch: BootWatch
+    hooks: HookPhases
+    loaded: Loaded
+    memory: Memory | Unreadable
+
+
 class App:
-    """Everything that lives as long as the daemon."""
+    """Everything that lives as long as the daemon, and not longer than its `tasks`; close it then.
+
+    RebootmgrError when another daemon serves its metrics.
+    """
 
     def __init__(
-        self, options: Options, bus: Bus, hooks: Hooks, loaded: Loaded, memory: Memory | Unreadable
+        self, options: Options, outset: Outset, notify: Notify, tasks: asyncio.TaskGroup
     ) -> None:
+        root, bus, loaded = options.root, outset.bus, outset.loaded
         self._options = options
         self._bus = bus
-        self._herald = Herald()
-        self._herald.counters = replace(self._herald.counters, dbus_connected=True)
-        self._clock = Clock()
-        self._runner = Runner(memory, loaded.policy, self._clock)
-        self._hooks = hooks
-        self._os = RpmOstree(bus, options.root)
-        self._logind = Logind(bus)
-        self._systemd = Systemd(bus)
-        self._process = OwnProcess()
-        self._motd = Motd(options.root)
+        self._loaded = loaded
+        self._notify = notify
+        self._tasks = tasks
         self._ended = asyncio.Event()
         self._looked = asyncio.Event()
         self._news = asyncio.Event()
         self._reload_wanted = asyncio.Event()
+        self._clock = SystemClock()
+        self._herald = Herald()
+        self._herald.counters = replace(self._herald.counters, dbus_connected=True)
         self._herald.note_loading(loaded, self._clock.read().wall)
-        self._loaded = loaded
+        self._runner = Runner(outset.memory, loaded.policy, self._clock)
+        self._os = RpmOstree(bus, root)
+        self._logind = Login1(bus)
+        self._boot = outset.boot_watch
+        self._motd = Motd(root)
+        self._process = OwnProcess()
+        self._metrics = MetricsSocket.open(
+            root / METRICS, mode=loaded.socket_mode, text=self._exposition
+        )
+        self._alarm = Alarm(
+            ticked=lambda: self._runner.tell(Ticked()),
+            jumped=lambda: self._runner.tell(ClockJumped()),
+        )
+        eyes = Eyes(
+            boot=outset.boot,
+            os=self._os,
+            logind=self._logind,
+            boot_incomplete=self._boot.read_boot_incomplete,
+            boot_times=self._boot.read_boot_times,
+            phases=outset.hooks.phases,
+            synchronized=Timedate(bus).read_synchronized,
+        )
+        store: Store = NoStore() if options.dry_run else StateStore(root)
+        tools = Tools(
+            eyes=eyes,
+            store=store,
+            hooks=outset.hooks,
+            fleet=LockClient(observed=self._herald.count_answer),
+            rebooter=self._logind,
+            dev=root / "dev",
+        )
+        self._hands = Hands(tools, tasks, self._runner.tell)
+        self._hands.servers = dict(loaded.servers)
+        operators = Operators(
+            self._runner, self._clock, obeyed=self._hands.finish, reload=self.reload
+        )
+        self._control = Control(
+            bus,
+            self._status(),
+            refresh=self._refresh,
+            handlers=operators.handlers,
+            changers=read_changers(root),
+            machine_id=root / "etc/machine-id",
+        )
 
-    async def run(self, notify: Notify, environ: MutableMapping[str, str]) -> None:
+    def close(self) -> None:
+        """Leave no descriptor, and nothing that people could take for news."""
+        self._os.close()
+        self._alarm.close()
+        self._motd.clear()
+        self._metrics.close()
+
+    async def run(self) -> None:
         """Serve until asked to stop; anything unexpected ends the daemon, for systemd to mend."""
-        root = self._options.root
-        boot = await self._systemd.read_boot(root=root, environ=environ)
-        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-            self._notify = notify
-            self._metrics = MetricsSocket.open(
-                root / METRICS,
-                mode=self._loaded.socket_mode,
-                text=self._exposition,
-            )
-            stack.callback(self._metrics.close)
-            self._control = self._make_control()
-            self._control.refresh = self._refresh
-            await self._control.serve()
-            self._motd.clear()
-            stack.callback(self._motd.clear)
-            self._alarm = Alarm(
-                ticked=lambda: self._runner.tell(Ticked()),
-                jumped=lambda: self._runner.tell(ClockJumped()),
-            )
-            stack.callback(self._alarm.close)
-            eyes = Eyes(
-                boot=boot,
-                os=self._os,
-                logind=self._logind,
-                boot_incomplete=self._systemd.read_boot_incomplete,
-                boot_times=self._systemd.read_boot_times,
-                phases=self._hooks.phases,
-                synchronized=Timedate(self._bus).read_synchronized,
-            )
-            self._hands = Hands(self._tools(eyes), tasks, self._runner.tell)
-            self._hands.servers = dict(self._loaded.servers)
-            await self._watch()
-            stack.callback(self._os.close)
-            self._listen_to_signals()
-            for service in (
-                self._hands.work(),
-                self._runner.run(self),
-                self._metrics.serve(),
-                self._publish(),
-                self._watch_bus(),
-                notify.feed_watchdog(self._ended),
-                self._reload_when_told(),
-            ):
-                tasks.create_task(service)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FIRST_LOOK_S):
-                    await self._looked.wait()
-            notify.ready()
-            await self._ended.wait()
-            notify.stopping()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_ORDERS_S):
-                    await self._hands.finish()
-            raise _Ended
+        await self._control.serve()
+        self._motd.clear()
+        await self._watch()
+        self._listen_to_signals()
+        for service in (
+            self._hands.work(),
+            self._runner.run(self),
+            self._metrics.serve(),
+            self._publish(),
+            self._watch_bus(),
+            self._notify.feed_watchdog(self._ended),
+            self._reload_when_told(),
+        ):
+            self._tasks.create_task(service)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK_S):
+                await self._looked.wait()
+        self._notify.ready()
+        await self._ended.wait()
+        self._notify.stopping()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_ORDERS_S):
+                await self._hands.finish()
+        raise _Ended
 
     def follow(self, before: State, after: State, effects: tuple[Effect, ...]) -> None:
         """Obey, and have the news told."""
@@ -177,31 +211,6 @@ class App:
         self._notify.ready()
         return ()
 
-    def _tools(self, eyes: Eyes) -> Tools:
-        root = self._options.root
-        store: Store = NoStore() if self._options.dry_run else StateStore(root)
-        return Tools(
-            eyes=eyes,
-            store=store,
-            hooks=self._hooks,
-            fleet=FleetLock(observed=self._herald.count_answer),
-            rebooter=self._logind,
-            dev=root / "dev",
-        )
-
-    async def _obeyed(self) -> None:
-        await self._hands.finish()
-
-    def _make_control(self) -> Control:
-        operators = Operators(self._runner, self._clock, obeyed=self._obeyed, reload=self.reload)
-        return Control(
-            self._bus,
-            self._status(),
-            handlers=operators.handlers,
-            changers=read_changers(self._options.root),
-            machine_id=self._options.root / "etc/machine-id",
-        )
-
     async def _watch(self) -> None:
         """Subscribe first, so that what changes after the first look is not missed."""
 
@@ -216,7 +225,7 @@ class App:
         await self._logind.watch(
             lambda what: self._runner.tell(HostChanged(Look.LOGIND, what)), shutdown
         )
-        await self._systemd.watch(lambda what: self._runner.tell(HostChanged(Look.BOOT, what)))
+        await self._boot.watch(lambda what: self._runner.tell(HostChanged(Look.BOOT, what)))
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -280,11 +289,22 @@ async def serve(
     notify = Notify(environ, pid=os.getpid())
     address = bus_address(options.root, environ)
     loaded = load(options.root, dry_run=options.dry_run)
-    memory = StateStore(options.root).read(at=Clock().read().wall)
+    memory = StateStore(options.root).read(at=SystemClock().read().wall)
     bus = await Bus.connect(address)
     try:
-        hooks = Hooks(options.root, hook_runner(options.root, bus))
-        await App(options, bus, hooks, loaded, memory).run(notify, environ)
+        boot_watch = BootWatch(bus)
+        outset = Outset(
+            bus=bus,
+            boot=await boot_watch.read_boot(root=options.root, environ=environ),
+            boot_watch=boot_watch,
+            hooks=HookPhases(options.root, hook_runner(options.root, bus)),
+            loaded=loaded,
+            memory=memory,
+        )
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            app = App(options, outset, notify, tasks)
+            stack.callback(app.close)
+            await app.run()
     except* _Ended:
         log.info("stopped")
     finally:

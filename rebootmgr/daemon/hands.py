@@ -37,9 +37,9 @@ from rebootmgr.core.events import (
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Deployment, Phase, Slot, Ticket
 from rebootmgr.daemon.look import Eyes
-from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.words import Server
-from rebootmgr.hooks.phases import Hooks
+from rebootmgr.hooks.phases import HookPhases
 from rebootmgr.logind.terminals import write_warning
 from rebootmgr.logind.words import encode_warning
 from rebootmgr.text import harmless
@@ -70,8 +70,8 @@ class Tools:
 
     eyes: Eyes
     store: Store
-    hooks: Hooks
-    fleet: FleetLock
+    hooks: HookPhases
+    fleet: LockClient
     rebooter: Rebooter
     dev: Path
 
@@ -114,10 +114,27 @@ class Hands:
                     on_record = await self._save(memory)
                 case Acquire(ticket, slot) if not on_record:
                     self._report(LockUnasked(ticket, slot))
+                case Acquire(ticket, slot):
+                    asking = self._tools.fleet.acquire(ticket, slot, self._server(slot))
+                    why = "the question was taken back"
+                    self._ask(ticket, asking, LockUnclear(ticket, slot, why, answered=False))
+                case Release(ticket, slot):
+                    asked = self._tools.fleet.release(ticket, slot, self._server(slot))
+                    self._ask(ticket, asked, ReleaseUnclear(ticket, slot, "the request was ended"))
                 case RunHooks(ticket, Phase.PRE_REBOOT) if not on_record:
                     self._report(HooksFailed(ticket, "", "state.json cannot be written"))
-                case other:
-                    self._begin(other)
+                case RunHooks(ticket):
+                    stopped = HooksFailed(ticket, "", "stopped: the reboot is off")
+                    self._ask(ticket, self._run_hooks(effect), stopped)
+                case StopHooks(ticket) | CancelRequest(ticket):
+                    if (job := self._jobs.get(ticket)) is not None:
+                        job.cancel()
+                case ReadFacts():
+                    self._tasks.create_task(self._read(effect))
+                case Reboot():
+                    self._tasks.create_task(self._reboot(effect))
+                case Warn():
+                    self._tasks.create_task(self._warn(effect))
 
     async def _save(self, memory: Memory) -> bool:
         try:
@@ -128,34 +145,6 @@ class Hands:
             return False
         self._report(Saved())
         return True
-
-    def _begin(self, effect: Effect) -> None:
-        match effect:
-            case ReadFacts(ticket, look):
-                self._tasks.create_task(self._read(ticket, effect))
-                log.debug("looking at %s", look)
-            case RunHooks(ticket, _, target):
-                stopped = HooksFailed(ticket, "", "stopped: the reboot is off")
-                self._ask(ticket, self._run_hooks(effect, target), stopped)
-            case Acquire(ticket, slot):
-                taken_back = LockUnclear(
-                    ticket, slot, "the question was taken back", answered=False
-                )
-                server = self._server(slot)
-                self._ask(ticket, self._tools.fleet.acquire(ticket, slot, server), taken_back)
-            case Release(ticket, slot):
-                ended = ReleaseUnclear(ticket, slot, "the request was ended")
-                server = self._server(slot)
-                self._ask(ticket, self._tools.fleet.release(ticket, slot, server), ended)
-            case StopHooks(ticket) | CancelRequest(ticket):
-                if (job := self._jobs.get(ticket)) is not None:
-                    job.cancel()
-            case Reboot():
-                self._tasks.create_task(self._reboot(effect))
-            case Warn():
-                self._tasks.create_task(self._warn(effect))
-            case SaveMemory():
-                pass  # done before, in order
 
     def _server(self, slot: Slot) -> Server:
         """How to reach the server; one from before the last change of policy has no secrets."""
@@ -175,12 +164,15 @@ class Hands:
             _log_slot(job.result())
             self._report(job.result())
 
-    async def _read(self, ticket: Ticket, effect: ReadFacts) -> None:
-        self._report(FactsRead(ticket, await self._tools.eyes.look(effect.look)))
+    async def _read(self, effect: ReadFacts) -> None:
+        log.debug("looking at %s", effect.look)
+        self._report(FactsRead(effect.ticket, await self._tools.eyes.look(effect.look)))
 
-    async def _run_hooks(self, effect: RunHooks, target: Deployment | None) -> Event:
+    async def _run_hooks(self, effect: RunHooks) -> Event:
         async with self._one_hook_at_a_time:
-            return await self._tools.hooks.run(effect.ticket, effect.phase, target, self.booted)
+            return await self._tools.hooks.run(
+                effect.ticket, effect.phase, effect.target, self.booted
+            )
 
     async def _reboot(self, effect: Reboot) -> None:
         message = f"rebootmgr: rebooting into {effect.target.version}"

@@ -17,7 +17,7 @@ from rebootmgr.core.states import State
 log = logging.getLogger(__name__)
 
 
-class Clock(Protocol):
+class Timepiece(Protocol):
     """Whatever can tell the time."""
 
     def read(self) -> Moment:
@@ -38,7 +38,7 @@ class Outside(Protocol):
 class Runner:
     """Drives the core with real events and real time."""
 
-    def __init__(self, memory: Memory | Unreadable, policy: Policy, clock: Clock) -> None:
+    def __init__(self, memory: Memory | Unreadable, policy: Policy, clock: Timepiece) -> None:
         self.policy = policy
         self.at = clock.read()
         self.state, self._owed = start(memory, at=self.at, policy=policy)

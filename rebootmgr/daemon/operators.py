@@ -24,7 +24,7 @@ from rebootmgr.core.events import Cancelled, Forgiven, HoldAdded, HoldReleased, 
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Deployment, UpdateKey
 from rebootmgr.core.states import Rebooting
-from rebootmgr.daemon.loop import Clock, Runner
+from rebootmgr.daemon.loop import Runner, Timepiece
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
 from rebootmgr.instants import encode_instant
 from rebootmgr.spans import LONGEST, encode_span
@@ -44,7 +44,7 @@ class Operators:
     def __init__(
         self,
         runner: Runner,
-        clock: Clock,
+        clock: Timepiece,
         *,
         obeyed: Callable[[], Awaitable[None]],
         reload: Callable[[], Awaitable[tuple[str, ...]]],

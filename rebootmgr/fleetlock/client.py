@@ -41,7 +41,7 @@ CANCELLED: Final = "client_cancelled_request"
 PROXY_VARIABLES: Final = ("http_proxy", "https_proxy", "no_proxy")
 
 
-class FleetLock:
+class LockClient:
     """The client of the FleetLock protocol. Requests may overlap; the core sees to it."""
 
     def __init__(self, *, observed: Observed, child: str = CHILD, grace_s: float = GRACE_S) -> None:

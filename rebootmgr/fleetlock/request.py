@@ -36,7 +36,7 @@ class UnsendableError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Errand:
     """What the parent wants sent. `url` may hold a password."""
 
     url: str = field(repr=False)
@@ -53,14 +53,14 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    order = Order(**json.loads(sys.stdin.buffer.readline()))
+    order = Errand(**json.loads(sys.stdin.buffer.readline()))
     answer = asyncio.run(_answer(order))
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
     os._exit(0)  # a resolver thread may be stuck for minutes, and nobody waits for it
 
 
-async def _answer(order: Order) -> dict[str, object]:
+async def _answer(order: Errand) -> dict[str, object]:
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), os._exit, 1)
     try:
         return await _post(order)
@@ -70,7 +70,7 @@ async def _answer(order: Order) -> dict[str, object]:
         return {"error": "client_failed_request", "detail": _explain(error)}
 
 
-async def _post(order: Order) -> dict[str, object]:
+async def _post(order: Errand) -> dict[str, object]:
     url = _url(order.url)
     secret = _authorization(url, order.authorization_file)
     headers = {
@@ -128,7 +128,7 @@ async def _beginning(content: aiohttp.StreamReader) -> bytes:
     return bytes(body[:LONGEST_BODY])
 
 
-def _trust(order: Order) -> ssl.SSLContext:
+def _trust(order: Errand) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=order.ca_file or None)
     except OSError as error:

@@ -3,9 +3,8 @@
 import logging
 import os
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from rebootmgr.bus.connection import Bus
 from rebootmgr.core.events import HooksAnswer, HooksFailed, HooksPassed, HooksUnclear
 from rebootmgr.core.model import Deployment, Phase, Ticket
 from rebootmgr.hooks.exchange import read_result, write_order
@@ -17,8 +16,7 @@ from rebootmgr.hooks.files import (
     find_hooks,
     read_hook_timeout,
 )
-from rebootmgr.hooks.runner_child import HookChild
-from rebootmgr.hooks.runner_unit import HookUnits
+from rebootmgr.hooks.launch import PhaseRunner
 from rebootmgr.hooks.words import NEED_ORDER, Order, Result, Unusable, encode_word
 from rebootmgr.text import harmless
 
@@ -30,20 +28,7 @@ RUNNER_S: Final = 60.0  # the runner's own start and end on a host that has bett
 MANY: Final = 100  # hooks in a directory that only root may look into
 
 
-class PhaseRunner(Protocol):
-    """Whatever runs the hook runner."""
-
-    async def run(self, phase: Phase, *, within_s: float) -> str:
-        """Run a phase to its end; "" or why that could not be done. Cancelled: end it."""
-        ...
-
-
-def choose_hook_runner(root: Path, bus: Bus) -> PhaseRunner:
-    """Choose how hooks are run: on a real host as root, by their units."""
-    return HookUnits(bus) if root.samefile("/") else HookChild(root)
-
-
-class Hooks:
+class HookPhases:
     """The hooks under `root`; `runner` runs them."""
 
     def __init__(self, root: Path, runner: PhaseRunner) -> None:

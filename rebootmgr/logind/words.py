@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
+from rebootmgr.bus.words import ABSENT, NO_REPLY
 from rebootmgr.core.events import RebootAccepted, RebootRefused
 from rebootmgr.core.facts import Inhibitor, Logind, Session
 from rebootmgr.text import harmless
@@ -16,9 +17,6 @@ SKIP_INHIBITORS: Final = 0x10  # since systemd 257; before, polkit's leave alone
 NO_SESSION: Final = frozenset(
     {"org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.login1.NoSuchSession"}
 )
-NOT_RUNNING: Final = frozenset(
-    {"org.freedesktop.DBus.Error.NameHasNoOwner", "org.freedesktop.DBus.Error.ServiceUnknown"}
-)
 _PEOPLE: Final = frozenset({"user", "user-early", "user-incomplete"})
 _GRAPHICAL: Final = frozenset({"x11", "wayland", "mir"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,7 +25,7 @@ _NO_ANSWER: Final = frozenset(
     {
         "",
         "org.freedesktop.DBus.Error.Disconnected",
-        "org.freedesktop.DBus.Error.NoReply",
+        NO_REPLY,
         "org.freedesktop.DBus.Error.TimedOut",
         "org.freedesktop.DBus.Error.Timeout",
     }
@@ -161,7 +159,7 @@ def decode_reboot_error(name: str, text: str) -> RebootAnswer | NotKnown:
             cause = "an inhibitor, see systemd-inhibit --list, or no polkit rule for rebootmgr"
         case "org.freedesktop.DBus.Error.AccessDenied":
             cause = "an inhibitor, a masked reboot.target, or no polkit rule for rebootmgr"
-        case _ if name in NOT_RUNNING:
+        case _ if name in ABSENT:
             cause = "systemd-logind is not on the bus (systemctl restart systemd-logind)"
         case _:
             cause = name

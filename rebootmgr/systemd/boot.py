@@ -1,26 +1,21 @@
 """systemd: which boot this is, and whether it is complete (org.freedesktop.systemd1(5))."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rebootmgr.bus.connection import Bus, Signal
+from rebootmgr.bus.words import ABSENT
 from rebootmgr.core.facts import BootTimes
 from rebootmgr.core.model import BootId
-from rebootmgr.errors import BusError
+from rebootmgr.errors import BusError, RebootmgrError
+from rebootmgr.systemd.units import ServiceManager, unit_path
 from rebootmgr.text import harmless
 
-_NAME: Final = "org.freedesktop.systemd1"
-_PATH: Final = "/org/freedesktop/systemd1"
-_MANAGER: Final = "org.freedesktop.systemd1.Manager"
-_PROPERTIES: Final = "org.freedesktop.DBus.Properties"
-_UNIT: Final = "org.freedesktop.systemd1.Unit"
 _TARGET: Final = "boot-complete.target"
-_TARGET_PATH: Final = f"{_PATH}/unit/boot_2dcomplete_2etarget"
-_ABSENT: Final = frozenset(
-    {"org.freedesktop.DBus.Error.NameHasNoOwner", "org.freedesktop.DBus.Error.ServiceUnknown"}
-)
+_TARGET_PATH: Final = unit_path(_TARGET)
+_ENTERED: Final = "ActiveEnterTimestampMonotonic"
 _BEFORE_256: Final = frozenset(
     {"org.freedesktop.DBus.Error.UnknownProperty", "org.freedesktop.DBus.Error.InvalidArgs"}
 )
@@ -31,28 +26,27 @@ _PROC_BOOT_ID: Final = "proc/sys/kernel/random/boot_id"
 log = logging.getLogger(__name__)
 
 
-class Systemd:
-    """The service manager. Where none answers on the bus, the boot counts as complete (SPEC 12)."""
+class BootWatch:
+    """What systemd knows of our boot: that it is complete, where nobody answers (SPEC 12)."""
 
     def __init__(self, bus: Bus, *, patience_s: float = 10.0) -> None:
-        self._bus = bus
-        self._patience_s = patience_s
+        self._systemd = ServiceManager(bus, patience_s=patience_s)
         self._is_complete = False
         self._times: BootTimes | None = None
 
     async def read_boot(self, *, root: Path, environ: Mapping[str, str]) -> BootId:
         """Read which boot this is, soft reboots counted. It never changes while we run.
 
-        BusError if systemd is there but does not answer: a guess would judge the wrong boot.
+        RebootmgrError if systemd is there but gives no answer: a guess would judge the wrong boot.
         """
         try:
-            count = await self._get(_PATH, _MANAGER, "SoftRebootsCount")
+            count = await self._systemd.get("SoftRebootsCount")
         except BusError as error:
-            if error.name not in _ABSENT | _BEFORE_256:
+            if error.name not in ABSENT | _BEFORE_256:
                 raise
             count = 0
         if not isinstance(count, int):
-            raise BusError("", f"systemd counts soft reboots as {harmless(repr(count))}")
+            raise RebootmgrError(f"systemd counts soft reboots as {harmless(repr(count))}")
         return BootId(f"{read_boot_id(root, environ)}:{count}")
 
     async def read_boot_incomplete(self) -> str:
@@ -60,12 +54,12 @@ class Systemd:
         if self._is_complete:
             return ""
         try:
-            if await self._get(_TARGET_PATH, _UNIT, "ActiveState") == "active":
+            if await self._systemd.get_of(_TARGET_PATH, "ActiveState") == "active":
                 self._is_complete = True
                 return ""
             failed = await self._failed_units()
         except BusError as error:
-            if error.name in _ABSENT:
+            if error.name in ABSENT:
                 return ""
             return harmless(f"systemd cannot be asked for {_TARGET}: {error}")
         if not failed:
@@ -76,17 +70,8 @@ class Systemd:
         """Read what systemd measured of this boot, once it is complete; None where nobody tells."""
         if self._times is None and self._is_complete:
             try:
-                self._times = BootTimes(
-                    firmware_s=max(
-                        await self._seconds(_PATH, _MANAGER, "FirmwareTimestampMonotonic"),
-                        await self._seconds(_PATH, _MANAGER, "LoaderTimestampMonotonic"),
-                    ),
-                    userspace_s=await self._seconds(_PATH, _MANAGER, "UserspaceTimestampMonotonic"),
-                    complete_s=await self._seconds(
-                        _TARGET_PATH, _UNIT, "ActiveEnterTimestampMonotonic"
-                    ),
-                )
-            except BusError as error:
+                self._times = await self._measured()
+            except (BusError, ValueError) as error:
                 log.debug("systemd does not tell how long the boot took: %s", error)
         return self._times
 
@@ -99,55 +84,31 @@ class Systemd:
             if not self._is_complete:
                 changed(_TARGET)
 
-        # A job of the target that fails is told here, too, since Job is one of its properties.
-        await self._bus.subscribe(
-            f"type='signal',sender='{_NAME}',path='{_TARGET_PATH}',"
-            "interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
-            heard,
-        )
-        try:
-            # For good: it counts for the whole connection, and others follow units, too. It costs
-            # nothing more, since logind is subscribed on every host, so that systemd tells anyway.
-            await self._manager("Subscribe")
-        except BusError as error:
-            log.debug("systemd will not tell of changes: %s", error)
+        await self._systemd.follow(_TARGET_PATH, heard)  # a job of it that fails is told, too
 
     async def _failed_units(self) -> list[str]:
-        match await self._manager("ListUnitsFiltered", "as", [["failed"]]):
+        match await self._systemd.call("ListUnitsFiltered", "as", [["failed"]]):
             case [[*units]]:
                 return [str(unit[0]) for unit in units if isinstance(unit, list) and unit]
             case _:
                 return []
 
-    async def _manager(
-        self, member: str, signature: str = "", body: Sequence[Any] = ()
-    ) -> Sequence[Any]:
-        return await self._call(_PATH, _MANAGER, member, signature, body)
-
-    async def _get(self, path: str, interface: str, name: str) -> object:
-        body = await self._call(path, _PROPERTIES, "Get", "ss", [interface, name])
-        return body[0] if body else None
-
-    async def _seconds(self, path: str, interface: str, name: str) -> float:
-        """Read a time stamp in microseconds; those of firmware and loader count back from 0."""
-        found = await self._get(path, interface, name)
-        if not isinstance(found, int) or not 0 <= found < _LONGEST_UPTIME_US:
-            raise BusError("", f"{name} is {harmless(repr(found))}")
-        return found / 1e6
-
-    async def _call(
-        self, path: str, interface: str, member: str, signature: str, body: Sequence[Any]
-    ) -> Sequence[Any]:
-        return await self._bus.call(
-            _NAME,
-            path,
-            interface,
-            member,
-            signature,
-            body,
-            timeout_s=self._patience_s,
-            autostart=False,
+    async def _measured(self) -> BootTimes:
+        names = [f"{name}TimestampMonotonic" for name in ("Firmware", "Loader", "Userspace")]
+        stamps = [(name, await self._systemd.get(name)) for name in names]
+        stamps.append((_ENTERED, await self._systemd.get_of(_TARGET_PATH, _ENTERED)))
+        firmware, loader, userspace, entered = (_seconds(*stamp) for stamp in stamps)
+        # Those of firmware and loader count back from 0.
+        return BootTimes(
+            firmware_s=max(firmware, loader), userspace_s=userspace, complete_s=entered
         )
+
+
+def _seconds(name: str, stamp: object) -> float:
+    """Read a time stamp in microseconds; ValueError for one that no clock can show."""
+    if not isinstance(stamp, int) or not 0 <= stamp < _LONGEST_UPTIME_US:
+        raise ValueError(f"{name} is {harmless(repr(stamp))}")
+    return stamp / 1e6
 
 
 def read_boot_id(root: Path, environ: Mapping[str, str]) -> str:

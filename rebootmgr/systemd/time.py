@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from rebootmgr.bus.connection import Bus
+from rebootmgr.bus.peer import Peer
 from rebootmgr.core.model import Moment
 from rebootmgr.errors import BusError
 
@@ -19,9 +20,13 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FARTHEST_S: Final = 2**33  # the year 2242: nanoseconds since 1970 must fit into 63 bits
 _TFD_TIMER_ABSTIME: Final = 1
 _TFD_TIMER_CANCEL_ON_SET: Final = 2
+_TIMEDATE: Final = "org.freedesktop.timedate1"
+_SERVICE: Final = ("/org/freedesktop/timedate1", _TIMEDATE)
+
+log = logging.getLogger(__name__)
 
 
-class Clock:
+class SystemClock:
     """The time."""
 
     def read(self) -> Moment:
@@ -177,36 +182,17 @@ else:
         return OSError(code, os.strerror(code))
 
 
-_NAME: Final = "org.freedesktop.timedate1"
-_PATH: Final = "/org/freedesktop/timedate1"
-
-log = logging.getLogger(__name__)
-
-
 class Timedate:
     """The service that knows of time synchronization; asking starts it, for half a minute."""
 
     def __init__(self, bus: Bus, *, patience_s: float = 10.0) -> None:
-        self._bus = bus
-        self._patience_s = patience_s
+        self._peer = Peer(bus, _TIMEDATE, patience_s=patience_s)
 
     async def read_synchronized(self) -> bool | None:
         """Read NTPSynchronized; None if there is nobody to say."""
         try:
-            body = await self._bus.call(
-                _NAME,
-                _PATH,
-                "org.freedesktop.DBus.Properties",
-                "Get",
-                "ss",
-                [_NAME, "NTPSynchronized"],
-                timeout_s=self._patience_s,
-            )
+            answer = await self._peer.get(*_SERVICE, "NTPSynchronized", autostart=True)
         except BusError as error:
             log.debug("timedated cannot be asked: %s", error)
             return None
-        match body:
-            case [bool(is_synchronized)]:
-                return is_synchronized
-            case _:
-                return None
+        return answer if isinstance(answer, bool) else None

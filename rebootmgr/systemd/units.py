@@ -1,106 +1,118 @@
-"""Whether a systemd unit runs, and when that changes."""
+"""systemd's manager and its units (org.freedesktop.systemd1(5)), and what makes a unit start."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rebootmgr.bus.connection import Bus, Signal
+from rebootmgr.bus.peer import Peer
+from rebootmgr.bus.words import ABSENT, encode_object_path
 from rebootmgr.errors import BusError
 from rebootmgr.text import harmless
 
 _SYSTEMD: Final = "org.freedesktop.systemd1"
-_MANAGER: Final = (_SYSTEMD, "/org/freedesktop/systemd1", f"{_SYSTEMD}.Manager")
+_PATH: Final = "/org/freedesktop/systemd1"
+_MANAGER: Final = (_PATH, f"{_SYSTEMD}.Manager")
 _UNIT: Final = f"{_SYSTEMD}.Unit"
-_PROPERTIES: Final = "org.freedesktop.DBus.Properties"
-_NOT_THERE: Final = frozenset(
-    {
-        f"{_SYSTEMD}.NoSuchUnit",
-        "org.freedesktop.DBus.Error.NameHasNoOwner",  # there is no systemd, as with --root
-        "org.freedesktop.DBus.Error.ServiceUnknown",
-    }
-)
+_ALREADY: Final = f"{_SYSTEMD}.AlreadySubscribed"  # by another of us: it counts for the connection
+NO_SUCH_UNIT: Final = f"{_SYSTEMD}.NoSuchUnit"
+
+log = logging.getLogger(__name__)
 
 
-class UnitStates:
-    """ActiveState of units (org.freedesktop.systemd1(5)).
+def unit_path(unit: str) -> str:
+    """Where a unit is on the bus, loaded or not."""
+    return encode_object_path(f"{_PATH}/unit", unit)
 
-    A unit that was read is followed: `changed` is called when its state changes.
-    """
 
-    def __init__(self, bus: Bus, changed: Callable[[str], None], *, patience_s: float) -> None:
-        self._bus = bus
-        self._changed = changed
-        self._patience_s = patience_s
+class ServiceManager:
+    """systemd on `bus`; each method raises BusError. Units are named by their paths there."""
+
+    def __init__(self, bus: Bus, *, patience_s: float) -> None:
+        self._peer = Peer(bus, _SYSTEMD, patience_s=patience_s)
         self._followed: set[str] = set()
+        self._is_subscribed = False
 
-    async def read(self, unit: str) -> str:
-        """Read a unit's state, "inactive" where it or systemd is not there; BusError."""
-        try:
-            path = await self._call(*_MANAGER, "GetUnit", unit)
-            await self._follow(unit, path)
-            state = await self._call(_SYSTEMD, path, _PROPERTIES, "Get", _UNIT, "ActiveState")
-        except BusError as error:
-            if error.name not in _NOT_THERE:
-                raise
-            return "inactive"
-        return harmless(state)
+    async def call(
+        self, member: str, signature: str = "", body: Sequence[Any] = ()
+    ) -> Sequence[Any]:
+        """Call a method of the manager."""
+        return await self._peer.call(*_MANAGER, member, signature, body)
 
-    async def _follow(self, unit: str, path: str) -> None:
-        if path in self._followed:
-            return
-        self._followed.add(path)
+    async def get(self, name: str) -> Any:
+        """Read a property of the manager."""
+        return await self._peer.get(*_MANAGER, name)
 
-        def properties_changed(signal: Signal) -> None:
+    async def get_of(self, path: str, name: str) -> Any:
+        """Read a property of a unit."""
+        return await self._peer.get(path, _UNIT, name)
+
+    async def read_state(self, unit: str, changed: Callable[[str], None]) -> str:
+        """Read a unit's ActiveState, "inactive" where it or systemd is not there.
+
+        From the first time on, `changed` is called when it is another.
+        """
+
+        def heard(signal: Signal) -> None:
             match signal.body:
                 case [_, {"ActiveState": state}, *_]:
-                    self._changed(harmless(f"{unit} is {state}"))
+                    changed(harmless(f"{unit} is {state}"))
                 case _:
                     pass
 
-        rule = f"sender='{_SYSTEMD}',path='{path}',member='PropertiesChanged',arg0='{_UNIT}'"
-        await self._bus.subscribe(f"{rule},interface='{_PROPERTIES}'", properties_changed)
         try:
-            await self._call(*_MANAGER, "Subscribe")  # without it systemd sends no signals
+            [path] = await self.call("GetUnit", "s", [unit])
+            await self.follow(path, heard)
+            return harmless(str(await self.get_of(path, "ActiveState")))
         except BusError as error:
-            if error.name != f"{_SYSTEMD}.AlreadySubscribed":
+            if error.name not in ABSENT | {NO_SUCH_UNIT}:
                 raise
+            return "inactive"
 
-    async def _call(
-        self, destination: str, path: str, interface: str, member: str, *texts: str
-    ) -> str:
-        """Call a method that takes texts and answers at most one."""
-        reply = await self._bus.call(
-            destination,
-            path,
-            interface,
-            member,
-            "s" * len(texts),
-            texts,
-            timeout_s=self._patience_s,
-            autostart=False,
-        )
-        return str(reply[0]) if reply else ""
+    async def follow(self, path: str, heard: Callable[[Signal], None]) -> None:
+        """Have `heard` called when properties of a unit change, its Job among them.
+
+        For good, and only the first time. Where systemd does not want to tell, that is no error.
+        """
+        if path in self._followed:
+            return
+        await self._peer.subscribe_properties(heard, path=path, arg0=_UNIT)
+        self._followed.add(path)
+        if self._is_subscribed:
+            return
+        try:
+            # It costs nothing more: logind is subscribed on every host, so systemd tells anyway.
+            await self.call("Subscribe")
+        except BusError as error:
+            if error.name != _ALREADY:
+                log.debug("systemd will not tell of changes: %s", error)
+                return
+        self._is_subscribed = True
 
 
-UNIT: Final = "zincati.service"
-DIRECTORIES: Final = ("etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system")
+_DIRECTORIES: Final = ("etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system")
 """The first that has a file of a name hides the same name in the others."""
 
 
-def find_enabled_zincati(root: Path) -> Path | None:
-    """Find the link that lets Zincati start; None if there is none, no such unit, or a mask."""
-    directories = [root / each for each in DIRECTORIES]
-    units = [each / UNIT for each in directories if os.path.lexists(each / UNIT)]
+def find_starting_link(root: Path, unit: str) -> Path | None:
+    """Find the link below `root` that has systemd start `unit` with another; None if none does.
+
+    systemctl --root is-enabled answers another question: it looks for links in /etc and /run
+    alone, whatever they lead to, and names none; on the host of an image builder it may be missing.
+    """
+    directories = [root / each for each in _DIRECTORIES]
+    units = [each / unit for each in directories if os.path.lexists(each / unit)]
     if not units or _is_mask(units[0]):
         return None
     links: dict[str, Path] = {}
     for directory in directories:
         with suppress(OSError):  # what we may not see, we cannot warn of
             for folder in sorted(directory.iterdir()):
-                if folder.suffix in {".wants", ".requires"} and os.path.lexists(folder / UNIT):
-                    links.setdefault(folder.name, folder / UNIT)
+                if folder.suffix in {".wants", ".requires"} and os.path.lexists(folder / unit):
+                    links.setdefault(folder.name, folder / unit)
     return next((link for link in links.values() if not _is_mask(link)), None)
 
 

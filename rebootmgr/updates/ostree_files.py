@@ -9,7 +9,7 @@ from typing import Final
 
 from rebootmgr.core.facts import NotOstree, OsUnknown
 from rebootmgr.text import harmless
-from rebootmgr.updates.words import LONGEST_FILE, FileContent, Unreadable
+from rebootmgr.updates.words import LONGEST_FILE, FileContent, UnreadableFile
 
 BOOTED: Final = "run/ostree-booted"
 LIVE: Final = "run/ostree-live"
@@ -82,7 +82,7 @@ def _content(path: Path) -> FileContent:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return Unreadable(harmless(str(error)))
+        return UnreadableFile(harmless(str(error)))
 
 
 def _open_at_once(path: str, flags: int) -> int:

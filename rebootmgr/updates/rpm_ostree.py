@@ -8,12 +8,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from rebootmgr.bus.connection import NO_REPLY, Bus, Signal
+from rebootmgr.bus.connection import Bus, Signal
+from rebootmgr.bus.peer import Peer
+from rebootmgr.bus.words import ABSENT, NO_REPLY
 from rebootmgr.core.facts import Deployments, NotOstree, OsUnknown
 from rebootmgr.errors import BusError
-from rebootmgr.systemd.units import UnitStates
+from rebootmgr.systemd.units import ServiceManager
 from rebootmgr.updates.file_watch import FileWatch
 from rebootmgr.updates.ostree_files import WATCHED, OstreeFiles, read_ostree_files
 from rebootmgr.updates.words import (
@@ -27,21 +29,7 @@ _NAME: Final = "org.projectatomic.rpmostree1"
 _PATH: Final = "/org/projectatomic/rpmostree1"
 _SYSROOT: Final = (f"{_PATH}/Sysroot", f"{_NAME}.Sysroot")
 _OS: Final = f"{_NAME}.OS"
-_OWNER: Final = (
-    "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-    f"interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{_NAME}'"
-)
-_PROPERTIES: Final = (
-    f"type='signal',sender='{_NAME}',path_namespace='{_PATH}',"
-    "interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'"
-)
-_ASLEEP: Final = frozenset(
-    {
-        "org.freedesktop.DBus.Error.NameHasNoOwner",  # dbus-daemon
-        "org.freedesktop.DBus.Error.ServiceUnknown",  # dbus-broker
-        NO_REPLY,  # it left the bus just before our call reached it
-    }
-)
+_ASLEEP: Final = ABSENT | {NO_REPLY}  # or it left the bus just before our call reached it
 _LOOKS: Final = 3
 
 log = logging.getLogger(__name__)
@@ -57,11 +45,11 @@ class RpmOstree:
     def __init__(
         self, bus: Bus, root: Path, *, patience_s: float = 25.0, activation_s: float = 300.0
     ) -> None:
-        self._bus = bus
+        self._peer = Peer(bus, _NAME, patience_s=patience_s)
+        self._systemd = ServiceManager(bus, patience_s=patience_s)
         self._root = root
         self._patience_s = patience_s
         self._activation_s = activation_s
-        self._units = UnitStates(bus, self._tell, patience_s=patience_s)
         self._files: FileWatch | None = None
         self._changed: Callable[[str], None] = log.debug
         self._news = 0
@@ -69,8 +57,8 @@ class RpmOstree:
     async def watch(self, changed: Callable[[str], None]) -> None:
         """Call `changed` with what happened whenever a fresh `read` is due; BusError, OSError."""
         self._changed = changed
-        await self._bus.subscribe(_OWNER, self._owner_changed)
-        await self._bus.subscribe(_PROPERTIES, self._properties_changed)
+        await self._peer.subscribe_owner(self._owner_changed)
+        await self._peer.subscribe_properties(self._properties_changed, path_namespace=_PATH)
         self._files = FileWatch(self._root, WATCHED, lambda path: changed(f"/{path}"))
 
     def close(self) -> None:
@@ -123,19 +111,15 @@ class RpmOstree:
     async def _call_reload(self, wait_s: float, *, autostart: bool) -> None:
         # The bus says NoReply when rpm-ostreed leaves, and that is worth another attempt. A call
         # that is given up says NoReply too, and that is not: hence a bound of our own, outside.
-        path, interface = _SYSROOT
         async with asyncio.timeout(wait_s):
-            await self._bus.call(
-                _NAME, path, interface, "Reload", timeout_s=2 * wait_s, autostart=autostart
-            )
+            await self._peer.call(*_SYSROOT, "Reload", patience_s=2 * wait_s, autostart=autostart)
 
     async def _properties(self, files: OstreeFiles) -> Deployments | OsUnknown | NotOstree:
-        path, interface = _SYSROOT
-        sysroot = await self._get_all(path, interface)
+        sysroot = await self._peer.get_all(*_SYSROOT)
         booted = decode_booted_path(sysroot)
         if not isinstance(booted, str):
             return booted
-        booted_os = await self._get_all(booted, _OS)
+        booted_os = await self._peer.get_all(booted, _OS)
         driver = await self._driver(files)
         if isinstance(driver, OsUnknown):
             return driver
@@ -148,22 +132,14 @@ class RpmOstree:
             staged_at=files.staged_at,
         )
 
-    async def _get_all(self, path: str, interface: str) -> dict[str, Any]:
-        return await self._bus.get_all(
-            _NAME, path, interface, timeout_s=self._patience_s, autostart=False
-        )
-
     async def _driver(self, files: OstreeFiles) -> str | OsUnknown:
         driver = decode_driver(files.driver)
         if driver is None:
             return ""
         if isinstance(driver, OsUnknown):
             return driver
-        state = await self._units.read(driver.unit)
+        state = await self._systemd.read_state(driver.unit, self._changed)
         return describe_driver(driver, state)
-
-    def _tell(self, what: str) -> None:
-        self._changed(what)
 
     def _owner_changed(self, signal: Signal) -> None:
         self._news += 1

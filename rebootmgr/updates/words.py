@@ -13,19 +13,27 @@ from rebootmgr.text import harmless
 _ALIGNMENT: Final = 8
 
 
-def decode_strings(data: bytes) -> dict[str, str]:
-    """Read the strings of a serialised `a{sv}`, other values left out; ValueError for junk."""
-    strings: dict[str, str] = {}
+def decode_dictionary(data: bytes) -> dict[str, str | bool | bytes]:
+    """Read a serialised GVariant `a{sv}` (GVariant specification); ValueError for junk.
+
+    Texts and booleans are decoded, values of other types stay bytes.
+    """
+    table: dict[str, str | bool | bytes] = {}
     for entry in _elements(data):
         width = _offset_width(len(entry))
         key_end = _offset(entry, len(entry) - width, width)
         value, separator, kind = entry[_aligned(key_end) : -width].rpartition(b"\0")
-        if not separator:
-            raise ValueError("a value without a type")
         key = _string(entry[:key_end])
-        if kind == b"s":
-            strings[key] = _string(value)
-    return strings
+        if not separator or key in table:
+            raise ValueError("a value without a type, or a key that comes twice")
+        match kind:
+            case b"s":
+                table[key] = _string(value)
+            case b"b":
+                table[key] = _boolean(value)
+            case _:
+                table[key] = value
+    return table
 
 
 def _elements(data: bytes) -> Iterator[bytes]:
@@ -66,23 +74,26 @@ def _string(data: bytes) -> str:
     return data[:-1].decode()
 
 
+def _boolean(data: bytes) -> bool:
+    if data not in {b"\0", b"\1"}:
+        raise ValueError("a boolean that is neither true nor false")
+    return data == b"\1"
+
+
 LONGEST_FILE: Final = 1024 * 1024
 _OBJECT_PATH: Final = re.compile(r"(/[A-Za-z0-9_]+)+")
 _LAST_TIMESTAMP: Final = 253_402_300_799  # the year 9999
-_LOCK_KEY: Final = b"locked\0\0"  # a key of the dictionary, padded; a kernel argument is not
-_LOCKED: Final = _LOCK_KEY + b"\x01\0b\x07"
-_UNLOCKED: Final = _LOCK_KEY + b"\0\0b\x07"
 _AT_REST: Final = frozenset({"inactive", "deactivating", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableFile:
     """A file that is there, or may be, and could not be read."""
 
     detail: str
 
 
-FileContent = bytes | None | Unreadable
+FileContent = bytes | None | UnreadableFile
 """What a file holds; None where there is none."""
 
 
@@ -152,16 +163,17 @@ def decode_driver(content: FileContent) -> Driver | OsUnknown | None:
     match content:
         case None:
             return None
-        case Unreadable(detail):
+        case UnreadableFile(detail):
             return OsUnknown(f"who drives updates is unknown: {detail}")
         case bytes():
             try:
-                found = decode_strings(content)
-                unit = found["driver-sd-unit"]
+                found = decode_dictionary(content).items()
+                texts = {key: value for key, value in found if isinstance(value, str)}
+                unit = texts["driver-sd-unit"]
             except (ValueError, LookupError) as error:
                 text = harmless(repr(error))
                 return OsUnknown(f"who drives updates is unknown: update-driver.gv: {text}")
-            return Driver(name=harmless(found.get("driver-name", "")), unit=unit)
+            return Driver(name=harmless(texts.get("driver-name", "")), unit=unit)
 
 
 def describe_driver(driver: Driver, active_state: str) -> str:
@@ -198,11 +210,13 @@ def _lock_inside(staged_file: FileContent) -> Finalization:
         case None:
             return Finalization.OPEN
         case bytes() if 0 < len(staged_file) <= LONGEST_FILE:
-            if _LOCKED in staged_file:
-                return Finalization.LOCKED
-            if _LOCK_KEY in staged_file and _UNLOCKED not in staged_file:
+            try:
+                is_locked = decode_dictionary(staged_file).get("locked", False)
+            except ValueError:
                 return Finalization.UNKNOWN
-            return Finalization.OPEN
+            if isinstance(is_locked, bool):
+                return Finalization.LOCKED if is_locked else Finalization.OPEN
+            return Finalization.UNKNOWN
         case _:
             return Finalization.UNKNOWN
 

@@ -17,12 +17,12 @@ import pytest_asyncio
 from dbus_next.message import Message
 from dbus_next.signature import SignatureTree
 
-from rebootmgr.bus.connection import NO_REPLY, Bus, Reply, Request, Signal, variant
+from rebootmgr.bus.connection import Bus, Reply, Request, Signal, variant
+from rebootmgr.bus.words import DRIVER, NO_REPLY
 from rebootmgr.errors import BusError
 from tests.fakes.dbus_daemon import DbusDaemon
 
 PATIENCE_S = 10.0
-DRIVER = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 NAME = "org.example.Service"
 OBJECT = (NAME, "/object", "org.example.Interface")
 
@@ -143,7 +143,6 @@ async def test_a_killed_bus_ends_calls_under_way_and_later_ones(
         assert "closed" in await bus.wait_lost()
     for late in (
         bus.call(*DRIVER, "GetId"),
-        bus.get_all(*DRIVER),
         bus.subscribe("type='signal'", print),
         bus.own("a.b"),
         bus.emit("/a", "b.c", "D", "", []),
@@ -271,16 +270,6 @@ async def test_the_text_of_an_error_is_made_harmless(bus: Bus, other: Bus) -> No
     await other.own(NAME)
     error = await fails(bus.call(*OBJECT, "Anything"))
     assert (error.name, error.text) == ("a.b.Error", "first [31msecond")
-
-
-async def test_get_all_is_a_dictionary(bus: Bus, other: Bus) -> None:
-    async def answer(request: Request) -> Reply:
-        assert (request.member, request.body) == ("GetAll", [OBJECT[2]])
-        return Reply("a{sv}", [{"A": variant("s", "a")}])
-
-    other.serve(OBJECT[1], answer)
-    await other.own(NAME)
-    assert await bus.get_all(*OBJECT) == {"A": "a"}
 
 
 async def test_no_autostart_starts_nothing(daemon: DbusDaemon, bus: Bus, tmp_path: Path) -> None:

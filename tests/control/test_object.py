@@ -5,7 +5,7 @@ import json
 import os
 import pwd
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -68,10 +68,15 @@ class Stand:
         return caught.value.name
 
 
+async def nothing() -> None:
+    return
+
+
 @asynccontextmanager
 async def served(
     daemon: DbusDaemon,
     *,
+    refresh: Callable[[], Awaitable[None]] = nothing,
     wishes: Wishes | None = None,
     changers: frozenset[int] = frozenset({os.getuid()}),
     machine_id: Path = Path("/nonexistent"),
@@ -80,6 +85,7 @@ async def served(
         control = Control(
             bus,
             IDLE,
+            refresh=refresh,
             handlers=(wishes or Wishes()).handlers,
             changers=changers,
             machine_id=machine_id,
@@ -92,8 +98,7 @@ async def test_describe_first_has_told_what_time_alone_has_changed(daemon: DbusD
     async def refresh() -> None:
         await stand.control.publish(WAITING)
 
-    async with served(daemon) as stand:
-        stand.control.refresh = refresh
+    async with served(daemon, refresh=refresh) as stand:
         [text] = await stand.call(MANAGER, "Describe")
         assert json.loads(text) == encode_status(WAITING)
 
@@ -114,7 +119,7 @@ async def test_properties_are_read_alone_and_together(daemon: DbusDaemon) -> Non
         assert state == "waiting"
         [blockers] = await stand.call(PROPERTIES_INTERFACE, "Get", "ss", "", "Blockers")
         assert blockers[0][:2] == ["held", "database migration (alice)"]
-        everything = await stand.client.get_all(NAME, PATH, MANAGER)
+        [everything] = await stand.call(PROPERTIES_INTERFACE, "GetAll", "s", MANAGER)
         assert set(everything) == set(PROPERTIES)
         assert everything["Predicted"] == (int(NOW.timestamp()) + 12000) * 1_000_000
         assert everything["LockHeld"] is False
@@ -122,7 +127,7 @@ async def test_properties_are_read_alone_and_together(daemon: DbusDaemon) -> Non
 
 async def test_other_interfaces_have_no_properties(daemon: DbusDaemon) -> None:
     async with served(daemon) as stand:
-        assert await stand.client.get_all(NAME, PATH, PEER) == {}
+        assert await stand.call(PROPERTIES_INTERFACE, "GetAll", "s", PEER) == [{}]
         name = await stand.refused(PROPERTIES_INTERFACE, "Get", "ss", PEER, "State")
         assert name == f"{ERROR}UnknownProperty"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rebootmgr.bus.connection import Bus, Reply, Request
-from rebootmgr.bus.signals import DRIVER
+from rebootmgr.bus.words import DRIVER
 from rebootmgr.control.polkit import AT_ONCE_PER_USER, Authority, read_changers
 from rebootmgr.errors import BusError
 from tests.fakes.dbus_daemon import DbusDaemon

@@ -16,8 +16,8 @@ from rebootmgr.cli.bus_verbs import METRICS, read_metrics
 from rebootmgr.config.load import load
 from rebootmgr.core.counters import Api
 from rebootmgr.core.model import Slot, Ticket
-from rebootmgr.fleetlock.client import FleetLock
-from rebootmgr.fleetlock.request import Order
+from rebootmgr.fleetlock.client import LockClient
+from rebootmgr.fleetlock.request import Errand
 from rebootmgr.fleetlock.words import Server, encode_request
 from tests.fakes.fleetlock import FakeFleetLock, error, hang, reply, silence
 from tests.fakes.fleetlock_tls import Certificate
@@ -255,7 +255,7 @@ async def test_a_traceback_shows_no_credential(host: Host, certificate: Certific
     assert PASSWORD not in done.stdout + done.stderr
 
 
-def fail_with(order: Order, server: Server) -> None:
+def fail_with(order: Errand, server: Server) -> None:
     """Fail where a traceback that prints the locals would print these two."""
     raise RuntimeError(order, server)
 
@@ -268,12 +268,12 @@ async def test_a_traceback_of_the_child_shows_no_credential(
     ((slot, server),) = loaded.servers.items()
     line = encode_request(Api.PRE_REBOOT, slot, server, timeout_s=1)
     assert PASSWORD.encode() in line
-    order = Order(**json.loads(line))
+    order = Errand(**json.loads(line))
     with pytest.raises(RuntimeError) as raised:
         fail_with(order, server)
     inner = raised.tb.tb_next  # without this frame, where the line is
     said = traceback.TracebackException(RuntimeError, raised.value, inner, capture_locals=True)
-    assert "order = Order(" in "".join(said.format())
+    assert "order = Errand(" in "".join(said.format())
     assert PASSWORD not in "".join(said.format())
     for broken in (
         line[:-9] + b"\n",
@@ -300,7 +300,7 @@ async def test_what_the_child_writes_on_standard_error_is_seen_by_nobody(
         "raise OSError(line)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    client = FleetLock(observed=lambda *_: None, child="talkative_child")
+    client = LockClient(observed=lambda *_: None, child="talkative_child")
     server = Server(base_url=f"https://node:{PASSWORD}@lock.example", timeout_s=5)
     slot = Slot(server.public_url, "default", "node1")
     answer = await client.acquire(Ticket(1), slot, server)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from rebootmgr.daemon.app import Options, serve
-from rebootmgr.hooks.runner_unit import HookUnits
+from rebootmgr.hooks.launch import HookUnits
 from rebootmgr.systemd.journal import open_log
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from rebootmgr.core.events import (
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
-from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.words import Server
 from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
 
@@ -68,7 +68,7 @@ def at(fake: FakeFleetLock) -> Server:
 
 async def ask(server: Server, observer: Observer | None = None) -> LockAnswer:
     async with asyncio.timeout(30):
-        answer = await FleetLock(observed=observer or Observer()).acquire(T, SLOT, server)
+        answer = await LockClient(observed=observer or Observer()).acquire(T, SLOT, server)
     assert children() == set()
     return answer
 
@@ -81,7 +81,7 @@ def unclear(answer: LockAnswer, detail: str, *, answered: bool) -> None:
 
 async def test_a_slot_is_granted_and_given_back(fake: FakeFleetLock) -> None:
     observer = Observer()
-    client = FleetLock(observed=observer)
+    client = LockClient(observed=observer)
     assert await client.acquire(T, SLOT, at(fake)) == LockGranted(T, SLOT)
     assert fake.holders == {"default": ["node1"]}
     assert await client.release(T, SLOT, at(fake)) == SlotReleased(T, SLOT)
@@ -106,7 +106,7 @@ async def test_the_request_is_exactly_what_strict_servers_accept(fake: FakeFleet
 
 
 async def test_a_release_tells_confirmed_from_unclear(fake: FakeFleetLock) -> None:
-    client = FleetLock(observed=Observer())
+    client = LockClient(observed=Observer())
     fake.script += [reply(423), reply(500), silence()]
     assert await client.release(T, SLOT, at(fake)) == SlotReleased(T, SLOT)
     assert isinstance(await client.release(T, SLOT, at(fake)), ReleaseUnclear)
@@ -165,7 +165,7 @@ async def test_cancelling_closes_the_connection_and_reaps_the_child(fake: FakeFl
     observer = Observer()
     fake.script.append(hang())
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(FleetLock(observed=observer).acquire(T, SLOT, at(fake)))
+        task = group.create_task(LockClient(observed=observer).acquire(T, SLOT, at(fake)))
         await fake.wait_seen(1)
         assert len(children()) == 1
         task.cancel()
@@ -178,7 +178,7 @@ async def test_cancelling_closes_the_connection_and_reaps_the_child(fake: FakeFl
 async def test_cancelling_at_once_leaves_nothing_behind(fake: FakeFleetLock) -> None:
     for turns in range(6):
         async with asyncio.TaskGroup() as group:
-            client = FleetLock(observed=Observer())
+            client = LockClient(observed=Observer())
             task = group.create_task(client.acquire(T, SLOT, at(fake)))
             for _ in range(turns):
                 await one_turn()
@@ -197,10 +197,10 @@ async def test_the_child_dies_with_its_parent(fake: FakeFleetLock) -> None:
     fake.script.append(hang())
     code = (
         "import asyncio, sys\n"
-        "from rebootmgr.fleetlock.client import FleetLock\n"
+        "from rebootmgr.fleetlock.client import LockClient\n"
         "from rebootmgr.fleetlock.words import Server\n"
         "from rebootmgr.core.model import Slot\n"
-        "client = FleetLock(observed=print)\n"
+        "client = LockClient(observed=print)\n"
         "server = Server(base_url=sys.argv[1], timeout_s=60)\n"
         "asyncio.run(client.acquire(1, Slot('s', 'g', 'i'), server))\n"
     )
@@ -243,7 +243,7 @@ async def test_a_child_that_fails_is_unclear(tmp_path: Path, code: str, detail: 
     (tmp_path / "broken_child.py").write_text(code)
     sys.path.insert(0, str(tmp_path))
     try:
-        client = FleetLock(observed=Observer(), child="broken_child")
+        client = LockClient(observed=Observer(), child="broken_child")
         answer = await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=5))
     finally:
         sys.path.remove(str(tmp_path))
@@ -260,7 +260,7 @@ async def test_a_child_that_hangs_is_killed(tmp_path: Path) -> None:
     (tmp_path / "stuck_child.py").write_text("import signal\nsignal.pause()\n")
     sys.path.insert(0, str(tmp_path))
     try:
-        client = FleetLock(observed=Observer(), child="stuck_child", grace_s=0.2)
+        client = LockClient(observed=Observer(), child="stuck_child", grace_s=0.2)
         answer = await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=0.1))
     finally:
         sys.path.remove(str(tmp_path))
@@ -278,7 +278,7 @@ async def test_the_child_sees_only_proxies_of_our_environment(
     for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "HTTPS_PROXY", "CREDENTIALS_DIRECTORY"):
         monkeypatch.setenv(name, "x")
     monkeypatch.syspath_prepend(tmp_path)
-    client = FleetLock(observed=Observer(), child="env_child")
+    client = LockClient(observed=Observer(), child="env_child")
     await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=5))
     seen = set(dump.read_text().split()) - {"LC_CTYPE"}  # Python itself sets this one
     assert seen == {"HTTPS_PROXY", "NETRC", "PYTHONPATH"}
@@ -304,10 +304,10 @@ async def test_the_fake_server_is_a_program_too(tmp_path: Path) -> None:
         server = Server(base_url=f"http://localhost:{number}", timeout_s=20)
         body = json.dumps({"group": "default", "id": "other-host"}).encode()
         await control(number, "seize", body)
-        answer = await FleetLock(observed=Observer()).acquire(T, SLOT, server)
+        answer = await LockClient(observed=Observer()).acquire(T, SLOT, server)
         unclear(answer, "all 1 semaphore slots", answered=True)
         await control(number, "free", body)
-        answer = await FleetLock(observed=Observer()).acquire(T, SLOT, server)
+        answer = await LockClient(observed=Observer()).acquire(T, SLOT, server)
         assert answer == LockGranted(T, SLOT)
         assert [json.loads(line)["body"] for line in log.read_text().splitlines()] == [BODY] * 2
     finally:

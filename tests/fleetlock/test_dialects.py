@@ -32,7 +32,7 @@ from rebootmgr.core.memory import Debt
 from rebootmgr.core.model import NoticeKind, Reason, Slot
 from rebootmgr.core.states import Asking, Committing, Waiting
 from rebootmgr.core.status import Status
-from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.words import (
     Answer,
     Server,
@@ -323,7 +323,7 @@ async def _ask(cell: Cell, *, by_child: bool) -> Asked:
 
 async def _send_by_child(api: Api, fake: FakeFleetLock, userinfo: str) -> Told:
     kinds: list[str | None] = []
-    client = FleetLock(observed=lambda _api, kind, _seconds: kinds.append(kind))
+    client = LockClient(observed=lambda _api, kind, _seconds: kinds.append(kind))
     server = Server(base_url=fake.url.replace("//", f"//{userinfo}"), timeout_s=60)
     match api:
         case Api.PRE_REBOOT:
@@ -486,7 +486,7 @@ def _it_is_shown_repeated_soon_and_stops_nothing(cell: Cell) -> None:
 async def test_a_server_that_drains_before_it_answers_is_waited_for() -> None:
     """Poseidon says nothing until every eviction has been asked for."""
     drained = asyncio.Event()
-    client = FleetLock(observed=lambda *_: None)
+    client = LockClient(observed=lambda *_: None)
     async with FakeFleetLock(dialect=Poseidon(drained=drained)) as fake:
         async with asyncio.TaskGroup() as group:
             server = Server(base_url=fake.url, timeout_s=60)
@@ -500,7 +500,7 @@ async def test_a_server_that_drains_before_it_answers_is_waited_for() -> None:
 
 @pytest.mark.parametrize("name", ["heathcliff, draining", "krm, evicting"])
 async def test_asking_again_is_what_ends_a_drain(name: str) -> None:
-    client = FleetLock(observed=lambda *_: None)
+    client = LockClient(observed=lambda *_: None)
     async with FakeFleetLock(dialect=server_of(name)) as fake:
         server = Server(base_url=fake.url, timeout_s=60)
         answers = [await client.acquire(QUESTION, SLOT, server) for _ in range(3)]
@@ -513,7 +513,7 @@ async def test_asking_again_is_what_ends_a_drain(name: str) -> None:
 
 async def test_a_host_that_holds_nothing_frees_somebody_elses_slot_at_one_server() -> None:
     """A defect of heathcliff's memory storage, and why a clean refusal is never given back."""
-    client = FleetLock(observed=lambda *_: None)
+    client = LockClient(observed=lambda *_: None)
     async with FakeFleetLock(dialect=Heathcliff(memory=True)) as fake:
         fake.seize("default", OTHER)
         server = Server(base_url=fake.url, timeout_s=60)

@@ -19,7 +19,7 @@ from rebootmgr.core.events import (
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
-from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.words import Server
 from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
 
@@ -28,8 +28,8 @@ SLOT = Slot("http://lock", "default", "node1")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n"
 
 
-def client() -> FleetLock:
-    return FleetLock(observed=lambda *_: None)
+def client() -> LockClient:
+    return LockClient(observed=lambda *_: None)
 
 
 @pytest.fixture

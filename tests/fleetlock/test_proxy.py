@@ -10,7 +10,7 @@ import pytest
 
 from rebootmgr.core.events import LockAnswer, LockGranted, LockUnclear
 from rebootmgr.core.model import Slot, Ticket
-from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.words import Server
 from tests.fakes.fleetlock import FakeFleetLock, reply
 from tests.fakes.fleetlock_tls import Certificate
@@ -68,7 +68,7 @@ async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def ask(server: Server) -> LockAnswer:
     async with asyncio.timeout(30):
-        return await FleetLock(observed=lambda *_: None).acquire(T, SLOT, server)
+        return await LockClient(observed=lambda *_: None).acquire(T, SLOT, server)
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import pytest
 from rebootmgr.core.counters import Api
 from rebootmgr.core.events import LockAnswer, LockGranted, LockUnclear
 from rebootmgr.core.model import Slot, Ticket
-from rebootmgr.fleetlock.client import FleetLock
-from rebootmgr.fleetlock.request import Order
+from rebootmgr.fleetlock.client import LockClient
+from rebootmgr.fleetlock.request import Errand
 from rebootmgr.fleetlock.words import Server, encode_request
 from tests.fakes.fleetlock import FakeFleetLock, error, hang, reply
 from tests.fakes.fleetlock_tls import Certificate, openssl
@@ -46,7 +46,7 @@ async def ask(server: Server) -> LockAnswer:
         pass
 
     async with asyncio.timeout(30):
-        return await FleetLock(observed=ignore).acquire(T, SLOT, server)
+        return await LockClient(observed=ignore).acquire(T, SLOT, server)
 
 
 def unclear(answer: LockAnswer, detail: str) -> None:
@@ -191,10 +191,10 @@ async def test_userinfo_becomes_basic_authorization(fake: FakeFleetLock) -> None
     assert fake.seen[0].headers["host"] == f"localhost:{fake.port}"
 
 
-def order(server: Server) -> Order:
+def order(server: Server) -> Errand:
     """What the child is told of the server."""
     line = encode_request(Api.PRE_REBOOT, SLOT, server, timeout_s=1)
-    return Order(**json.loads(line))
+    return Errand(**json.loads(line))
 
 
 async def test_a_secret_is_in_no_log_answer_argument_or_environment(
@@ -238,7 +238,7 @@ async def test_a_configuration_problem_is_logged_once_until_it_is_cured(
     def ignore(api: Api, kind: str | None, seconds: float) -> None:
         pass
 
-    client = FleetLock(observed=ignore)
+    client = LockClient(observed=ignore)
     server = Server(base_url=fake.url, timeout_s=20)
     for status in (401, 403, 200, 400):
         fake.script.append(reply(status))

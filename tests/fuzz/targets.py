@@ -57,11 +57,11 @@ from rebootmgr.text import harmless
 from rebootmgr.updates.words import (
     Driver,
     FileContent,
-    Unreadable,
+    UnreadableFile,
     decode_booted_path,
     decode_deployments,
+    decode_dictionary,
     decode_driver,
-    decode_strings,
     describe_driver,
 )
 from tests.fakes.gvariant import encode_dictionary
@@ -222,7 +222,7 @@ def fuzz_staged_file(data: bytes) -> None:
     dice = Dice(data)
     content: FileContent = dice.altered(dice.pick((STAGED, LOCKED)))
     if dice.below(8) == 7:
-        content = Unreadable("no")
+        content = UnreadableFile("no")
     found = decode_deployments(
         SYSROOT, BOOTED_OS, staged_file=content, has_lock_file=False, driver=""
     )
@@ -235,7 +235,7 @@ def fuzz_staged_file(data: bytes) -> None:
     else:
         assert_clean(texts_of(driver))
     with suppress(ValueError):
-        decode_strings(dice.rest())
+        decode_dictionary(dice.rest())
 
 
 def fuzz_lock_answer(data: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 import aiohttp
 
-from rebootmgr.fleetlock.request import Order, UnsendableError, _post
+from rebootmgr.fleetlock.request import Errand, UnsendableError, _post
 from rebootmgr.fleetlock.words import LONGEST_BODY
 from rebootmgr.show.metrics_socket import MOST_CLIENTS, MetricsSocket
 from tests.fuzz.dice import Dice
@@ -39,7 +39,7 @@ async def _ask(dice: Dice) -> None:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    order = Order(
+    order = Errand(
         url=f"http://127.0.0.1:{port}/v1/pre-reboot",
         body="{}",
         timeout_s=2.0,

@@ -1,4 +1,4 @@
-"""Hooks are real programs here, and so is their runner: found by the rules, run in order,
+"""HookPhases are real programs here, and so is their runner: found by the rules, run in order,
 and never left behind.
 """
 
@@ -14,14 +14,14 @@ import pytest
 
 from rebootmgr.core.events import HooksAnswer, HooksFailed, HooksPassed, HooksUnclear
 from rebootmgr.core.model import Deployment, DeploymentId, Phase, UpdateKey
-from rebootmgr.hooks.phases import Hooks
-from rebootmgr.hooks.runner_child import HookChild
+from rebootmgr.hooks.launch import HookChild
+from rebootmgr.hooks.phases import HookPhases
 from tests.hooks.hook_scripts import BOOTED, TARGET, T, configure, gone, hook, pid_in
 
 
 async def run(root: Path, phase: Phase = Phase.CHECK) -> HooksAnswer:
     async with asyncio.timeout(30):
-        return await Hooks(root, HookChild(root)).run(T, phase, TARGET, BOOTED)
+        return await HookPhases(root, HookChild(root)).run(T, phase, TARGET, BOOTED)
 
 
 def said(capfd: pytest.CaptureFixture[str]) -> list[str]:
@@ -37,7 +37,7 @@ def result(root: Path, phase: Phase = Phase.CHECK) -> dict[str, object]:
 @pytest.mark.parametrize("phase", Phase)
 async def test_without_hooks_every_phase_passes(tmp_path: Path, phase: Phase) -> None:
     assert await run(tmp_path, phase) == HooksPassed(T)
-    assert Hooks(tmp_path, HookChild(tmp_path)).phases() == frozenset()
+    assert HookPhases(tmp_path, HookChild(tmp_path)).phases() == frozenset()
 
 
 async def test_hooks_run_in_byte_order_and_the_nearest_directory_wins(
@@ -71,7 +71,7 @@ async def test_what_is_no_hook_is_skipped_and_named_once(
     hook(tmp_path, "etc/checks.d/old.rpmsave", "exit 1")
     hook(tmp_path, "etc/checks.d/plain", "exit 1", mode=0o644)
     (tmp_path / "etc/rebootmgr/checks.d/folder").mkdir()
-    hooks = Hooks(tmp_path, HookChild(tmp_path))
+    hooks = HookPhases(tmp_path, HookChild(tmp_path))
     for _ in range(2):
         assert await hooks.run(T, Phase.CHECK, None, None) == HooksPassed(T)
     assert len(caplog.messages) == 5
@@ -254,7 +254,7 @@ async def test_a_flood_of_output_is_neither_kept_nor_logged_whole(
 
 async def test_phases_names_what_has_hooks(tmp_path: Path) -> None:
     hook(tmp_path, "etc/post-boot.d/x", "exit 0")
-    hooks = Hooks(tmp_path, HookChild(tmp_path))
+    hooks = HookPhases(tmp_path, HookChild(tmp_path))
     assert hooks.phases() == {Phase.POST_BOOT, Phase.ABANDONED}
 
 
@@ -312,7 +312,7 @@ async def test_a_hook_that_does_not_quote_is_given_plain_words(tmp_path: Path) -
     hook(tmp_path, "etc/checks.d/x", f"echo [$REBOOTMGR_DEPLOYMENT][$REBOOTMGR_VERSION] > {out}")
     odd = Deployment(id=DeploymentId("--all * ;x.0"), key=UpdateKey("b"), version="4 $(id)\n\u202e")
     async with asyncio.timeout(20):
-        answer = await Hooks(tmp_path, HookChild(tmp_path)).run(T, Phase.CHECK, odd, None)
+        answer = await HookPhases(tmp_path, HookChild(tmp_path)).run(T, Phase.CHECK, odd, None)
     assert answer == HooksPassed(T)
     assert out.read_text() == "[_-all____x.0][4___id___]\n"
 

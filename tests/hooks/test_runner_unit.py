@@ -1,4 +1,4 @@
-"""Hooks in their units: a stand-in for systemd on a real bus, which really runs the runner."""
+"""HookPhases in their units: a stand-in for systemd on a real bus, which really runs the runner."""
 
 import asyncio
 import os
@@ -10,8 +10,8 @@ import pytest
 from rebootmgr.bus.connection import Bus
 from rebootmgr.core.events import HooksAnswer, HooksFailed, HooksPassed, HooksUnclear
 from rebootmgr.core.model import Phase
-from rebootmgr.hooks.phases import Hooks
-from rebootmgr.hooks.runner_unit import HookUnits
+from rebootmgr.hooks.launch import HookUnits
+from rebootmgr.hooks.phases import HookPhases
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.hook_units import GONE, FakeHookUnits
 from tests.fakes.service import ERROR, Refused
@@ -48,7 +48,7 @@ async def units(systemd: FakeSystemd, tmp_path: Path) -> AsyncIterator[FakeHookU
 
 async def run(root: Path, runner: HookUnits, phase: Phase = Phase.CHECK) -> HooksAnswer:
     async with asyncio.timeout(30):
-        return await Hooks(root, runner).run(T, phase, TARGET, BOOTED)
+        return await HookPhases(root, runner).run(T, phase, TARGET, BOOTED)
 
 
 @pytest.mark.parametrize("phase", Phase)

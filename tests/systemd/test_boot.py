@@ -11,7 +11,7 @@ import pytest
 
 from rebootmgr.bus.connection import Bus
 from rebootmgr.core.facts import BootTimes
-from rebootmgr.systemd.boot import Systemd, read_boot_id
+from rebootmgr.systemd.boot import BootWatch, read_boot_id
 from rebootmgr.systemd.time import Timedate
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.systemd1 import STAMPS, FakeSystemd, FakeTimedate
@@ -63,12 +63,12 @@ async def test_a_boot_is_its_id_and_the_number_of_soft_reboots(
     address: str, bus: Bus, soft_reboots: int | None, count: int
 ) -> None:
     async with FakeSystemd(address, soft_reboots=soft_reboots):
-        boot = await Systemd(bus).read_boot(root=Path("/"), environ={"REBOOTMGR_BOOT_ID": HEX})
+        boot = await BootWatch(bus).read_boot(root=Path("/"), environ={"REBOOTMGR_BOOT_ID": HEX})
         assert boot == f"{HEX}:{count}"
 
 
 async def test_without_systemd_the_boot_counts_as_complete(bus: Bus) -> None:
-    systemd = Systemd(bus)
+    systemd = BootWatch(bus)
     assert await systemd.read_boot(root=Path("/"), environ={"REBOOTMGR_BOOT_ID": HEX}) == f"{HEX}:0"
     await systemd.watch(lambda _: None)
     assert await systemd.read_boot_incomplete() == ""
@@ -76,7 +76,7 @@ async def test_without_systemd_the_boot_counts_as_complete(bus: Bus) -> None:
 
 async def test_an_incomplete_boot_says_what_failed(address: str, bus: Bus) -> None:
     async with FakeSystemd(address, boot_complete=False) as fake:
-        systemd = Systemd(bus)
+        systemd = BootWatch(bus)
         assert await systemd.read_boot_incomplete() == "waiting for boot-complete.target"
         fake.set_failed(["greenboot-healthcheck.service", "nfs.mount"])
         assert await systemd.read_boot_incomplete() == (
@@ -89,7 +89,7 @@ async def test_a_boot_that_completes_is_told_once_and_then_costs_nothing(
 ) -> None:
     async with FakeSystemd(address, boot_complete=False) as fake, asyncio.timeout(5):
         told: asyncio.Queue[str] = asyncio.Queue()
-        systemd = Systemd(bus)
+        systemd = BootWatch(bus)
         await systemd.watch(told.put_nowait)
         assert await systemd.read_boot_incomplete() != ""
         fake.set_boot_complete(reached=True)
@@ -111,7 +111,7 @@ TARGET_STATE = (
 
 async def test_a_complete_boot_is_not_watched(address: str, bus: Bus) -> None:
     async with FakeSystemd(address) as fake:
-        systemd = Systemd(bus)
+        systemd = BootWatch(bus)
         assert await systemd.read_boot_incomplete() == ""
         await systemd.watch(lambda _: None)
         assert fake.calls == []
@@ -146,7 +146,7 @@ async def test_the_fake_alone_is_scripted_over_the_bus(address: str, bus: Bus) -
     async with asyncio.timeout(10):
         assert await fake.stdout.readline() == b"ready\n"
     try:
-        systemd = Systemd(bus)
+        systemd = BootWatch(bus)
         await control(bus, "SetFailed", "as", ["a.service"])
         assert "failed: a.service" in await systemd.read_boot_incomplete()
         await control(bus, "SetBootComplete", "b", True)  # noqa: FBT003 - an argument on the bus
@@ -164,7 +164,7 @@ async def test_what_systemd_measured_is_read_once_the_boot_is_complete(
 ) -> None:
     async with FakeSystemd(address, boot_complete=False) as fake:
         fake.stamps = dict(zip(STAMPS, (15_000_000, 4_000_000, 8_500_000, 28_000_000), strict=True))
-        systemd = Systemd(bus)
+        systemd = BootWatch(bus)
         await systemd.read_boot_incomplete()
         assert await systemd.read_boot_times() is None
         fake.set_boot_complete(reached=True)
@@ -181,12 +181,12 @@ async def test_a_stamp_that_no_clock_can_show_is_not_believed(
 ) -> None:
     async with FakeSystemd(address) as fake:
         fake.stamps["UserspaceTimestampMonotonic"] = stamp
-        systemd = Systemd(bus)
+        systemd = BootWatch(bus)
         assert await systemd.read_boot_incomplete() == ""
         assert await systemd.read_boot_times() is None
 
 
 async def test_without_systemd_nobody_measured_the_boot(bus: Bus) -> None:
-    systemd = Systemd(bus)
+    systemd = BootWatch(bus)
     assert await systemd.read_boot_incomplete() == ""
     assert await systemd.read_boot_times() is None

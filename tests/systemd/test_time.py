@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rebootmgr.systemd.time import Alarm, Clock, Timerfd
+from rebootmgr.systemd.time import Alarm, SystemClock, Timerfd
 
 SOON = timedelta(milliseconds=30)
 
@@ -71,7 +71,7 @@ class ClockThatWasSet:
 
 
 def test_both_clocks_are_read() -> None:
-    first, second = Clock().read(), Clock().read()
+    first, second = SystemClock().read(), SystemClock().read()
     assert first.wall.tzinfo is UTC
     assert first.wall <= second.wall
     assert first.mono <= second.mono
@@ -80,19 +80,19 @@ def test_both_clocks_are_read() -> None:
 async def test_it_ticks_at_the_wall_clock_instant_and_not_before() -> None:
     heard = Heard()
     with alarm(heard) as each:
-        instant = Clock().read().wall + SOON
+        instant = SystemClock().read().wall + SOON
         each.arm(wall=instant, mono=None)
         assert await heard.next() == "ticked"
-        assert Clock().read().wall >= instant
+        assert SystemClock().read().wall >= instant
 
 
 async def test_it_ticks_at_the_monotonic_instant_and_not_before() -> None:
     heard = Heard()
     with alarm(heard) as each:
-        instant = Clock().read().mono + SOON.total_seconds()
+        instant = SystemClock().read().mono + SOON.total_seconds()
         each.arm(wall=None, mono=instant)
         assert await heard.next() == "ticked"
-        assert Clock().read().mono >= instant
+        assert SystemClock().read().mono >= instant
 
 
 @pytest.mark.parametrize(
@@ -120,14 +120,14 @@ async def test_the_end_of_time_can_be_armed_and_does_not_come() -> None:
         each.arm(wall=datetime.max.replace(tzinfo=UTC), mono=float("inf"))
         await the_loop_looked_at_its_descriptors()
         assert heard.calls.empty()
-        each.arm(wall=Clock().read().wall + SOON, mono=None)
+        each.arm(wall=SystemClock().read().wall + SOON, mono=None)
         assert await heard.next() == "ticked"
 
 
 async def test_arming_anew_forgets_what_was_armed() -> None:
     heard = Heard()
     with alarm(heard) as each:
-        now = Clock().read()
+        now = SystemClock().read()
         each.arm(wall=now.wall, mono=now.mono)
         each.arm(wall=None, mono=now.mono + SOON.total_seconds())
         assert await heard.next() == "ticked"
@@ -137,7 +137,7 @@ async def test_arming_anew_forgets_what_was_armed() -> None:
 async def test_a_tick_comes_once() -> None:
     heard = Heard()
     with alarm(heard) as each:
-        each.arm(wall=Clock().read().wall, mono=None)
+        each.arm(wall=SystemClock().read().wall, mono=None)
         assert await heard.next() == "ticked"
         await the_loop_looked_at_its_descriptors()
         assert heard.calls.empty()
@@ -146,7 +146,7 @@ async def test_a_tick_comes_once() -> None:
 async def test_a_disarmed_alarm_wakes_nobody() -> None:
     heard = Heard()
     with alarm(heard) as each:
-        now = Clock().read()
+        now = SystemClock().read()
         each.arm(wall=now.wall + SOON, mono=now.mono + SOON.total_seconds())
         each.arm(wall=None, mono=None)
         for timer in armed_timers():

@@ -14,7 +14,7 @@ from rebootmgr.core.facts import NotOstree, OsUnknown
 from rebootmgr.errors import WatchError
 from rebootmgr.updates.file_watch import FileWatch
 from rebootmgr.updates.ostree_files import WATCHED, OstreeFiles, read_ostree_files
-from rebootmgr.updates.words import LONGEST_FILE, Unreadable
+from rebootmgr.updates.words import LONGEST_FILE, UnreadableFile
 from tests.fakes.ostree_host import OstreeHost
 
 PATIENCE_S = 10.0
@@ -114,7 +114,7 @@ def test_what_is_no_staged_file_is_not_taken_for_one(host: OstreeHost, kind: str
     found = read_ostree_files(host.root)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     match found:
-        case OstreeFiles(staged=Unreadable() | b""):
+        case OstreeFiles(staged=UnreadableFile() | b""):
             assert kind in {"directory", "pipe"}
         case OstreeFiles(staged=bytes() as content):
             assert kind == "huge"

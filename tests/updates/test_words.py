@@ -11,11 +11,11 @@ from rebootmgr.updates.words import (
     LONGEST_FILE,
     Driver,
     FileContent,
-    Unreadable,
+    UnreadableFile,
     decode_booted_path,
     decode_deployments,
+    decode_dictionary,
     decode_driver,
-    decode_strings,
     describe_driver,
 )
 from tests.fakes.gvariant import encode_dictionary
@@ -157,8 +157,19 @@ def test_text_from_outside_is_harmless() -> None:
         (LOCKED, False, False, Finalization.LOCKED),
         (LOCKED.replace(b"\x01\0b\x07", b"\0\0b\x07"), False, False, Finalization.OPEN),
         (LOCKED.replace(b"\x01\0b\x07", b"\x02\0b\x07"), False, False, Finalization.UNKNOWN),
-        (Unreadable("no"), False, False, Finalization.UNKNOWN),
-        (Unreadable("no"), True, False, Finalization.LOCKED),
+        (encode_dictionary({"locked": "yes"}), False, False, Finalization.UNKNOWN),
+        (encode_dictionary({"locked": ["yes"]}), False, False, Finalization.UNKNOWN),
+        (encode_dictionary({"target": {"locked": True}}), False, False, Finalization.OPEN),
+        (
+            encode_dictionary({"locked": True, "LOCKED": False}).replace(b"LOCKED", b"locked"),
+            False,
+            False,
+            Finalization.UNKNOWN,
+        ),
+        (LOCKED[:-1], False, False, Finalization.UNKNOWN),
+        (b"junk", False, False, Finalization.UNKNOWN),
+        (UnreadableFile("no"), False, False, Finalization.UNKNOWN),
+        (UnreadableFile("no"), True, False, Finalization.LOCKED),
         (b"", False, False, Finalization.UNKNOWN),
         (bytes(LONGEST_FILE + 1), False, False, Finalization.UNKNOWN),
         (OPEN, False, "yes", Finalization.UNKNOWN),
@@ -229,7 +240,7 @@ def test_nobody_registered_is_nobody() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"junk", b"\0" * 100, ZINCATI[:-1], ZINCATI[1:], Unreadable("permission denied")],
+    [b"", b"junk", b"\0" * 100, ZINCATI[:-1], ZINCATI[1:], UnreadableFile("permission denied")],
 )
 def test_a_driver_file_of_junk_is_unknown(content: FileContent) -> None:
     unknown = decode_driver(content)
@@ -260,14 +271,22 @@ def test_a_driver_reboots_by_itself_while_its_unit_runs(state: str, *, conflicts
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=300)
 
 
-@given(st.dictionaries(TEXTS, TEXTS, max_size=20))
-def test_what_was_written_is_read(table: dict[str, str]) -> None:
-    assert decode_strings(encode_dictionary(table)) == table
+@given(st.dictionaries(TEXTS, TEXTS | st.booleans(), max_size=20))
+def test_what_was_written_is_read(table: dict[str, str | bool]) -> None:
+    assert decode_dictionary(encode_dictionary(table)) == table
 
 
-@given(st.dictionaries(TEXTS, st.booleans() | st.lists(TEXTS, max_size=5), max_size=5))
-def test_values_that_are_no_strings_are_left_out(table: dict[str, Any]) -> None:
-    assert decode_strings(encode_dictionary({**table, "the one": "text"})) == {"the one": "text"}
+@given(st.dictionaries(TEXTS, st.lists(TEXTS, max_size=5), max_size=5))
+def test_values_of_other_types_stay_as_they_came(table: dict[str, list[str]]) -> None:
+    found = decode_dictionary(encode_dictionary({**table, "the one": "text"}))
+    assert found.pop("the one") == "text"
+    assert all(isinstance(value, bytes) for value in found.values())
+    assert found.keys() == table.keys() - {"the one"}
+
+
+def test_a_driver_whose_unit_is_no_text_is_unknown() -> None:
+    content = encode_dictionary({"driver-name": "x", "driver-sd-unit": True})
+    assert isinstance(decode_driver(content), OsUnknown)
 
 
 @st.composite

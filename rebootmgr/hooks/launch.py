@@ -1,35 +1,84 @@
-"""The hook runner in its unit, as it is run on a real host (SPEC 8, org.freedesktop.systemd1(5)).
-
-A unit is followed by its own properties: JobRemoved would wake us for every job of the host, for
-as long as the daemon lives.
-"""
+"""The two ways to run the hook runner: in its unit on a real host, as our child with --root."""
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import os
+import signal
+import subprocess
+import sys
 from contextlib import suppress
-from typing import Any, Final
+from pathlib import Path
+from typing import Final, Protocol
 
 from rebootmgr.bus.connection import Bus, Signal
+from rebootmgr.bus.words import ABSENT, NO_REPLY
+from rebootmgr.child import Child
 from rebootmgr.core.model import Phase
 from rebootmgr.errors import BusError
+from rebootmgr.systemd.units import NO_SUCH_UNIT, ServiceManager, unit_path
 from rebootmgr.text import harmless
 
 log = logging.getLogger(__name__)
 
-_NAME: Final = "org.freedesktop.systemd1"
-_PATH: Final = "/org/freedesktop/systemd1"
-_MANAGER: Final = "org.freedesktop.systemd1.Manager"
-_PROPERTIES: Final = "org.freedesktop.DBus.Properties"
-_UNIT: Final = "org.freedesktop.systemd1.Unit"
+_RUNNER: Final = "rebootmgr.hooks.runner"
+_STDERR: Final = 2
 _ALIVE: Final = ("activating", "active", "reloading", "deactivating")
 _OVER: Final = frozenset({"inactive", "failed"})
-_NOT_LOADED: Final = "org.freedesktop.systemd1.NoSuchUnit"
-_NO_REPLY: Final = "org.freedesktop.DBus.Error.NoReply"
+
+
+class PhaseRunner(Protocol):
+    """Whatever runs the hook runner."""
+
+    async def run(self, phase: Phase, *, within_s: float) -> str:
+        """Run a phase to its end; "" or why that could not be done. Cancelled: end it."""
+        ...
+
+
+def choose_hook_runner(root: Path, bus: Bus) -> PhaseRunner:
+    """Choose how hooks are run: on a real host as root, by their units (SPEC 8)."""
+    return HookUnits(bus) if root.samefile("/") else HookChild(root)
+
+
+class HookChild:
+    """Starts the runner directly, as our own user; its log is ours."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def run(self, phase: Phase, *, within_s: float) -> str:
+        """Run a phase to its end; "" or why that could not be done."""
+        command = [sys.executable, "-P", "-s", "-m", _RUNNER, phase.value, "--root", self._root]
+        try:
+            runner = Child(
+                command,
+                environment=_environment(),
+                stdin=subprocess.DEVNULL,
+                stderr=_STDERR,
+                heard=lambda _: None,
+            )
+        except OSError as error:
+            return f"the hook runner cannot be started: {error.strerror}"
+        try:
+            async with asyncio.timeout(within_s):
+                await runner.exited.wait()
+        except TimeoutError:
+            return f"the hook runner did not end within {within_s:g} s"
+        finally:
+            runner.signal(signal.SIGTERM)  # which ends its hook, too; a dead one does not mind
+            await runner.finish()
+        return ""
+
+
+def _environment() -> dict[str, str]:
+    """Find modules where we find them."""
+    return {"PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)}
 
 
 class HookUnits:
     """Starts and stops rebootmgr-hook@PHASE.service over the bus, one at a time.
+
+    A unit is followed by its own properties: JobRemoved would wake us for every job of the host,
+    for as long as the daemon lives.
 
     `patience_s` is for one answer: systemd has none to spare while it reloads all units.
     `ask_again_s`: how often it is asked, in case that a signal is lost.
@@ -43,12 +92,10 @@ class HookUnits:
         stop_s: float = 60.0,
         ask_again_s: float = 30.0,
     ) -> None:
-        self._bus = bus
-        self._patience_s = patience_s
+        self._systemd = ServiceManager(bus, patience_s=patience_s)
         self._stop_s = stop_s
         self._ask_again_s = ask_again_s
         self._changed = asyncio.Event()
-        self._is_watching = False
 
     async def run(self, phase: Phase, *, within_s: float) -> str:
         """Run a phase to its end; "" or why that could not be done. Cancelled: it is stopped."""
@@ -66,12 +113,12 @@ class HookUnits:
     async def _run(self, unit: str, within_s: float) -> str:
         is_over = False
         try:
-            await self._manager("StartUnit", "ss", [unit, "fail"])
+            await self._systemd.call("StartUnit", "ss", [unit, "fail"])
             async with asyncio.timeout(within_s):
                 await self._wait_until_over(unit)
             is_over = True
         except BusError as error:
-            is_over = error.name not in {"", _NO_REPLY}  # refused, so that nothing was started
+            is_over = error.name not in {"", NO_REPLY}  # refused, so that nothing was started
             return _explain(unit, error)
         except TimeoutError:
             return f"{unit} did not end within {within_s:g} s"
@@ -83,11 +130,11 @@ class HookUnits:
     async def _stop(self, unit: str) -> bool:
         """End a unit, whoever started it; whether it is really gone."""
         try:
-            await self._manager("StopUnit", "ss", [unit, "replace"])
+            await self._systemd.call("StopUnit", "ss", [unit, "replace"])
             async with asyncio.timeout(self._stop_s):
                 await self._wait_until_over(unit)
         except BusError as error:
-            if error.name == _NOT_LOADED:
+            if error.name == NO_SUCH_UNIT:
                 return True
             log.warning("%s cannot be stopped: %s", unit, error)
             return False
@@ -113,9 +160,10 @@ class HookUnits:
 
     async def _is_over(self, unit: str) -> bool:
         """Whether it neither runs nor will. Asked in this order: a job outlives its process."""
-        if await self._get(unit, "ActiveState") not in _OVER:
+        path = unit_path(unit)
+        if await self._systemd.get_of(path, "ActiveState") not in _OVER:
             return False
-        match await self._get(unit, "Job"):
+        match await self._systemd.get_of(path, "Job"):
             case [0, _]:
                 return True
             case _:
@@ -124,7 +172,7 @@ class HookUnits:
     async def _alive(self) -> list[str]:
         """Name the units of ours that run."""
         ours = {_unit(phase) for phase in Phase}
-        body = await self._manager("ListUnitsByPatterns", "asas", [_ALIVE, sorted(ours)])
+        body = await self._systemd.call("ListUnitsByPatterns", "asas", [_ALIVE, sorted(ours)])
         match body:
             case [[*rows]]:
                 return [row[0] for row in rows if isinstance(row, list) and row and row[0] in ours]
@@ -132,56 +180,15 @@ class HookUnits:
                 return []
 
     async def _watch(self) -> None:
-        if self._is_watching:
-            return
-
         def heard(_: Signal) -> None:
             self._changed.set()
 
         for phase in Phase:
-            await self._bus.subscribe(
-                f"type='signal',sender='{_NAME}',path='{_object(_unit(phase))}',"
-                f"interface='{_PROPERTIES}',member='PropertiesChanged'",
-                heard,
-            )
-        self._is_watching = True
-        try:
-            await self._manager("Subscribe")  # for good, as in systemd/boot.py
-        except BusError as error:
-            log.debug("systemd will not tell of changes, or does so already: %s", error)
-
-    async def _get(self, unit: str, name: str) -> object:
-        body = await self._call(_object(unit), _PROPERTIES, "Get", "ss", [_UNIT, name])
-        return body[0] if body else None
-
-    async def _manager(
-        self, member: str, signature: str = "", body: Sequence[Any] = ()
-    ) -> Sequence[Any]:
-        return await self._call(_PATH, _MANAGER, member, signature, body)
-
-    async def _call(
-        self, path: str, interface: str, member: str, signature: str, body: Sequence[Any]
-    ) -> Sequence[Any]:
-        return await self._bus.call(
-            _NAME,
-            path,
-            interface,
-            member,
-            signature,
-            body,
-            timeout_s=self._patience_s,
-            autostart=False,
-        )
+            await self._systemd.follow(unit_path(_unit(phase)), heard)
 
 
 def _unit(phase: Phase) -> str:
     return f"rebootmgr-hook@{phase.value}.service"
-
-
-def _object(unit: str) -> str:
-    """As sd_bus_path_encode(3) does it."""
-    escaped = "".join(c if c.isalnum() else f"_{ord(c):02x}" for c in unit)
-    return f"{_PATH}/unit/{escaped}"
 
 
 def _explain(unit: str, error: BusError) -> str:
@@ -193,7 +200,7 @@ def _explain(unit: str, error: BusError) -> str:
             return f"{unit} is masked: systemctl unmask {unit}"
         case "DBus.Error.AccessDenied" | "DBus.Error.InteractiveAuthorizationRequired":
             return f"polkit does not allow us to start {unit}: is 50-rebootmgr.rules installed?"
-        case "DBus.Error.NameHasNoOwner" | "DBus.Error.ServiceUnknown":
+        case _ if error.name in ABSENT:
             return f"systemd is not on the bus to start {unit}"
         case _:
             return harmless(f"{unit} cannot be started: {error.text}")
