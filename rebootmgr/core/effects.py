@@ -8,6 +8,7 @@ step: a question to a lock server (`LockUnasked`) and pre-reboot.d (`HooksFailed
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from rebootmgr.core.events import Event, HooksFailed, LockUnasked
 from rebootmgr.core.facts import Look, Session
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Deployment, Phase, Slot, Ticket
@@ -101,3 +102,19 @@ Effect: TypeAlias = (
     | Reboot
     | Warn
 )
+
+
+def answer_off_record(effect: Effect) -> Event | None:
+    """Say what answers an effect that is not done because the save before it failed.
+
+    None: it is done all the same, since nothing of it has to be on record.
+    """
+    match effect:
+        case Acquire(ticket, slot):
+            return LockUnasked(ticket, slot)
+        case RunHooks(ticket, Phase.PRE_REBOOT):
+            return HooksFailed(ticket, "", "state.json cannot be written")
+        case RunHooks() | ReadFacts() | StopHooks() | CancelRequest() | Release():
+            return None
+        case SaveMemory() | Reboot() | Warn():
+            return None

@@ -19,13 +19,13 @@ from rebootmgr.core.effects import (
     SaveMemory,
     StopHooks,
     Warn,
+    answer_off_record,
 )
 from rebootmgr.core.events import (
     Event,
     FactsRead,
     HooksFailed,
     LockGranted,
-    LockUnasked,
     LockUnclear,
     RebootAccepted,
     RebootRefused,
@@ -35,7 +35,7 @@ from rebootmgr.core.events import (
     SlotReleased,
 )
 from rebootmgr.core.memory import Memory
-from rebootmgr.core.model import Deployment, Phase, Slot, Ticket
+from rebootmgr.core.model import Deployment, Slot, Ticket
 from rebootmgr.daemon.look import Eyes
 from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.words import Server
@@ -112,8 +112,8 @@ class Hands:
             match effect:
                 case SaveMemory(memory):
                     on_record = await self._save(memory)
-                case Acquire(ticket, slot) if not on_record:
-                    self._report(LockUnasked(ticket, slot))
+                case _ if not on_record and (answer := answer_off_record(effect)) is not None:
+                    self._report(answer)
                 case Acquire(ticket, slot):
                     asking = self._tools.fleet.acquire(ticket, slot, self._server(slot))
                     why = "the question was taken back"
@@ -121,8 +121,6 @@ class Hands:
                 case Release(ticket, slot):
                     asked = self._tools.fleet.release(ticket, slot, self._server(slot))
                     self._ask(ticket, asked, ReleaseUnclear(ticket, slot, "the request was ended"))
-                case RunHooks(ticket, Phase.PRE_REBOOT) if not on_record:
-                    self._report(HooksFailed(ticket, "", "state.json cannot be written"))
                 case RunHooks(ticket):
                     stopped = HooksFailed(ticket, "", "stopped: the reboot is off")
                     self._ask(ticket, self._run_hooks(effect), stopped)

@@ -7,18 +7,7 @@ from typing import Final
 from rebootmgr.core.alarm import deadline
 from rebootmgr.core.counters import Api
 from rebootmgr.core.describe import blockers
-from rebootmgr.core.effects import (
-    Acquire,
-    CancelRequest,
-    Effect,
-    ReadFacts,
-    Reboot,
-    Release,
-    RunHooks,
-    SaveMemory,
-    StopHooks,
-    Warn,
-)
+from rebootmgr.core.effects import Acquire, Effect, ReadFacts, Reboot, Release, RunHooks, Warn
 from rebootmgr.core.events import (
     Event,
     FactsRead,
@@ -34,11 +23,21 @@ from rebootmgr.core.events import (
 )
 from rebootmgr.core.facts import Deployments, Facts, Logind, Look
 from rebootmgr.core.machine import start, step
-from rebootmgr.core.model import Blocker, BootId, Deployment, DeploymentId, Phase, UpdateKey
+from rebootmgr.core.memory import Memory
+from rebootmgr.core.model import (
+    Blocker,
+    BootId,
+    Deployment,
+    DeploymentId,
+    Phase,
+    Ticket,
+    UpdateKey,
+)
 from rebootmgr.core.states import Asking, Idle, State, Waiting
 from rebootmgr.fleetlock.words import Reply, decode_lock_answer, decode_release_answer
 from rebootmgr.simulation.agenda import Due
 from rebootmgr.simulation.cohort import Leg, is_common
+from rebootmgr.simulation.executor import Events, carry_out
 from rebootmgr.simulation.queueing import Queueing, queue, unqueue
 from rebootmgr.simulation.world import World
 
@@ -52,6 +51,8 @@ ROLLED_BACK: Final = Deployments(booted=OLD, default=OLD, staged=False, on_disk=
 QUIET: Final = Logind()
 NO_HOOKS: Final = frozenset[Phase]()
 NEVER: Final = float("inf")
+PRESUMED: Final = (Saved(),)
+"""A save that succeeds changes nothing, so that the machine need not hear of it."""
 
 
 class Host:
@@ -169,8 +170,9 @@ class Host:
         at, policy, inbox = self._world.moment, self.policy, deque(events)
         state, self._queueing = self.state, None
         while state is not None:
-            for effect in effects:
-                inbox.extend(self._obey(effect))
+            for came in carry_out(effects, self):
+                if came and not (came == PRESUMED and self._world.shortcuts):
+                    inbox.extend(came)
             if not inbox:
                 break
             state, effects = step(state, inbox.popleft(), at=at, policy=policy)
@@ -179,28 +181,48 @@ class Host:
         self._count()
         self._arm()
 
-    def _obey(self, effect: Effect) -> tuple[Event, ...]:
-        """Do it; what comes of that at once."""
-        match effect:
-            case SaveMemory(memory):
-                self._disk = memory
-                return () if self._world.shortcuts else (Saved(),)  # it was presumed
-            case ReadFacts(ticket, look):
-                return (FactsRead(ticket, self._look(look)),)
-            case Acquire() | Release():
-                return self._send(effect)
-            case CancelRequest(ticket):
-                if self._answer is None:
-                    return ()
-                slot, self._answer = self._answer[0].slot, None
-                return (LockUnclear(ticket, slot, "the question was taken back", answered=False),)
-            case Reboot():
-                self._falls = True
-                if self._world.shortcuts:
-                    return (ShutdownBegan(),)  # nothing more of this state is used
-                return RebootAccepted(), ShutdownBegan(), StopAsked()
-            case RunHooks() | StopHooks() | Warn():
-                return ()  # there are neither hooks nor people
+    def save(self, memory: Memory) -> Saved:
+        """See `Surroundings`, as all that follow."""
+        self._disk = memory
+        return Saved()
+
+    def look(self, question: ReadFacts) -> Events:
+        """Everything is read at once."""
+        return (FactsRead(question.ticket, self._look(question.look)),)
+
+    def ask(self, question: Acquire) -> Events:
+        """The server may be slow."""
+        return self._send(question)
+
+    def give_back(self, request: Release) -> Events:
+        """The server may be slow."""
+        return self._send(request)
+
+    def take_back(self, ticket: Ticket) -> Events:
+        """What is not answered yet never is."""
+        if self._answer is None:
+            return ()
+        slot, self._answer = self._answer[0].slot, None
+        return (LockUnclear(ticket, slot, "the question was taken back", answered=False),)
+
+    def reboot(self, _: Reboot) -> Events:
+        """It is done, once this step is."""
+        self._falls = True
+        if self._world.shortcuts:
+            return (ShutdownBegan(),)  # nothing more of this state is used
+        return RebootAccepted(), ShutdownBegan(), StopAsked()
+
+    def run_hooks(self, _: RunHooks) -> Events:
+        """There are none."""
+        return ()
+
+    def stop_hooks(self, _: Ticket) -> Events:
+        """There are none."""
+        return ()
+
+    def warn(self, _: Warn) -> Events:
+        """There is nobody."""
+        return ()
 
     def _look(self, look: Look) -> Facts:
         return Facts(
@@ -212,7 +234,7 @@ class Host:
             clock_synchronized=True if Look.CLOCK in look else None,
         )
 
-    def _send(self, request: Acquire | Release) -> tuple[Event, ...]:
+    def _send(self, request: Acquire | Release) -> Events:
         """Send it, unless the shortcut did; an answer that takes its time comes later."""
         asks = isinstance(request, Acquire)
         foreseen, self._reply = self._reply, None

@@ -16,14 +16,12 @@ from rebootmgr.core.backoff import Retry
 from rebootmgr.core.describe import blockers
 from rebootmgr.core.effects import (
     Acquire,
-    CancelRequest,
     Effect,
     ReadFacts,
     Reboot,
     Release,
     RunHooks,
     SaveMemory,
-    StopHooks,
     Warn,
 )
 from rebootmgr.core.events import (
@@ -40,7 +38,6 @@ from rebootmgr.core.events import (
     LockGranted,
     LockRefused,
     LockReserved,
-    LockUnasked,
     LockUnclear,
     PolicyLoaded,
     RebootAccepted,
@@ -89,6 +86,7 @@ from rebootmgr.core.states import (
     Waiting,
 )
 from rebootmgr.core.window import Calendar, Weekly
+from rebootmgr.simulation.executor import Events, carry_out
 from tests.core import canonical
 
 PATIENCE = Patience(
@@ -395,26 +393,15 @@ class World:
 
     def _follow(self, name: str, effects: tuple[Effect, ...], told: list[Event]) -> Iterator[Edge]:
         """Obey in order, as the daemon's hands do: nothing is done that could not be recorded."""
-        world, on_record = self, True
         saves = any(isinstance(effect, SaveMemory) for effect in effects)
         reboots = any(isinstance(effect, Reboot) for effect in effects)
         assert not (saves and reboots), "a slow save between the last look and the call"
-        for done, effect in enumerate(effects):
-            match effect:
-                case SaveMemory(memory) if not self.full:
-                    world = replace(world, disk=memory)
-                    told.append(Saved())
-                case SaveMemory():
-                    on_record = False
-                    told.append(SaveFailed("disk full"))
-                case Acquire(ticket, slot) if not on_record:
-                    told.append(LockUnasked(ticket, slot))
-                case RunHooks(ticket, Phase.PRE_REBOOT) if not on_record:
-                    told.append(HooksFailed(ticket, "", "not on record"))
-                case _:
-                    world = world.obey(effect)
+        hands = Hands(self)
+        for done, events in enumerate(carry_out(effects, hands)):
+            told.extend(events or ())
             if self.nature.crashes and done + 1 < len(effects):
-                yield f"{name}, crash after {type(effect).__name__}", world.crash()
+                yield f"{name}, crash after {type(effects[done]).__name__}", hands.world.crash()
+        world = hands.world
         if not told and (looking := world._prompt_look()):
             world = replace(world, questions=world.questions - {looking})
             told = [FactsRead(looking.ticket, world.facts(looking.look))]
@@ -432,31 +419,18 @@ class World:
         looks = (question for question in self.questions if isinstance(question, Looking))
         return next(looks, None)
 
-    def obey(self, effect: Effect) -> "World":
-        match effect:
-            case SaveMemory():
-                raise AssertionError("saved before, in order")
-            case ReadFacts(ticket, look):
-                return self._ask(Looking(ticket, look, self.facts(look)))
-            case RunHooks(ticket, phase):
-                return self._start_hooks(ticket, phase)
-            case StopHooks() | Warn():
-                return self
-            case Acquire(ticket, slot):
-                return self._acquire(ticket, slot)
-            case CancelRequest(ticket):
-                return self._cancel(ticket)
-            case Release(ticket, slot):
-                return self._release(ticket, slot)
-            case Reboot(target):
-                self._judge_reboot(target)
-                return self._ask(Calling(target.id))
+    def obey(self, effects: tuple[Effect, ...]) -> "World":
+        """Do what a start wants, none of which comes to anything at once."""
+        hands = Hands(self)
+        assert not any(carry_out(effects, hands))
+        return hands.world
 
-    def _ask(self, question: Question) -> "World":
+    def asking(self, question: Question) -> "World":
         return replace(self, questions=self.questions | {question})
 
-    def _start_hooks(self, ticket: Ticket, phase: Phase) -> "World":
-        world = self._ask(Running(ticket, phase))
+    def running(self, order: RunHooks) -> "World":
+        phase = order.phase
+        world = self.asking(Running(order.ticket, phase))
         assert not self.down or phase is not Phase.ABANDONED, "undoes while going down"
         if phase is not Phase.PRE_REBOOT:
             return world
@@ -464,26 +438,28 @@ class World:
         assert self.policy.slot is None or self.granted, "drains without the fleet's consent"
         return replace(world, drained=True)
 
-    def _acquire(self, ticket: Ticket, slot: Slot) -> "World":
+    def acquiring(self, question: Acquire) -> "World":
+        slot = question.slot
         assert not self._at_server(slot), "two requests for one slot at a time"
         assert any(debt.slot == slot for debt in self.disk.debts), "asks without a record"
         assert not local_blockers(self.state, self.policy, self.at()), "asks the fleet too early"
-        return self._ask(AskingServer(ticket, slot))
+        return self.asking(AskingServer(question.ticket, slot))
 
-    def _cancel(self, ticket: Ticket) -> "World":
+    def cancelling(self, ticket: Ticket) -> "World":
         for question in self.questions:
             if isinstance(question, AskingServer) and question.ticket == ticket:
                 others = self.questions - {question}
                 return replace(self, questions=others | {replace(question, cancelled=True)})
         return self  # it was never put
 
-    def _release(self, ticket: Ticket, slot: Slot) -> "World":
+    def releasing(self, request: Release) -> "World":
+        slot = request.slot
         assert not self._at_server(slot), "two requests for one slot at a time"
         assert not (self.down and slot in self.holding), "gives the slot back while going down"
         assert not self.drained, "gives the slot back before it has undone the drain"
         assert self.state.memory.settled == canonical.THIS, "gives back before boot-complete"
         assert not any(debt.slot == slot and debt.kept for debt in self.disk.debts), "kept"
-        return self._ask(GivingBack(ticket, slot))
+        return self.asking(GivingBack(request.ticket, slot))
 
     def _at_server(self, slot: Slot) -> bool:
         return any(
@@ -491,7 +467,7 @@ class World:
             for question in self.questions
         )
 
-    def _judge_reboot(self, target: Deployment) -> None:
+    def calling(self, target: Deployment) -> "World":
         assert target == self.staged, "reboots into something that is not staged"
         assert not self.inhibited, "reboots past an inhibitor"
         assert not self.unknown, "reboots without knowing"
@@ -507,6 +483,7 @@ class World:
             assert self.policy.slot in self.holding, "reboots without the slot"
         assert isinstance(self.state.attempt, Rebooting), "why would not say reboot"
         assert self.reboots < self.policy.reboots_per_day, "one reboot too many"
+        return self.asking(Calling(target.id))
 
     def check(self) -> None:
         """What holds in every world."""
@@ -551,8 +528,7 @@ class World:
             down=self.down or called,
             granted=False,
         )
-        for effect in outcome.effects:
-            world = world.obey(effect)
+        world = world.obey(outcome.effects)
         world.check()
         return world.folded()
 
@@ -655,14 +631,57 @@ def rewind(state: State, shift: float) -> State:
     )
 
 
+class Hands:
+    """What obeys in a world: each effect makes the next one."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def save(self, memory: Memory) -> Saved | SaveFailed:
+        if self.world.full:
+            return SaveFailed("disk full")
+        self.world = replace(self.world, disk=memory)
+        return Saved()
+
+    def look(self, question: ReadFacts) -> Events:
+        seen = self.world.facts(question.look)
+        self.world = self.world.asking(Looking(question.ticket, question.look, seen))
+        return ()
+
+    def run_hooks(self, order: RunHooks) -> Events:
+        self.world = self.world.running(order)
+        return ()
+
+    def ask(self, question: Acquire) -> Events:
+        self.world = self.world.acquiring(question)
+        return ()
+
+    def take_back(self, ticket: Ticket) -> Events:
+        self.world = self.world.cancelling(ticket)
+        return ()
+
+    def give_back(self, request: Release) -> Events:
+        self.world = self.world.releasing(request)
+        return ()
+
+    def reboot(self, order: Reboot) -> Events:
+        self.world = self.world.calling(order.target)
+        return ()
+
+    def stop_hooks(self, _: Ticket) -> Events:
+        return ()
+
+    def warn(self, _: Warn) -> Events:
+        return ()
+
+
 def explore(nature: Nature) -> dict[World, list[Edge]]:
     """Every world reachable from a cold start, to the fixpoint."""
     policy = nature.policies[0]
     memory = Memory()
     outcome = start(memory, at=Moment(wall=OPEN, mono=0.0), policy=policy)
     first = World(nature=nature, state=outcome.state)
-    for effect in outcome.effects:
-        first = first.obey(effect)
+    first = first.obey(outcome.effects)
     graph: dict[World, list[Edge]] = {}
     origin: dict[World, tuple[str, World] | None] = {first.folded(): None}
     frontier = deque(origin)

@@ -12,24 +12,19 @@ from typing import Final
 from rebootmgr.core.alarm import deadline
 from rebootmgr.core.effects import (
     Acquire,
-    CancelRequest,
     Effect,
     ReadFacts,
     Reboot,
     Release,
     RunHooks,
-    SaveMemory,
-    StopHooks,
     Warn,
 )
 from rebootmgr.core.events import (
     Event,
     FactsRead,
     HoldReleased,
-    HooksFailed,
     HooksPassed,
     LockGranted,
-    LockUnasked,
     RebootAccepted,
     Saved,
     SaveFailed,
@@ -48,10 +43,12 @@ from rebootmgr.core.model import (
     Moment,
     Phase,
     Slot,
+    Ticket,
     UpdateKey,
 )
 from rebootmgr.core.policy import Policy, Strategy
 from rebootmgr.core.states import Idle, State, Waiting
+from rebootmgr.simulation.executor import Events, carry_out
 from rebootmgr.state.store import StateStore
 from tests.fakes.disk import Disk, PowerCut
 
@@ -118,6 +115,7 @@ class Host:
     later: Policy = POLICY
     seconds: float = 100.0
     runs: int = 0
+    store: StateStore = field(init=False)
 
     def live(self) -> End:
         """Run until nothing is left to do, daemon after daemon."""
@@ -143,12 +141,12 @@ class Host:
 
     def _run(self) -> State | None:
         """One daemon, from its start to its rest; None when the machine goes down."""
-        store = StateStore(self.root, files=self.disk)
-        memory = store.read(at=self._at().wall)
+        self.store = StateStore(self.root, files=self.disk)
+        memory = self.store.read(at=self._at().wall)
         assert isinstance(memory, Memory)
         inbox: deque[Event] = deque()
         state, effects = start(memory, at=self._at(), policy=self.policy)
-        self._obey(effects, store, inbox)
+        self._obey(effects, inbox)
         for _ in range(MOST_STEPS):
             if inbox:
                 event = inbox.popleft()
@@ -167,50 +165,54 @@ class Host:
                 self.seconds += min(waits)
                 event = Ticked()
             state, effects = step(state, event, at=self._at(), policy=self.policy)
-            self._obey(effects, store, inbox)
+            self._obey(effects, inbox)
         raise AssertionError("it never comes to rest")
 
     def _at(self) -> Moment:
         return Moment(wall=NOON + timedelta(seconds=self.seconds), mono=self.seconds)
 
-    def _obey(self, effects: tuple[Effect, ...], store: StateStore, inbox: deque[Event]) -> None:
-        """As rebootmgr.daemon.hands does it."""
-        on_record = True
-        for effect in effects:
-            match effect:
-                case SaveMemory(memory):
-                    try:
-                        store.write(memory)
-                    except OSError as error:
-                        on_record = False
-                        inbox.append(SaveFailed(str(error)))
-                    else:
-                        inbox.append(Saved())
-                case ReadFacts(ticket):
-                    inbox.append(FactsRead(ticket, self._facts()))
-                case RunHooks(ticket, Phase.PRE_REBOOT) if not on_record:
-                    inbox.append(HooksFailed(ticket, "", "not on record"))
-                case RunHooks(ticket, phase):
-                    self.drained = phase is Phase.PRE_REBOOT or (
-                        self.drained and phase is Phase.CHECK
-                    )
-                    inbox.append(HooksPassed(ticket))
-                case Acquire(ticket, slot) if not on_record:
-                    inbox.append(LockUnasked(ticket, slot))
-                case Acquire(ticket, slot):
-                    self.slots.add(slot)
-                    inbox.append(LockGranted(ticket, slot))
-                case Release(ticket, slot):
-                    self.slots.discard(slot)
-                    inbox.append(SlotReleased(ticket, slot))
-                case Reboot():
-                    assert self.released, "the hold without an end was forgotten"
-                    assert self._at().wall >= NOON + timedelta(hours=1), "the hold was forgotten"
-                    self.reboots += 1
-                    self.going_down = True
-                    inbox.extend((RebootAccepted(), ShutdownBegan(), StopAsked()))
-                case StopHooks() | CancelRequest() | Warn():
-                    pass
+    def _obey(self, effects: tuple[Effect, ...], inbox: deque[Event]) -> None:
+        for events in carry_out(effects, self):
+            inbox.extend(events or ())
+
+    def save(self, memory: Memory) -> Saved | SaveFailed:
+        try:
+            self.store.write(memory)
+        except OSError as error:
+            return SaveFailed(str(error))
+        return Saved()
+
+    def look(self, question: ReadFacts) -> Events:
+        return (FactsRead(question.ticket, self._facts()),)
+
+    def run_hooks(self, order: RunHooks) -> Events:
+        undoes = order.phase in {Phase.ABANDONED, Phase.POST_BOOT}
+        self.drained = order.phase is Phase.PRE_REBOOT or (self.drained and not undoes)
+        return (HooksPassed(order.ticket),)
+
+    def ask(self, question: Acquire) -> Events:
+        self.slots.add(question.slot)
+        return (LockGranted(question.ticket, question.slot),)
+
+    def give_back(self, request: Release) -> Events:
+        self.slots.discard(request.slot)
+        return (SlotReleased(request.ticket, request.slot),)
+
+    def reboot(self, _: Reboot) -> Events:
+        assert self.released, "the hold without an end was forgotten"
+        assert self._at().wall >= NOON + timedelta(hours=1), "the hold was forgotten"
+        self.reboots += 1
+        self.going_down = True
+        return RebootAccepted(), ShutdownBegan(), StopAsked()
+
+    def stop_hooks(self, _: Ticket) -> Events:
+        return ()
+
+    def take_back(self, _: Ticket) -> Events:
+        return ()
+
+    def warn(self, _: Warn) -> Events:
+        return ()
 
     def _facts(self) -> Facts:
         os = Deployments(

@@ -1,25 +1,22 @@
 """The hands of one run of a simulated daemon: they obey as rebootmgr.daemon.hands does.
 
-Effects in order, a slow disk holds up everything behind it, a save that fails takes the question
-with it, each question is answered once. Any effect may be the last.
+A slow disk holds up everything behind it, each question is answered once, any effect may be the
+last.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from rebootmgr.core.counters import Api
 from rebootmgr.core.effects import (
     Acquire,
-    CancelRequest,
     Effect,
     ReadFacts,
     Reboot,
     Release,
     RunHooks,
-    SaveMemory,
-    StopHooks,
     Warn,
 )
 from rebootmgr.core.events import (
@@ -29,18 +26,17 @@ from rebootmgr.core.events import (
     HooksPassed,
     HooksUnclear,
     LockAnswer,
-    LockUnasked,
     LockUnclear,
     ReleaseAnswer,
     Saved,
     SaveFailed,
 )
-from rebootmgr.core.facts import Look
 from rebootmgr.core.machine import start, step
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Phase, Ticket
 from rebootmgr.core.turn import Step
 from rebootmgr.fleetlock.words import Reply, decode_lock_answer, decode_release_answer
+from rebootmgr.simulation.executor import Events, carry_out
 from tests.fleet.host import Host
 from tests.fleet.server import Call, Network
 from tests.fleet.world import World
@@ -85,8 +81,7 @@ class Hands:
         self._owner = owner
         self._world = world
         self._network = network
-        self._orders: deque[Effect | None] = deque()  # None: here begins what one step wants
-        self._on_record = True
+        self._orders: deque[Iterator[Events | None]] = deque()  # one for each step
         self._writing: Memory | None = None
         self._working = False
         self._calls: dict[Ticket, Call] = {}
@@ -96,9 +91,13 @@ class Hands:
     def obey(self, effects: tuple[Effect, ...]) -> None:
         """Do these after everything that was ordered before."""
         if effects:
-            self._orders.append(None)
-            self._orders.extend(effects)
+            self._orders.append(carry_out(self._noted(effects), self))
             self._work()
+
+    def _noted(self, effects: tuple[Effect, ...]) -> Iterator[Effect]:
+        for effect in effects:
+            self._owner.obeys(effect)
+            yield effect
 
     def drop(self) -> None:
         """The daemon is gone: a write may have made it, connections and hooks have not."""
@@ -113,57 +112,26 @@ class Hands:
             return
         self._working = True
         while self._orders and self._writing is None and not self._dropped:
-            effect = self._orders.popleft()
-            if effect is None:
-                self._on_record = True
-            elif self._world.happens(self._world.weather.crash):
+            if self._world.happens(self._world.weather.crash):
                 self._owner.end(restart_s=self._world.dice.uniform(0.1, 10))
+                break
+            try:
+                events = next(self._orders[0])
+            except StopIteration:
+                self._orders.popleft()
             else:
-                self._owner.obeys(effect)
-                self._do(effect)
+                self._owner.tell(*(events or ()))
         self._working = False
 
-    def _do(self, effect: Effect) -> None:
-        match effect:
-            case SaveMemory(memory):
-                self._save(memory)
-            case Acquire(ticket, slot) if not self._on_record:
-                self._owner.tell(LockUnasked(ticket, slot))
-            case RunHooks(ticket, Phase.PRE_REBOOT) if not self._on_record:
-                self._owner.tell(HooksFailed(ticket, "", "state.json cannot be written"))
-            case ReadFacts(ticket, look):
-                self._look(ticket, look)
-            case Acquire() | Release():
-                self._owner.be_delicate()
-                self._send(effect)
-            case CancelRequest(ticket):
-                if (call := self._calls.pop(ticket, None)) is not None:
-                    call.close()
-                    slot = call.slot
-                    self._owner.tell(LockUnclear(ticket, slot, "taken back", answered=False))
-            case RunHooks(ticket, phase):
-                self._owner.be_delicate()
-                self._run_hooks(ticket, phase)
-            case StopHooks(ticket):
-                if ticket in self._hooks:
-                    self._hooks.remove(ticket)
-                    self._owner.tell(HooksFailed(ticket, "", "stopped"))
-            case Reboot():
-                self._owner.be_delicate()
-                self._owner.host.reboot()
-            case Warn():
-                pass
-
-    def _save(self, memory: Memory) -> None:
+    def save(self, memory: Memory) -> Saved | SaveFailed | None:
         if self._owner.host.disk_full or self._world.happens(self._world.weather.crash):
-            self._on_record = False
-            self._owner.tell(SaveFailed("disk full"))
-        elif self._world.happens(self._world.weather.crash * 3):
+            return SaveFailed("disk full")
+        if self._world.happens(self._world.weather.crash * 3):
             self._writing = memory
             self._later(self._world.dice.uniform(0.1, 5), self._end_save, memory)
-        else:
-            self._owner.write(memory)
-            self._owner.tell(Saved())
+            return None
+        self._owner.write(memory)
+        return Saved()
 
     def _end_save(self, memory: Memory) -> None:
         if not self._dropped:
@@ -172,15 +140,52 @@ class Hands:
             self._work()
             self._tell(Saved())
 
-    def _look(self, ticket: Ticket, look: Look) -> None:
+    def look(self, question: ReadFacts) -> Events:
         dice = self._world.dice
-        read = FactsRead(ticket, self._owner.host.look(look))
+        read = FactsRead(question.ticket, self._owner.host.look(question.look))
         if dice.random() < 0.1 and not self._world.weather.is_fine:
             self._later(dice.uniform(0.01, 2), self._tell, read)
-        else:
-            self._owner.tell(read)
+            return ()
+        return (read,)
 
-    def _send(self, request: Acquire | Release) -> None:
+    def ask(self, question: Acquire) -> Events:
+        return self._send(question)
+
+    def give_back(self, request: Release) -> Events:
+        return self._send(request)
+
+    def take_back(self, ticket: Ticket) -> Events:
+        call = self._calls.pop(ticket, None)
+        if call is None:
+            return ()
+        call.close()
+        return (LockUnclear(ticket, call.slot, "taken back", answered=False),)
+
+    def run_hooks(self, order: RunHooks) -> Events:
+        host, ticket, phase = self._owner.host, order.ticket, order.phase
+        self._owner.be_delicate()
+        if phase is Phase.PRE_REBOOT:
+            host.drained = True
+        self._hooks.add(ticket)
+        self._later(host.hook_takes_s(phase), self._end_hooks, ticket, phase)
+        return ()
+
+    def stop_hooks(self, ticket: Ticket) -> Events:
+        if ticket not in self._hooks:
+            return ()
+        self._hooks.remove(ticket)
+        return (HooksFailed(ticket, "", "stopped"),)
+
+    def reboot(self, _: Reboot) -> Events:
+        self._owner.be_delicate()
+        self._owner.host.reboot()
+        return ()
+
+    def warn(self, _: Warn) -> Events:
+        return ()
+
+    def _send(self, request: Acquire | Release) -> Events:
+        self._owner.be_delicate()
         ticket, slot, client = request.ticket, request.slot, self._owner.client
         asks = isinstance(request, Acquire)
         decode: Callable[..., Event] = client.decode_lock if asks else client.decode_release
@@ -191,13 +196,7 @@ class Hands:
 
         api = Api.PRE_REBOOT if asks else Api.STEADY_STATE
         self._calls[ticket] = self._network.send(api, slot, heard)
-
-    def _run_hooks(self, ticket: Ticket, phase: Phase) -> None:
-        host = self._owner.host
-        if phase is Phase.PRE_REBOOT:
-            host.drained = True
-        self._hooks.add(ticket)
-        self._later(host.hook_takes_s(phase), self._end_hooks, ticket, phase)
+        return ()
 
     def _end_hooks(self, ticket: Ticket, phase: Phase) -> None:
         if self._dropped or ticket not in self._hooks:
