@@ -1,0 +1,416 @@
+"""Breakages of the attempt: machine, advance, progress, turn."""
+
+from typing import Final
+
+from tests.mutants.mutant import (
+    ATTEMPT,
+    BOOT,
+    CLOCK,
+    MACHINE,
+    MONTHS,
+    PEOPLE,
+    STORIES,
+    Mutant,
+)
+
+MUTANTS: Final = (
+    Mutant(
+        "202 counts as a grant",
+        "progress.py",
+        "        case LockReserved(ticket, _, detail):",
+        "        case LockReserved():\n"
+        "            _prepare(turn, asking.target, just_checked=False)\n"
+        "            return\n        case LockReserved(ticket, _, detail):",
+    ),
+    Mutant(
+        "a stale look answers for the commit",
+        "turn.py",
+        "        self.fresh = False\n        self.state = replace(",
+        "        self.state = replace(",
+    ),
+    Mutant(
+        "a change during the last look is ignored",
+        "machine.py",
+        "    turn.fresh = turn.state.look_next is Look.NOWHERE",
+        "    turn.fresh = True",
+    ),
+    Mutant(
+        "an answer to an older look is believed",
+        "machine.py",
+        "            if ticket == turn.state.looking:",
+        "            if ticket <= turn.state.tickets:",
+    ),
+    Mutant(
+        "a retarget at the commit goes on",
+        "advance.py",
+        "    if turn.target != target or turn.blockers():\n"
+        "        turn.abandon(queued=turn.target is not None and not turn.blockers())\n"
+        "    elif warned_until",
+        "    if turn.target is None or turn.blockers():\n"
+        "        turn.abandon(queued=turn.target is not None and not turn.blockers())\n"
+        "    elif warned_until",
+    ),
+    Mutant(
+        "a blocker at the commit is ignored",
+        "advance.py",
+        "    if turn.target != target or turn.blockers():\n"
+        "        turn.abandon(queued=turn.target is not None and not turn.blockers())\n"
+        "    elif warned_until",
+        "    if turn.target != target:\n"
+        "        turn.abandon(queued=turn.target is not None and not turn.blockers())\n"
+        "    elif warned_until",
+    ),
+    Mutant(
+        "the slot goes back while rebooting",
+        "turn.py",
+        "            case Starting() | PostBoot() | Rebooting() | Undoing():\n"
+        "                return slots.Wish(freeze=True)",
+        "            case Starting() | PostBoot() | Undoing():\n"
+        "                return slots.Wish(freeze=True)\n"
+        "            case Rebooting():\n                return slots.Wish()",
+    ),
+    Mutant(
+        "the slot goes back before the drain is undone",
+        "turn.py",
+        "            case Starting() | PostBoot() | Rebooting() | Undoing():\n"
+        "                return slots.Wish(freeze=True)",
+        "            case Starting() | PostBoot() | Rebooting():\n"
+        "                return slots.Wish(freeze=True)\n"
+        "            case Undoing():\n                return slots.Wish()",
+    ),
+    Mutant(
+        "the record is written after the act",
+        "turn.py",
+        "        self.effects.insert(0, SaveMemory(self.state.memory))",
+        "        self.effects.append(SaveMemory(self.state.memory))",
+    ),
+    Mutant(
+        "a drain is not put on record",
+        "progress.py",
+        "        turn.remember(replace(turn.state.memory, drained=True))",
+        "        pass",
+    ),
+    Mutant(
+        "an unknown rpm-ostree is taken for a clear one",
+        "machine.py",
+        "            known = replace(known, os_unknown=detail)",
+        "            pass",
+    ),
+    Mutant(
+        "a newer policy does not start the attempt over",
+        "machine.py",
+        "    elif isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):\n"
+        "        turn.state = replace(turn.state, setback=None)\n",
+        "    elif isinstance(turn.attempt, Waiting):\n"
+        "        turn.state = replace(turn.state, setback=None)\n",
+    ),
+    Mutant(
+        "a new serial is a new update",
+        "progress.py",
+        "        key=target.key,",
+        '        key=type(target.key)(f"{target.key}/{target.id}"),',
+        (STORIES + "test_after_as_many_rollbacks_as_are_allowed_it_is_not_tried_again",),
+    ),
+    Mutant(
+        "a good clock leaves wrong dates alone",
+        "machine.py",
+        "    if any(reboot.at > booted for reboot in memory.reboots):",
+        "    if not memory:",
+        (MACHINE + "test_reboots_dated_in_the_future_count_until_a_good_clock_dates_them_anew",),
+    ),
+    Mutant(
+        "a wrong clock ends a hold",
+        "advance.py",
+        "    return is_trusted or turn.policy.clock is ClockRule.NEVER or hold.since >= booted",
+        "    return True",
+        (STORIES + "test_a_clock_that_is_wrong_after_a_boot_ends_no_hold",),
+    ),
+    Mutant(
+        "a refused reboot leaves the node drained",
+        "machine.py",
+        "                turn.set_back(Reason.LOGIND_UNREACHABLE, detail)\n"
+        "                turn.abandon()",
+        "                turn.set_back(Reason.LOGIND_UNREACHABLE, detail)\n"
+        "                turn.rest()",
+        (MONTHS,),
+    ),
+    Mutant(
+        "a hook that overruns the window goes on",
+        "advance.py",
+        "def _hold_on(turn: Turn, target: Deployment) -> None:",
+        "def _hold_on(turn: Turn, target: Deployment) -> None:\n"
+        "    if turn.attempt:\n        return",
+        (STORIES + "test_a_hook_that_overruns_the_window_never_leads_to_a_reboot_outside_it",),
+    ),
+    Mutant(
+        "a newer update during the last checks costs the slot",
+        "advance.py",
+        '    """Hooks are running for `target`: go on only while nothing is in the way of it."""\n'
+        "    if turn.target != target or turn.blockers():\n"
+        "        turn.abandon(queued=turn.target is not None and not turn.blockers())\n",
+        '    """Hooks are running for `target`: go on only while nothing is in the way of it."""\n'
+        "    if turn.target != target or turn.blockers():\n"
+        "        turn.abandon()\n",
+        (ATTEMPT + "test_a_newer_update_during_the_last_checks_does_not_cost_the_slot",),
+    ),
+    Mutant(
+        "a newer update at the commit costs the slot",
+        "advance.py",
+        "        turn.abandon(queued=turn.target is not None and not turn.blockers())\n"
+        "    elif warned_until",
+        "        turn.abandon()\n    elif warned_until",
+        (ATTEMPT + "test_a_newer_update_at_the_commit_does_not_cost_the_slot",),
+    ),
+    Mutant(
+        "the undoing starts while the daemon stops",
+        "advance.py",
+        "            if _is_due(turn) and not turn.state.stopping:\n                turn.undo()",
+        "            if _is_due(turn):\n                turn.undo()",
+        (ATTEMPT + "test_a_daemon_that_stops_leaves_the_undoing_to_its_next_start",),
+    ),
+    Mutant(
+        "a logind that did not answer is not asked again",
+        "machine.py",
+        "    if known.os_unknown or known.logind_unknown:\n        last",
+        "    if known.os_unknown:\n        last",
+        (ATTEMPT + "test_a_logind_that_did_not_answer_is_asked_again",),
+    ),
+    Mutant(
+        "rpm-ostree is asked in place of the logind that did not answer",
+        "advance.py",
+        "        failed = Look.OS if turn.known is None or turn.known.os_unknown else Look.LOGIND",
+        "        failed = Look.OS",
+        (ATTEMPT + "test_a_logind_that_did_not_answer_is_asked_again",),
+    ),
+    Mutant(
+        "a reload looks at nothing",
+        "machine.py",
+        "            turn.state = replace(turn.state, "
+        "look_next=turn.state.look_next | Look.LOGIND)\n"
+        "            _reconsider(turn)\n",
+        "            _reconsider(turn)\n",
+        (ATTEMPT + "test_a_reload_finds_the_leave_that_polkit_gave_with_it",),
+    ),
+    Mutant(
+        "a reload keeps the back-off of the lock",
+        "machine.py",
+        "        turn.state = replace(turn.state, setback=None)\n        turn.abandon()\n",
+        "        turn.abandon()\n",
+        (ATTEMPT + "test_a_reload_tries_at_once_what_had_been_put_off",),
+    ),
+    Mutant(
+        "a reload keeps the back-off of the hooks",
+        "machine.py",
+        "    if isinstance(turn.attempt, PostBoot | Undoing):\n"
+        "        turn.state = replace(turn.state, setback=None)\n",
+        "    if isinstance(turn.attempt, PostBoot | Undoing):\n        pass\n",
+        (ATTEMPT + "test_a_reload_runs_at_once_the_hooks_that_could_not_be_run",),
+    ),
+    Mutant(
+        "a stop while rebooting is no shutdown seen",
+        "machine.py",
+        "    if isinstance(turn.attempt, Rebooting):\n        _note_shutdown(turn)\n    elif",
+        "    if isinstance(turn.attempt, Rebooting):\n        pass\n    elif",
+        (BOOT + "test_a_stop_after_the_accepted_call_is_the_shutdown_itself",),
+    ),
+    Mutant(
+        "a second word of the shutdown dates it anew",
+        "machine.py",
+        "intent is not None and not intent.shutdown_seen:",
+        "intent is not None:",
+        (BOOT + "test_the_shutdown_began_when_it_was_first_heard_of",),
+    ),
+    Mutant(
+        "a 503 may be asked again at once",
+        "progress.py",
+        "            reason = Reason.LOCK_REFUSED if answered else Reason.LOCK_UNREACHABLE\n"
+        "            turn.set_back(reason, detail, at_least=wish)",
+        "            reason = Reason.LOCK_REFUSED if answered else Reason.LOCK_UNREACHABLE\n"
+        "            turn.set_back(reason, detail)",
+        (ATTEMPT + "test_a_server_in_trouble_is_given_the_time_that_it_asks_for",),
+    ),
+    Mutant(
+        "a refusal may be asked again at once",
+        "progress.py",
+        "            turn.set_back(Reason.LOCK_REFUSED, detail, at_least=wish)",
+        "            turn.set_back(Reason.LOCK_REFUSED, detail)",
+        (MACHINE + "test_the_servers_retry_after_is_honoured_up_to_an_hour",),
+    ),
+    Mutant(
+        "no answer counts as an answer",
+        "progress.py",
+        "            reason = Reason.LOCK_REFUSED if answered else Reason.LOCK_UNREACHABLE",
+        "            reason = Reason.LOCK_REFUSED",
+        (MACHINE + "test_an_unclear_answer_leaves_the_slot_presumed_ours",),
+    ),
+    Mutant(
+        "checks that passed hours ago count",
+        "progress.py",
+        "    if passed is not None and turn.at.mono - passed < turn.policy.patience.check_s:",
+        "    if passed is not None:",
+        (ATTEMPT + "test_checks_that_passed_count_for_a_minute_and_no_longer",),
+    ),
+    Mutant(
+        "checks that passed just now are run again",
+        "progress.py",
+        "    if passed is not None and turn.at.mono - passed < turn.policy.patience.check_s:",
+        "    if not turn.policy:",
+        (ATTEMPT + "test_checks_that_passed_count_for_a_minute_and_no_longer",),
+    ),
+    Mutant(
+        "checks of the last minute answer for the commit",
+        "progress.py",
+        "        _prepare(turn, target, just_checked=turn.state.passed_checks_at == turn.at.mono)",
+        "        _prepare(turn, target, just_checked=turn.state.passed_checks_at is not None)",
+        (ATTEMPT + "test_checks_are_run_again_at_a_commit_that_comes_later",),
+    ),
+    Mutant(
+        "checks are run twice in the same instant",
+        "progress.py",
+        "        _prepare(turn, target, just_checked=turn.state.passed_checks_at == turn.at.mono)",
+        "        _prepare(turn, target, just_checked=False)",
+        (ATTEMPT + "test_checks_are_run_again_at_a_commit_that_comes_later",),
+    ),
+    Mutant(
+        "checks that said no at the commit still count as passed",
+        "progress.py",
+        "    turn.state = replace(turn.state, passed_checks_at=None)\n    turn.abandon()",
+        "    turn.abandon()",
+        (ATTEMPT + "test_after_a_check_that_said_no_at_the_commit_checks_come_before_the_fleet",),
+    ),
+    Mutant(
+        "a check at the commit fails as a hook",
+        "progress.py",
+        "Reason.CHECK_FAILED if phase is Phase.CHECK else Reason.HOOK_FAILED, detail)",
+        "Reason.HOOK_FAILED, detail)",
+        (ATTEMPT + "test_after_a_check_that_said_no_at_the_commit_checks_come_before_the_fleet",),
+    ),
+    Mutant(
+        "a grant leaves the ladder of refusals standing",
+        "progress.py",
+        "            turn.state = replace(turn.state, setback=None)\n"
+        "            _prepare(turn, asking.target, just_checked=False)",
+        "            _prepare(turn, asking.target, just_checked=False)",
+        (ATTEMPT + "test_a_grant_ends_the_ladder_of_refusals",),
+    ),
+    Mutant(
+        "an undoing that failed is begun anew",
+        "progress.py",
+        "        case HooksPassed() | HooksFailed():\n"
+        "            turn.remember(replace(turn.state.memory, drained=False))\n"
+        "            turn.rest()\n",
+        "        case HooksFailed():\n            turn.undo()\n        case HooksPassed():\n"
+        "            turn.remember(replace(turn.state.memory, drained=False))\n"
+        "            turn.rest()\n",
+        (ATTEMPT + "test_an_undoing_that_fails_was_an_undoing",),
+    ),
+    Mutant(
+        "a stop runs the undoing that nobody waits for",
+        "turn.py",
+        "        elif self.state.stopping:\n"
+        "            self.rest()  # the next start finds the mark, undoes, "
+        "and gives the slot back then\n",
+        "",
+        (ATTEMPT + "test_a_stop_during_the_drain_undoes_at_the_next_start_and_keeps_the_slot",),
+    ),
+    Mutant(
+        "a stop gives the slot of a drained node back",
+        "turn.py",
+        "        if self.state.stopping and self.state.memory.drained:\n"
+        "            return slots.Wish(freeze=True)\n",
+        "",
+        (ATTEMPT + "test_a_stop_during_the_drain_undoes_at_the_next_start_and_keeps_the_slot",),
+    ),
+    Mutant(
+        "a look at logind alone answers for the commit",
+        "machine.py",
+        "turn.state.look_next is Look.NOWHERE and None not in everything",
+        "turn.state.look_next is Look.NOWHERE",
+        (PEOPLE + "test_a_look_at_the_logins_of_the_last_minute_is_not_the_last_look",),
+    ),
+    Mutant(
+        "a stop calls an accepted reboot off after ten minutes",
+        "advance.py",
+        "            if turn.at.mono >= until and not turn.state.stopping:",
+        "            if turn.at.mono >= until:",
+        (MACHINE + "test_after_an_accepted_reboot_nothing_gives_the_slot_back",),
+    ),
+    Mutant(
+        "hooks to drain that appear late are skipped",
+        "advance.py",
+        "    return undrained or unchecked",
+        "    return unchecked",
+        (ATTEMPT + "test_a_drain_that_appears_during_the_last_look_is_run_with_the_slot_kept",),
+    ),
+    Mutant(
+        "hooks that appear late cost the slot",
+        "advance.py",
+        "    elif turn.fresh and _missed_hooks(turn):\n        turn.abandon(queued=True)",
+        "    elif turn.fresh and _missed_hooks(turn):\n        turn.abandon()",
+        (ATTEMPT + "test_a_drain_that_appears_during_the_last_look_is_run_with_the_slot_kept",),
+    ),
+    Mutant(
+        "a latecomer is warned at each look",
+        "advance.py",
+        "        warned = grace.warned | {session.id for session in late}\n"
+        "        turn.state = replace(turn.state, grace=replace(grace, warned=warned))",
+        "        pass",
+        (PEOPLE + "test_who_comes_during_the_last_minute_is_told_once",),
+    ),
+    Mutant(
+        "a dry run warns people of nothing",
+        "advance.py",
+        "    if not turn.policy.dry_run:\n        turn.effects",
+        "    if turn:\n        turn.effects",
+        (PEOPLE + "test_a_dry_run_frightens_nobody",),
+    ),
+    Mutant(
+        "a grace of a minute is announced twice",
+        "advance.py",
+        "reminded=length <= LAST_WARNING_S)",
+        "reminded=False)",
+        (PEOPLE + "test_a_grace_of_a_minute_is_announced_once",),
+    ),
+    Mutant(
+        "reboot --now gives people a last minute",
+        "advance.py",
+        "    if not turn.policy.sessions_wait or (ask is not None and ask.now):",
+        "    if not turn.policy.sessions_wait:",
+        (PEOPLE + "test_reboot_now_waits_for_nobody_who_is_logged_in",),
+    ),
+    Mutant(
+        "people get a last minute although nobody waits for people",
+        "advance.py",
+        "    if not turn.policy.sessions_wait or (ask is not None and ask.now):",
+        "    if ask is not None and ask.now:",
+        (PEOPLE + "test_where_nobody_waits_for_people_they_get_no_last_minute_either",),
+    ),
+    Mutant(
+        "an update that was withdrawn leaves its back-off behind",
+        "turn.py",
+        "attempt=Idle(), setback=None, grace=None, passed_checks_at=None",
+        "attempt=Idle(), grace=None, passed_checks_at=None",
+        (ATTEMPT + "test_an_update_that_was_withdrawn_takes_its_back_off_along",),
+    ),
+    Mutant(
+        "checks for an update that was withdrawn count for the next",
+        "turn.py",
+        "attempt=Idle(), setback=None, grace=None, passed_checks_at=None",
+        "attempt=Idle(), setback=None, grace=None",
+        (ATTEMPT + "test_an_update_that_was_withdrawn_takes_its_checks_along",),
+    ),
+    Mutant(
+        "a vouched clock leaves the latest time in the future",
+        "turn.py",
+        "if last is None or vouched else max(last, self.at.wall)",
+        "if last is None else max(last, self.at.wall)",
+        (CLOCK + "test_once_a_good_clock_has_spoken_the_years_that_a_wrong_one_saw_are_forgotten",),
+    ),
+    Mutant(
+        "a clock that nobody vouches for turns the latest time back",
+        "turn.py",
+        "if last is None or vouched else max(last, self.at.wall)",
+        "if last is None or vouched else self.at.wall",
+        (CLOCK + "test_a_clock_that_nobody_vouches_for_never_turns_the_latest_time_back",),
+    ),
+)
