@@ -5,11 +5,14 @@ from dataclasses import replace
 from rebootmgr.core.deadline import is_at_rest
 from rebootmgr.core.effects import Acquire, ReadFacts, Reboot, Release, RunHooks
 from rebootmgr.core.events import (
+    FactsRead,
     HooksFailed,
     HooksUnclear,
+    LockGranted,
     LockRefused,
     LockUnclear,
     PolicyLoaded,
+    RebootRefused,
     SlotReleased,
     StopAsked,
 )
@@ -157,6 +160,18 @@ def test_a_logind_that_did_not_answer_is_asked_again() -> None:
     assert script.settle().has(Reboot)
 
 
+def test_a_look_that_the_last_one_has_overtaken_is_no_answer() -> None:
+    """It was sent before the fleet agreed: something may have come in the way since."""
+    script = asking()
+    question = script.get(Acquire).ticket
+    script.on(LOGIND_CHANGED)
+    overtaken = script.state.looking
+    assert overtaken is not None
+    script.on(LockGranted(question, SLOT), FactsRead(overtaken, script.facts))
+    assert not script.has(Reboot)
+    assert script.look().has(Reboot)
+
+
 def test_a_reload_finds_the_leave_that_polkit_gave_with_it() -> None:
     users = Logind(inhibitors=(replace(BACKUP, uid=1000),))
     script = staged(replace(IMMEDIATE, respect=Respect.ROOT), logind=users)
@@ -205,6 +220,15 @@ def test_a_stop_during_the_drain_undoes_at_the_next_start_and_keeps_the_slot() -
     assert after.get(RunHooks).phase is Phase.ABANDONED
     assert not after.has(Release)
     assert after.passed().has(Release)
+
+
+def test_a_refused_reboot_undoes_the_drain() -> None:
+    script = draining().passed().passed().look()
+    assert script.has(Reboot)
+    script.on(RebootRefused("access denied"))
+    assert script.get(RunHooks).phase is Phase.ABANDONED
+    assert not script.has(Release)
+    assert script.passed().has(Release)
 
 
 def test_an_undoing_that_fails_was_an_undoing() -> None:

@@ -1,7 +1,7 @@
 """Stories of what people ask for: holds, requests, and forgiveness."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from rebootmgr.core.deadline import deadline
 from rebootmgr.core.effects import Acquire
@@ -18,6 +18,7 @@ from rebootmgr.core.memory import Ask, Quarantine
 from rebootmgr.core.model import BootId, Reason, UpdateKey
 from rebootmgr.core.policy import Strategy
 from rebootmgr.core.state import Committing
+from rebootmgr.core.window import Blackout, Calendar
 from tests.core.script import (
     BACKUP,
     EPOCH,
@@ -89,6 +90,13 @@ def test_no_request_reboots_a_host_that_is_switched_off() -> None:
     script = staged(replace(IMMEDIATE, enabled=False))
     script.on(replace(REQUEST, now=True))
     assert script.reasons == [Reason.DISABLED]
+
+
+def test_reboot_now_skips_no_freeze() -> None:
+    freeze = Blackout(name="audit", start=EPOCH - HOUR, end=EPOCH + HOUR, zone=UTC)
+    script = staged(replace(IMMEDIATE, calendar=Calendar(blackouts=(freeze,))))
+    script.on(replace(REQUEST, now=True))
+    assert script.reasons == [Reason.BLACKOUT]
 
 
 def test_a_request_drops_the_back_off() -> None:

@@ -7,7 +7,6 @@ from tests.mutants.mutant import (
     BOOT,
     CLOCK,
     MACHINE,
-    MONTHS,
     PEOPLE,
     STORIES,
     Mutant,
@@ -21,24 +20,28 @@ MUTANTS: Final = (
         "        case LockReserved():\n"
         "            _prepare(turn, asking.target, just_checked=False)\n"
         "            return\n        case LockReserved(ticket, _, detail):",
+        (MACHINE + "test_a_reserved_slot_is_kept_and_asked_for_again_within_half_a_minute",),
     ),
     Mutant(
         "a stale look answers for the commit",
         "turn.py",
         "        self.fresh = False\n        self.state = replace(",
         "        self.state = replace(",
+        (MACHINE + "test_a_look_from_before_the_commit_does_not_answer_for_it",),
     ),
     Mutant(
         "a change during the last look is ignored",
         "machine.py",
         "    turn.fresh = turn.state.look_next is Look.NOWHERE",
         "    turn.fresh = True",
+        (MACHINE + "test_a_change_during_the_last_look_makes_it_look_again",),
     ),
     Mutant(
         "an answer to an older look is believed",
         "machine.py",
         "            if ticket == turn.state.looking:",
         "            if ticket <= turn.state.tickets:",
+        (ATTEMPT + "test_a_look_that_the_last_one_has_overtaken_is_no_answer",),
     ),
     Mutant(
         "a retarget at the commit goes on",
@@ -49,6 +52,7 @@ MUTANTS: Final = (
         "    if turn.target is None or turn.blockers():\n"
         "        turn.abandon(queued=turn.target is not None and not turn.blockers())\n"
         "    elif warned_until",
+        (MACHINE + "test_a_retarget_at_the_commit_never_reboots_on_the_old_gates",),
     ),
     Mutant(
         "a blocker at the commit is ignored",
@@ -59,6 +63,7 @@ MUTANTS: Final = (
         "    if turn.target != target:\n"
         "        turn.abandon(queued=turn.target is not None and not turn.blockers())\n"
         "    elif warned_until",
+        (MACHINE + "test_an_inhibitor_that_appears_at_the_commit_stops_it",),
     ),
     Mutant(
         "the slot goes back while rebooting",
@@ -68,6 +73,7 @@ MUTANTS: Final = (
         "            case Starting() | PostBoot() | Undoing():\n"
         "                return slots.Wish(freeze=True)\n"
         "            case Rebooting():\n                return slots.Wish()",
+        (MACHINE + "test_after_an_accepted_reboot_nothing_gives_the_slot_back",),
     ),
     Mutant(
         "the slot goes back before the drain is undone",
@@ -77,24 +83,28 @@ MUTANTS: Final = (
         "            case Starting() | PostBoot() | Rebooting():\n"
         "                return slots.Wish(freeze=True)\n"
         "            case Undoing():\n                return slots.Wish()",
+        (MACHINE + "test_a_drain_is_undone_before_the_slot_goes_back",),
     ),
     Mutant(
         "the record is written after the act",
         "turn.py",
         "        self.effects.insert(0, SaveMemory(self.state.memory))",
         "        self.effects.append(SaveMemory(self.state.memory))",
+        (MACHINE + "test_the_slot_is_on_record_before_the_question_is_sent",),
     ),
     Mutant(
         "a drain is not put on record",
         "progress.py",
         "        turn.remember(replace(turn.state.memory, drained=True))",
         "        pass",
+        (MACHINE + "test_checks_run_before_the_fleet_is_asked_and_again_after_the_drain",),
     ),
     Mutant(
         "an unknown rpm-ostree is taken for a clear one",
         "machine.py",
         "            known = replace(known, os_unknown=detail)",
         "            pass",
+        (MACHINE + "test_a_silent_rpm_ostree_keeps_the_last_known_state_and_never_reboots_on_it",),
     ),
     Mutant(
         "a newer policy does not start the attempt over",
@@ -103,6 +113,7 @@ MUTANTS: Final = (
         "        turn.state = replace(turn.state, setback=None)\n",
         "    elif isinstance(turn.attempt, Waiting):\n"
         "        turn.state = replace(turn.state, setback=None)\n",
+        (MACHINE + "test_a_change_of_server_tells_the_old_one",),
     ),
     Mutant(
         "a new serial is a new update",
@@ -132,7 +143,7 @@ MUTANTS: Final = (
         "                turn.abandon()",
         "                turn.set_back(Reason.LOGIND_UNREACHABLE, detail)\n"
         "                turn.rest()",
-        (MONTHS,),
+        (ATTEMPT + "test_a_refused_reboot_undoes_the_drain",),
     ),
     Mutant(
         "a hook that overruns the window goes on",

@@ -5,7 +5,6 @@ from typing import Final
 from tests.mutants.mutant import (
     FIT,
     MACHINE,
-    MONTHS,
     RECURRENCE,
     WINDOW,
     Mutant,
@@ -17,14 +16,17 @@ MUTANTS: Final = (
         "window.py",
         "    if blackout.rule:\n        first, last",
         "    if not blackout:\n        first, last",
-        (MONTHS,),
+        (
+            WINDOW
+            + "test_a_blackout_may_repeat_and_begins_on_its_start_even_where_the_rule_does_not",
+        ),
     ),
     Mutant(
         "nobody minds how long a reboot takes",
         "window.py",
         "    fits = opening is None or opening.end - at >= need",
         "    fits = True",
-        (MONTHS,),
+        (MACHINE + "test_what_this_host_cannot_finish_inside_the_window_is_not_begun",),
     ),
     Mutant(
         "a host as slow as its longest window waits for ever",
@@ -41,7 +43,7 @@ MUTANTS: Final = (
         "window.py",
         "        shifted = ((s + min(splay * calendar.phase, (e - s) / 2), e) for s, e in merged)",
         "        shifted = ((s, e) for s, e in merged)",
-        (MONTHS,),
+        (WINDOW + "test_splay_shifts_the_start_of_the_merged_opening_and_not_its_end",),
     ),
     Mutant(
         "the fit is waived by what the next nine days hold",

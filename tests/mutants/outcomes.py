@@ -5,6 +5,7 @@ from typing import Final
 from tests.mutants.mutant import (
     BOOT,
     LOOP,
+    MACHINE,
     OPERATOR,
     STORIES,
     Mutant,
@@ -16,24 +17,28 @@ MUTANTS: Final = (
         "postboot.py",
         "    elif memory.settled == known.boot:\n        turn.abandon()",
         "    elif memory.settled == known.boot:\n        turn.rest()",
+        (MACHINE + "test_a_drain_from_before_a_crash_is_undone_at_the_next_start",),
     ),
     Mutant(
         "a restart while going down starts over",
         "postboot.py",
         "    if known.logind.preparing:",
         "    if not known.logind:",
+        (MACHINE + "test_a_restart_while_the_machine_goes_down_waits_for_it",),
     ),
     Mutant(
         "the boot is judged before boot-complete",
         "postboot.py",
         "    if known is None or known.boot_incomplete or known.os_unknown",
         "    if known is None or known.os_unknown",
+        (MACHINE + "test_a_boot_is_judged_only_once_boot_complete_is_reached",),
     ),
     Mutant(
         "a failed update is never quarantined",
         "verdict.py",
         "    if tried < policy.attempts_per_deployment or",
         "    if tried <= policy.attempts_per_deployment + 99 or",
+        (MACHINE + "test_an_update_that_fails_twice_is_quarantined_even_under_a_new_serial",),
     ),
     Mutant(
         "hooks that fail after the boot do not matter",
