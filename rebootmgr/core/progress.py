@@ -17,7 +17,6 @@ from rebootmgr.core.events import (
     LockUnclear,
 )
 from rebootmgr.core.facts import Deployments, Look
-from rebootmgr.core.gates import clock_is_good, needs_clock
 from rebootmgr.core.memory import Intent
 from rebootmgr.core.model import Blocker, Deployment, Phase, Reason
 from rebootmgr.core.postboot import settle_boot
@@ -103,12 +102,11 @@ def commit(turn: Turn, target: Deployment) -> None:
 
 
 def look_at_everything(turn: Turn) -> None:
-    """The look that may be answered by a reboot."""
-    asks_clock = needs_clock(turn.state, turn.policy, turn.at)
-    if asks_clock and not clock_is_good(turn.state, turn.at):
-        turn.look(Look.HOST | Look.CLOCK)
-    else:
-        turn.look(Look.HOST)
+    """The look that may be answered by a reboot.
+
+    The clock is no part of it: it has been asked before, or its gate would be closed.
+    """
+    turn.look(Look.HOST)
 
 
 def after_hooks(turn: Turn, event: HooksAnswer) -> None:
