@@ -8,7 +8,7 @@ import pytest
 
 from rebootmgr.core.state import Rebooting
 from tests.core.natures import NATURES
-from tests.core.why import judge_blockers, judge_verdicts
+from tests.core.why import judge_blockers, judge_verdicts, leading_to
 from tests.core.world import Edge, World, explore
 
 Graph = dict[World, list[Edge]]
@@ -36,14 +36,8 @@ def test_every_world_can_still_come_to_rest(graph: Graph) -> None:
     for world, edges in graph.items():
         for _, after in edges:
             before[after].append(world)
-    resting = [world for world in graph if is_at_rest(world)]
-    seen = set(resting)
-    while resting:
-        for world in before[resting.pop()]:
-            if world not in seen:
-                seen.add(world)
-                resting.append(world)
-    stuck = next((world for world in graph if world not in seen), None)
+    can_rest = leading_to(filter(is_at_rest, graph), before)
+    stuck = next((world for world in graph if world not in can_rest), None)
     assert stuck is None
 
 
