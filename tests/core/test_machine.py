@@ -701,7 +701,10 @@ def test_a_state_file_from_the_future_is_left_alone() -> None:
 
 
 def test_after_an_accepted_reboot_nothing_gives_the_slot_back() -> None:
-    script = rebooting().on(RebootAccepted(), HoldAdded(HOLD), Cancelled(HOLD), StopAsked())
+    script = rebooting()
+    assert not script.has(Release)
+    script.on(RebootAccepted(), HoldAdded(HOLD), Cancelled(HOLD), StopAsked())
+    assert not script.has(Release)
     script.staged = None
     script.on(OS_CHANGED).look()
     assert isinstance(script.state.attempt, Rebooting)
