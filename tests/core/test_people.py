@@ -11,6 +11,7 @@ from rebootmgr.core.model import Phase, Reason
 from rebootmgr.core.state import Committing
 from tests.core.script import (
     ALICE,
+    BACKUP,
     BOB,
     FLEET,
     IMMEDIATE,
@@ -98,11 +99,14 @@ def test_where_nobody_waits_for_people_they_get_no_last_minute_either() -> None:
 
 
 def test_a_newer_update_gives_people_a_grace_of_its_own() -> None:
-    script = staged(logind=ALONE).later(599.0)
-    script.staged = NEWER
-    script.on(OS_CHANGED).look()
-    assert script.get(Warn).in_s == 600.0
-    assert script.later(1.0).reasons == [Reason.USERS_LOGGED_IN]
+    """Although that of the update before it is over, and only an inhibitor was in its way."""
+    script = staged(logind=ALONE)
+    script.logind = replace(ALONE, inhibitors=(BACKUP,))
+    script.on(LOGIND_CHANGED).look().later(700.0)
+    assert script.reasons == [Reason.INHIBITED]
+    script.staged, script.logind = NEWER, ALONE
+    assert script.on(OS_CHANGED).look().get(Warn).in_s == 600.0
+    assert script.later(599.0).reasons == [Reason.USERS_LOGGED_IN]
 
 
 def test_no_clock_that_is_set_ends_a_grace() -> None:

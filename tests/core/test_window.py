@@ -408,10 +408,13 @@ def test_the_fit_is_waived_in_the_longest_opening_only() -> None:
 
 
 def test_an_opening_of_months_ends_where_it_ends() -> None:
-    calendar = Calendar(blackouts=(freeze("2026-06-01", "2026-07-01"),))
-    found = outlook(calendar, utc("2026-01-05"), need=None)
-    assert found.opening
-    assert found.opening.end == utc("2026-06-01")
+    freezes = (freeze("2026-01-06", "2026-01-07"), freeze("2026-06-01", "2026-07-01"))
+    calendar = Calendar(blackouts=freezes)
+    before = outlook(calendar, utc("2026-01-05"), need=None)
+    assert before.next == before.next_fitting == Opening(utc("2026-01-07"), utc("2026-06-01"))
+    inside = outlook(calendar, utc("2026-01-08"), need=None)
+    assert inside.opening
+    assert inside.opening.end == utc("2026-06-01")
 
 
 def test_a_freeze_over_several_openings_closes_them_all() -> None:
