@@ -17,8 +17,9 @@ from rebootmgr.errors import BusError
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.ostree_host import Lock, OstreeHost
 from tests.fakes.rpmostreed import NAME, OS, PROPERTIES, TEST, FakeRpmOstree, mangled
+from tests.waiting import telling
 
-PATIENCE_S = 10.0
+PATIENT_S = 3600.0
 OS_PATH = mangled("fedora-coreos")
 
 
@@ -34,7 +35,7 @@ class Told:
         self._more.set()
 
     async def until(self, part: str) -> None:
-        async with asyncio.timeout(PATIENCE_S):
+        with telling(lambda: f"no {part}, only {self.all}"):
             while not any(part in what for what in self.all):
                 self._more.clear()
                 await self._more.wait()
@@ -77,7 +78,7 @@ def told() -> Told:
 async def reader(
     bus: Bus, host: OstreeHost, told: Told, rpmostreed: FakeRpmOstree
 ) -> AsyncIterator[RpmOstree]:
-    reader = RpmOstree(bus, host.root, patience_s=PATIENCE_S)
+    reader = RpmOstree(bus, host.root, patience_s=PATIENT_S)
     await reader.watch(told)
     yield reader
     reader.close()
@@ -86,15 +87,13 @@ async def reader(
 
 
 async def deployments(reader: RpmOstree) -> Deployments:
-    async with asyncio.timeout(PATIENCE_S):
-        found = await reader.read()
+    found = await reader.read()
     assert isinstance(found, Deployments), found
     return found
 
 
 async def unknown(reader: RpmOstree) -> str:
-    async with asyncio.timeout(PATIENCE_S):
-        found = await reader.read()
+    found = await reader.read()
     assert isinstance(found, OsUnknown), found
     return found.detail
 
@@ -307,8 +306,7 @@ async def test_its_idle_exit_asks_for_no_read_that_would_wake_it_again(
     await deployments(reader)
     told.all.clear()
     await rpmostreed.leave()
-    async with asyncio.timeout(PATIENCE_S):
-        await gone.wait()
+    await gone.wait()
     assert told.all == []
 
 
@@ -361,8 +359,7 @@ async def test_a_read_can_be_cancelled_and_leaves_nothing(
 ) -> None:
     rpmostreed.is_mute = True
     reading = asyncio.get_running_loop().create_task(RpmOstree(bus, host.root).read())
-    async with asyncio.timeout(PATIENCE_S):
-        await rpmostreed.until_called("Reload")
+    await rpmostreed.until_called("Reload")
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
@@ -493,10 +490,9 @@ async def test_a_change_during_the_read_makes_it_look_again(
 ) -> None:
     # Only Reload makes the stand-in look at the disk: what it says is older than the files.
     reading = asyncio.get_running_loop().create_task(reader.read())
-    async with asyncio.timeout(PATIENCE_S):
-        await rpmostreed.until_called("GetAll")
-        host.stage("41.2", lock="gvariant")
-        found = await reading
+    await rpmostreed.until_called("GetAll")
+    host.stage("41.2", lock="gvariant")
+    found = await reading
     assert isinstance(found, Deployments)
     assert found.default.version == "41.2"
     assert found.finalization is Finalization.LOCKED
@@ -547,8 +543,7 @@ async def test_an_unprivileged_daemon_reads_everything_it_needs() -> None:
             sys.executable, "-c", UNPRIVILEGED, daemon.address, str(root),
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(PATIENCE_S):
-            said, _ = await process.communicate()
+        said, _ = await process.communicate()
         assert process.returncode == 0
         assert said.decode().split() == ["41.2"]
         await fake.leave()
