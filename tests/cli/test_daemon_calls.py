@@ -94,7 +94,6 @@ async def test_too_many_questions_are_no_reason_to_look_at_the_daemon() -> None:
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An agent that notes how it was called, that it is ready, and that it was told to end."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr("rebootmgr.cli.tty_agent.PATIENCE_S", 3600.0)
     notes, program = tmp_path / "notes", tmp_path / PROGRAM
     program.write_text(
         "#!/bin/bash\n"
@@ -108,7 +107,7 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_agent_is_there_while_it_is_needed_and_not_longer(notes: Path) -> None:
-    with tty_agent(SOMEBODY):
+    with tty_agent(SOMEBODY, patience_s=3600.0):
         assert notes.read_text() == "--notify-fd --fallback\n"
     assert notes.read_text() == "--notify-fd --fallback\nended\n"
 
