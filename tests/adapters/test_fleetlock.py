@@ -2,13 +2,10 @@
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -22,16 +19,15 @@ from rebootmgr.core.counters import Api
 from rebootmgr.core.events import (
     LockAnswer,
     LockGranted,
-    LockUnclear,
     ReleaseUnclear,
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
+from tests.adapters.lock_requests import PATIENT_S, children, unclear
 from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
 
 T = Ticket(7)
 SLOT = Slot("http://lock", "default", "node1")
-PATIENT_S = 3600.0  # for an answer that surely comes
 BODY = '{"client_params":{"id":"node1","group":"default"}}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 
@@ -46,24 +42,9 @@ class Observer:
         self.told.append((api, kind))
 
 
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeFleetLock]:
-    async with FakeFleetLock() as server:
-        yield server
-
-
 @pytest.fixture(autouse=True)
 def no_child_is_left() -> None:
     assert children() == set()
-
-
-def children() -> set[int]:
-    """Every process whose parent we are, zombies included."""
-    found: set[int] = set()
-    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            found |= {int(pid) for pid in (thread / "children").read_text().split()}
-    return found
 
 
 def at(fake: FakeFleetLock) -> Server:
@@ -74,12 +55,6 @@ async def ask(server: Server, observer: Observer | None = None) -> LockAnswer:
     answer = await FleetLock(observed=observer or Observer()).acquire(T, SLOT, server)
     assert children() == set()
     return answer
-
-
-def unclear(answer: LockAnswer, detail: str, *, answered: bool) -> None:
-    assert isinstance(answer, LockUnclear)
-    assert detail in answer.detail
-    assert answer.answered is answered
 
 
 async def test_a_slot_is_granted_and_given_back(fake: FakeFleetLock) -> None:

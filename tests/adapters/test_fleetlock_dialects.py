@@ -41,6 +41,7 @@ from rebootmgr.core.memory import Debt
 from rebootmgr.core.model import NoticeKind, Reason, Slot
 from rebootmgr.core.state import Asking, Committing, Waiting
 from rebootmgr.core.status import Status
+from tests.adapters.lock_requests import PATIENT_S
 from tests.core.script import EPOCH, FLEET, NEW, SLOT, Script, running
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.fleetlock_dialects import PASSWORD, Airlock, Consul, DynamoDb, Knubbis
@@ -48,7 +49,6 @@ from tests.fakes.fleetlock_kubernetes import Heathcliff, Krm, Poseidon
 from tests.fakes.fleetlock_store import Dialect, Trouble
 
 ME: Final = SLOT.id
-PATIENT_S: Final = 3600.0  # for an answer that surely comes
 OTHER: Final = "somebody"
 BACKUP = Inhibitor(who="backup", why="nightly", uid=0, pid=7)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import cycle
@@ -20,22 +19,16 @@ from rebootmgr.core.events import (
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
+from tests.adapters.lock_requests import PATIENT_S, unclear
 from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
 
 T = Ticket(7)
 SLOT = Slot("http://lock", "default", "node1")
-PATIENT_S = 3600.0  # for an answer that surely comes
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n"
 
 
 def client() -> FleetLock:
     return FleetLock(observed=lambda *_: None)
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeFleetLock]:
-    async with FakeFleetLock() as server:
-        yield server
 
 
 def at(fake: FakeFleetLock, *, timeout_s: float = PATIENT_S) -> Server:
@@ -53,12 +46,6 @@ async def ask(fake: FakeFleetLock, *scripts: Script) -> list[LockAnswer]:
             await fake.wait_seen(number)
     assert len(fake.seen) == first + len(scripts), "no question is ever put twice"
     return [task.result() for task in tasks]
-
-
-def unclear(answer: LockAnswer, detail: str, *, answered: bool) -> None:
-    assert isinstance(answer, LockUnclear)
-    assert detail in answer.detail
-    assert answer.answered is answered
 
 
 async def test_whatever_status_servers_and_proxies_say_it_arrives_as_it_is(

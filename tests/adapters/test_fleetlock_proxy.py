@@ -12,13 +12,13 @@ from rebootmgr.adapters.fleetlock import FleetLock
 from rebootmgr.codec.fleetlock import Server
 from rebootmgr.core.events import LockAnswer, LockGranted, LockUnclear
 from rebootmgr.core.model import Slot, Ticket
+from tests.adapters.lock_requests import PATIENT_S
 from tests.fakes.fleetlock import FakeFleetLock, reply
 from tests.fakes.fleetlock_tls import Certificate
 from tests.fakes.fleetlock_wire import Seen, read_request
 
 T = Ticket(7)
 SLOT = Slot("https://lock", "default", "node1")
-PATIENT_S = 3600.0  # for an answer that surely comes
 SECRET = "hunter2-correct-horse"  # noqa: S105 - of nobody
 
 
@@ -69,11 +69,6 @@ async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def ask(server: Server) -> LockAnswer:
     return await FleetLock(observed=lambda *_: None).acquire(T, SLOT, server)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return Certificate.make(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(autouse=True)

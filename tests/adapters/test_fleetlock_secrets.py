@@ -4,9 +4,6 @@ import asyncio
 import base64
 import json
 import logging
-import os
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +15,12 @@ from rebootmgr.codec.fleetlock import Server, encode_request
 from rebootmgr.core.counters import Api
 from rebootmgr.core.events import LockAnswer, LockGranted, LockUnclear
 from rebootmgr.core.model import Slot, Ticket
+from tests.adapters.lock_requests import PATIENT_S, children, unclear
 from tests.fakes.fleetlock import FakeFleetLock, error, hang, reply
 from tests.fakes.fleetlock_tls import Certificate, openssl
 
 T = Ticket(7)
 SLOT = Slot("https://lock", "default", "node1")
-PATIENT_S = 3600.0  # for an answer that surely comes
 SECRET = "hunter2-correct-horse"  # noqa: S105 - of nobody
 
 
@@ -31,27 +28,11 @@ def basic(pair: str) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return Certificate.make(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeFleetLock]:
-    async with FakeFleetLock() as server:
-        yield server
-
-
 async def ask(server: Server) -> LockAnswer:
     def ignore(api: Api, kind: str | None, seconds: float) -> None:
         pass
 
     return await FleetLock(observed=ignore).acquire(T, SLOT, server)
-
-
-def unclear(answer: LockAnswer, detail: str) -> None:
-    assert isinstance(answer, LockUnclear)
-    assert detail in answer.detail
 
 
 async def test_a_server_of_our_own_ca_is_trusted(
@@ -220,7 +201,7 @@ async def test_a_secret_is_in_no_log_answer_argument_or_environment(
         async with asyncio.TaskGroup() as group:
             task = group.create_task(ask(server))
             await fake.wait_seen(number + 1)
-            (child,) = _children()
+            (child,) = children()
             shown.append(_process(child))
             looked.set()
         shown.append(repr(task.result()))
@@ -247,14 +228,6 @@ async def test_a_configuration_problem_is_logged_once_until_it_is_cured(
         fake.script.append(reply(status))
         await client.acquire(T, SLOT, server)
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
-
-
-def _children() -> set[int]:
-    found: set[int] = set()
-    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            found |= {int(pid) for pid in (thread / "children").read_text().split()}
-    return found
 
 
 def _process(pid: int) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,21 +22,8 @@ SYSTEMD = "org.freedesktop.systemd1"
 
 
 @pytest.fixture
-def dbus() -> Iterator[DbusDaemon]:
-    with DbusDaemon() as dbus:
-        yield dbus
-
-
-@pytest.fixture
-async def bus(dbus: DbusDaemon) -> AsyncIterator[Bus]:
-    bus = await Bus.connect(dbus.address)
-    yield bus
-    await bus.close()
-
-
-@pytest.fixture
-async def systemd(dbus: DbusDaemon) -> AsyncIterator[FakeSystemd]:
-    async with FakeSystemd(dbus.address) as systemd:
+async def systemd(daemon: DbusDaemon) -> AsyncIterator[FakeSystemd]:
+    async with FakeSystemd(daemon.address) as systemd:
         yield systemd
 
 
@@ -266,9 +253,7 @@ async def test_a_systemd_that_is_away_for_a_moment_ends_nothing(
     assert units.stopped == []
 
 
-async def test_a_lost_bus_ends_the_wait(
-    tmp_path: Path, dbus: DbusDaemon, units: FakeHookUnits, bus: Bus
-) -> None:
+async def test_a_lost_bus_ends_the_wait(tmp_path: Path, units: FakeHookUnits, bus: Bus) -> None:
     units.command = ("sleep", "99")
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(HookUnits(bus, ask_again_s=0.1).run(Phase.CHECK, within_s=3600))

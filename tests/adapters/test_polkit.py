@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import pwd
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from rebootmgr.adapters.bus import Bus, Reply, Request
 from rebootmgr.adapters.polkit import AT_ONCE_PER_USER, Authority, read_changers
 from rebootmgr.adapters.signals import DRIVER
 from rebootmgr.errors import BusError
+from tests.adapters.connections import connected
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.polkit import FakePolkit, Mode, Question
 
@@ -23,12 +24,6 @@ ACTION = "org.rebootmgr1.manage"
 ME = pwd.getpwuid(os.getuid()).pw_name
 LONG_S = 3600.0
 SHORT_S = 0.05
-
-
-@pytest.fixture
-def daemon() -> Iterator[DbusDaemon]:
-    with DbusDaemon() as daemon:
-        yield daemon
 
 
 class Guarded:
@@ -55,15 +50,6 @@ class Guarded:
         except BusError as error:
             return f"{error.name.removeprefix(ERROR)}: {error.text}"
         return str(user)
-
-
-@asynccontextmanager
-async def connected(daemon: DbusDaemon) -> AsyncIterator[Bus]:
-    bus = await Bus.connect(daemon.address)
-    try:
-        yield bus
-    finally:
-        await bus.close()
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +42,10 @@ class Told:
 
 
 @pytest.fixture
-def daemon() -> Iterator[DbusDaemon]:
-    with DbusDaemon() as daemon:
-        yield daemon
-
-
-@pytest.fixture
 def host(tmp_path: Path) -> OstreeHost:
     host = OstreeHost(tmp_path)
     host.install("41.1")
     return host
-
-
-@pytest_asyncio.fixture
-async def bus(daemon: DbusDaemon) -> AsyncIterator[Bus]:
-    bus = await Bus.connect(daemon.address)
-    yield bus
-    await bus.close()
 
 
 @pytest_asyncio.fixture

@@ -5,13 +5,14 @@ import json
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Iterator
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from rebootmgr.cli.main import main
+from tests.cli.client import begin, ctl
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, reply, silence
 
@@ -27,12 +28,6 @@ async def server() -> AsyncIterator[FakeFleetLock]:
         yield server
 
 
-@pytest.fixture
-def bus() -> Iterator[DbusDaemon]:
-    with DbusDaemon() as bus:
-        yield bus
-
-
 def configure(root: Path, text: str) -> None:
     drop_in = root / "etc/rebootmgr/config.d/50-test.toml"
     drop_in.parent.mkdir(parents=True, exist_ok=True)
@@ -42,26 +37,6 @@ def configure(root: Path, text: str) -> None:
 
 def fleet(url: str, more: str = "") -> str:
     return f'[updates.fleet_lock]\nbase_url = "{url}"\n{more}'
-
-
-async def begin(root: Path, *arguments: str, bus: str = "") -> Process:
-    environ = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-    if bus:
-        environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rebootmgr.cli.main", "--root", str(root), *arguments),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-        env=environ,
-    )
-
-
-async def ctl(root: Path, *arguments: str, bus: str = "") -> tuple[int | None, str, str]:
-    client = await begin(root, *arguments, bus=bus)
-    out, err = await client.communicate()
-    assert b"Traceback" not in err
-    return client.returncode, out.decode(), err.decode()
 
 
 async def test_a_slot_is_taken_and_returned_for_another_host(

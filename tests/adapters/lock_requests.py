@@ -1,0 +1,26 @@
+"""What the tests of requests to a lock server share."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from rebootmgr.core.events import LockAnswer, LockUnclear
+
+PATIENT_S: Final = 3600.0
+"""For an answer that surely comes: longer than any test may take."""
+
+
+def unclear(answer: LockAnswer, detail: str, *, answered: bool = False) -> None:
+    assert isinstance(answer, LockUnclear)
+    assert detail in answer.detail
+    assert answer.answered is answered
+
+
+def children() -> set[int]:
+    """Every process whose parent we are, zombies included."""
+    found: set[int] = set()
+    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            found |= {int(pid) for pid in (thread / "children").read_text().split()}
+    return found
