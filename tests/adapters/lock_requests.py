@@ -3,12 +3,8 @@
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 from rebootmgr.core.events import LockAnswer, LockUnclear
-
-PATIENT_S: Final = 3600.0
-"""For an answer that surely comes: longer than any test may take."""
 
 
 def unclear(answer: LockAnswer, detail: str, *, answered: bool = False) -> None:

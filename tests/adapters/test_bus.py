@@ -19,6 +19,7 @@ from dbus_next.signature import SignatureTree
 
 from rebootmgr.adapters.bus import NO_REPLY, Bus, Reply, Request, Signal, variant
 from rebootmgr.errors import BusError
+from tests.adapters.patience import PATIENT_S
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.waiting import telling
 
@@ -213,7 +214,7 @@ async def test_a_message_of_twenty_megabytes_arrives(bus: Bus, other: Bus) -> No
     other.serve(OBJECT[1], echo)
     await other.own(NAME)
     text = "x" * 20_000_000
-    assert await bus.call(*OBJECT, "Echo", "s", [text]) == [text]
+    assert await bus.call(*OBJECT, "Echo", "s", [text], timeout_s=PATIENT_S) == [text]
 
 
 async def test_a_call_that_is_not_answered_times_out_and_leaves_nothing(

@@ -23,7 +23,8 @@ from rebootmgr.core.events import (
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
-from tests.adapters.lock_requests import PATIENT_S, children, unclear
+from tests.adapters.lock_requests import children, unclear
+from tests.adapters.patience import PATIENT_S
 from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
 
 T = Ticket(7)

@@ -41,7 +41,7 @@ from rebootmgr.core.memory import Debt
 from rebootmgr.core.model import NoticeKind, Reason, Slot
 from rebootmgr.core.state import Asking, Committing, Waiting
 from rebootmgr.core.status import Status
-from tests.adapters.lock_requests import PATIENT_S
+from tests.adapters.patience import PATIENT_S
 from tests.core.script import EPOCH, FLEET, NEW, SLOT, Script, running
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.fleetlock_dialects import PASSWORD, Airlock, Consul, DynamoDb, Knubbis

@@ -19,7 +19,8 @@ from rebootmgr.core.events import (
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
-from tests.adapters.lock_requests import PATIENT_S, unclear
+from tests.adapters.lock_requests import unclear
+from tests.adapters.patience import PATIENT_S
 from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
 
 T = Ticket(7)

@@ -12,7 +12,7 @@ from rebootmgr.adapters.fleetlock import FleetLock
 from rebootmgr.codec.fleetlock import Server
 from rebootmgr.core.events import LockAnswer, LockGranted, LockUnclear
 from rebootmgr.core.model import Slot, Ticket
-from tests.adapters.lock_requests import PATIENT_S
+from tests.adapters.patience import PATIENT_S
 from tests.fakes.fleetlock import FakeFleetLock, reply
 from tests.fakes.fleetlock_tls import Certificate
 from tests.fakes.fleetlock_wire import Seen, read_request

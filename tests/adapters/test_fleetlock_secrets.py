@@ -15,7 +15,8 @@ from rebootmgr.codec.fleetlock import Server, encode_request
 from rebootmgr.core.counters import Api
 from rebootmgr.core.events import LockAnswer, LockGranted, LockUnclear
 from rebootmgr.core.model import Slot, Ticket
-from tests.adapters.lock_requests import PATIENT_S, children, unclear
+from tests.adapters.lock_requests import children, unclear
+from tests.adapters.patience import PATIENT_S
 from tests.fakes.fleetlock import FakeFleetLock, error, hang, reply
 from tests.fakes.fleetlock_tls import Certificate, openssl
 

@@ -14,12 +14,12 @@ from rebootmgr.adapters.bus import Bus, Reply, Request, variant
 from rebootmgr.adapters.rpmostree import RpmOstree
 from rebootmgr.core.facts import Deployments, Finalization, NotOstree, OsUnknown
 from rebootmgr.errors import BusError
+from tests.adapters.patience import PATIENT_S
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.ostree_host import Lock, OstreeHost
 from tests.fakes.rpmostreed import NAME, OS, PROPERTIES, TEST, FakeRpmOstree, mangled
 from tests.waiting import telling
 
-PATIENT_S = 3600.0
 OS_PATH = mangled("fedora-coreos")
 
 
@@ -172,7 +172,7 @@ async def test_row_9_so_is_a_boot_fallback_before_our_start(
     host.deploy("41.2")
     fake = FakeRpmOstree(host, daemon.address)
     await fake.start()
-    found = await deployments(RpmOstree(bus, host.root))
+    found = await deployments(RpmOstree(bus, host.root, patience_s=PATIENT_S))
     assert found.default.version == "41.2"
     assert not found.staged
     await fake.leave()
@@ -256,14 +256,14 @@ async def test_row_18_the_policy_apply_is_another_driver(
 
 
 async def test_an_absent_rpm_ostreed_is_unknown(bus: Bus, host: OstreeHost) -> None:
-    assert "rpm-ostree" in await unknown(RpmOstree(bus, host.root))
+    assert "rpm-ostree" in await unknown(RpmOstree(bus, host.root, patience_s=PATIENT_S))
 
 
 async def test_a_sleeping_rpm_ostreed_is_started_by_a_read(
     daemon: DbusDaemon, bus: Bus, host: OstreeHost
 ) -> None:
     activatable(daemon, host)
-    reader = RpmOstree(bus, host.root)
+    reader = RpmOstree(bus, host.root, patience_s=PATIENT_S)
     host.stage("41.2")
     assert (await deployments(reader)).default.version == "41.2"
     await bus.call(NAME, *TEST, "IdleExit")
@@ -273,7 +273,7 @@ async def test_what_somebody_else_stages_while_it_sleeps_is_seen_and_read(
     daemon: DbusDaemon, bus: Bus, host: OstreeHost, told: Told
 ) -> None:
     activatable(daemon, host)
-    reader = RpmOstree(bus, host.root)
+    reader = RpmOstree(bus, host.root, patience_s=PATIENT_S)
     await reader.watch(told)
     host.stage("41.2")
     await told.until("/ostree/deploy")
@@ -345,7 +345,9 @@ async def test_a_read_can_be_cancelled_and_leaves_nothing(
     bus: Bus, host: OstreeHost, rpmostreed: FakeRpmOstree
 ) -> None:
     rpmostreed.is_mute = True
-    reading = asyncio.get_running_loop().create_task(RpmOstree(bus, host.root).read())
+    reading = asyncio.get_running_loop().create_task(
+        RpmOstree(bus, host.root, patience_s=PATIENT_S).read()
+    )
     await rpmostreed.until_called("Reload")
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -18,11 +18,11 @@ import pytest
 from rebootmgr.adapters.terminals import write_warning
 from rebootmgr.codec.logind import encode_warning
 from rebootmgr.core.facts import Session
+from tests.adapters.patience import PATIENT_S
 
 DEV = Path("/dev")
 TEXT = encode_warning("41.20250215.3.0", in_s=600, at=datetime(2025, 3, 1, 2, tzinfo=UTC))
 MOST_UNREAD = 4095  # N_TTY_BUF_SIZE less one; then the kernel moves no more
-NEVER_S = 3600.0  # whoever is held up for as long ends no test
 
 
 @dataclass
@@ -66,7 +66,7 @@ def fill(terminal: Terminal) -> None:
 
 
 async def warn(*sessions: Session, dev: Path = DEV, text: str = TEXT) -> tuple[str, ...]:
-    return await write_warning(sessions, text, dev=dev, patience_s=NEVER_S)
+    return await write_warning(sessions, text, dev=dev, patience_s=PATIENT_S)
 
 
 async def test_everybody_with_a_terminal_sees_the_warning() -> None:
