@@ -20,6 +20,7 @@ from tests.daemon.lone_blockers import RUNNING, STARTING, Lone, Stage, memory, u
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import Host, reasons
 from tests.fakes.service_manager import ServiceManager
+from tests.waiting import BOUND_S
 
 
 def test_the_table_has_every_reason_once() -> None:
@@ -48,7 +49,7 @@ class Theatre:
     async def play(self, lone: Lone) -> None:
         """Bring it about while the daemon runs; then undo it."""
         since = len(self._log())
-        async with AsyncExitStack() as undo:
+        async with asyncio.timeout(BOUND_S), AsyncExitStack() as undo:
             undo.push_async_callback(until_clean, self.host)
             try:
                 await lone.arrange(Stage(self.host, self.server, undo))

@@ -7,7 +7,7 @@ import pytest
 from rebootmgr.core.model import Phase
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.hook_units import GONE, FakeHookUnits
-from tests.fakes.host import Host, fleet_lock
+from tests.fakes.host import HANG, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor
 from tests.fakes.service import ERROR, Refused
 
@@ -54,7 +54,7 @@ async def test_a_drain_that_is_in_the_way_is_stopped_and_undone_before_the_slot_
     host.configure(fleet_lock(server.url))
     await host.start()
     await server.wait_seen(1)
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    host.hook("pre-reboot.d", "10-drain", HANG)
     log = host.root / "undone"
     server.log = host.root / "requests"
     host.hook("post-boot.d", "10-undo", f"wc -l < {server.log} > {log}")
@@ -74,7 +74,7 @@ async def test_a_drain_that_outlives_a_killed_daemon_is_stopped_and_undone(
     host.configure(fleet_lock(server.url))
     await host.start()
     await server.wait_seen(1)
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    host.hook("pre-reboot.d", "10-drain", HANG)
     host.hook("post-boot.d", "10-undo", "exit 0")
     await host.os.stage("42.2")
     await units.until(Phase.PRE_REBOOT, "activating")
@@ -94,7 +94,7 @@ async def test_a_daemon_that_is_stopped_leaves_no_drain_behind(
     host: Host, server: FakeFleetLock, units: FakeHookUnits
 ) -> None:
     host.configure(fleet_lock(server.url))
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    host.hook("pre-reboot.d", "10-drain", HANG)
     await host.os.stage("42.2")
     await host.start()
     await units.until(Phase.PRE_REBOOT, "activating")

@@ -110,8 +110,7 @@ async def test_a_lock_server_speaks_only_as_a_refusal(
 
 
 async def test_a_hold_that_was_recorded_speaks_only_as_a_reason(host: Host) -> None:
-    hold = {"id": "h1", "owner": NASTY, "reason": NASTY, "since": "2026-01-01T00:00:00Z"}
-    host.remember(holds=[{**hold, "until": None}])
+    host.remember_hold(owner=NASTY, reason=NASTY)
     await host.os.stage("42.2")
     async with ServiceManager(host.dbus.dir) as manager:
         host.more_environ["NOTIFY_SOCKET"] = manager.path

@@ -7,26 +7,27 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from itertools import groupby
+from time import monotonic
 
 import pytest
 
 from rebootmgr.cli.script_lock import REASON
 from rebootmgr.errors import BusError
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, reply
-from tests.fakes.host import NODE_ID, Host, fleet_lock, reasons
+from tests.fakes.host import HANG, NODE_ID, Host, fleet_lock, reasons
 
 MANAGER = ("org.rebootmgr1", "/org/rebootmgr1", "org.rebootmgr1.Manager")
 LOCK = ("fleet-lock", "lock")
 UNLOCK = ("fleet-lock", "unlock")
-QUICK = "timeout_seconds = 2\n"  # so that a release is repeated soon
+QUICK_S = 2  # so that a release is repeated soon
 
 
 def paths(server: FakeFleetLock) -> list[str]:
     return [seen.target.rpartition("/")[2] for seen in server.seen]
 
 
-async def until_settled(host: Host, server: FakeFleetLock) -> None:
-    host.configure(fleet_lock(server.url) + QUICK)
+async def until_settled(host: Host, server: FakeFleetLock, *, timeout_s: int = QUICK_S) -> None:
+    host.configure(f"{fleet_lock(server.url)}timeout_seconds = {timeout_s}\n")
     await host.start()
     await server.wait_seen(1)
     await host.until(lambda status: status["state"] == "idle" and not status["slots"])
@@ -45,8 +46,7 @@ async def begin(host: Host, *arguments: str) -> Process:
 
 
 async def ended(script: Process) -> tuple[int | None, str]:
-    async with asyncio.timeout(20):
-        _, err = await script.communicate()
+    _, err = await script.communicate()
     return script.returncode, err.decode()
 
 
@@ -92,7 +92,10 @@ async def test_a_daemon_that_is_asking_gives_back_for_good_before_the_script_ask
     host: Host, server: FakeFleetLock
 ) -> None:
     """The server may grant the daemon's question late: its release is repeated, and awaited."""
-    await until_settled(host, server)
+    began = monotonic()
+    await host.ctl(*LOCK, "--help")
+    script_s = monotonic() - began  # and the daemon has to ask longer than it takes
+    await until_settled(host, server, timeout_s=QUICK_S + int(4 * script_s))
     server.script.append(hang())
     await host.os.stage("42.2")
     await host.until_state("asking")
@@ -113,7 +116,7 @@ async def test_a_daemon_that_has_its_slot_undoes_before_the_script_asks(
     host: Host, server: FakeFleetLock
 ) -> None:
     await until_settled(host, server)
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    host.hook("pre-reboot.d", "10-drain", HANG)
     host.hook("post-boot.d", "10-undrain", "exit 0")
     await host.os.stage("42.2")
     await host.until_state("preparing")
@@ -147,8 +150,7 @@ async def test_a_release_that_the_server_never_confirms_keeps_the_script_from_as
     await held(host, endless=False)
     await host.until(lambda status: bool(status["notices"]))
     assert script.stderr is not None
-    async with asyncio.timeout(20):
-        await script.stderr.readuntil(b"it gives back its own slot HTTP 503 no: down")
+    await script.stderr.readuntil(b"it gives back its own slot HTTP 503 no: down")
     assert paths(server).count("pre-reboot") == 1
     script.send_signal(signal.SIGINT)
     status, _ = await ended(script)
@@ -232,7 +234,7 @@ async def test_a_slot_that_the_daemon_uses_is_not_unlocked_under_it(
     host: Host, server: FakeFleetLock
 ) -> None:
     await until_settled(host, server)
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    host.hook("pre-reboot.d", "10-drain", HANG)
     await host.os.stage("42.2")
     await host.until_state("preparing")
     for more in ([], ["--id", NODE_ID]):
@@ -285,7 +287,7 @@ async def test_the_slot_of_a_dead_host_is_freed_beside_a_daemon_that_waits_for_i
 async def test_a_hold_that_cannot_be_put_on_record_is_no_hold(
     host: Host, server: FakeFleetLock
 ) -> None:
-    host.configure(fleet_lock(server.url) + QUICK)
+    host.configure(fleet_lock(server.url))
     host.remember(version={"major": 99, "minor": 0})
     await host.start()
     status, _, said = await host.ctl(*LOCK)

@@ -12,12 +12,14 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from rebootmgr.adapters.bus import Bus
 from rebootmgr.adapters.inotify import FileWatch
 from rebootmgr.cli.bus_verbs import METRICS, read_metrics
+from rebootmgr.codec.table import encode_time
 from rebootmgr.errors import BusError
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.logind import FakeLogind, Mode
@@ -25,6 +27,7 @@ from tests.fakes.ostree_host import OstreeHost
 from tests.fakes.rpmostreed import FakeRpmOstree
 from tests.fakes.systemd1 import FakeSystemd, FakeTimedate
 from tests.fakes.terminal import Terminal
+from tests.waiting import telling
 
 Json: TypeAlias = dict[str, Any]
 
@@ -32,8 +35,10 @@ MACHINE_ID: Final = "00112233445566778899aabbccddeeff"
 NODE_ID: Final = "eee0097b460c4b2dbf94510d0330626c"
 NAME: Final = "org.rebootmgr1"
 STATE: Final = "var/lib/rebootmgr/state.json"
-PATIENCE_S: Final = 20.0
 ASK_AGAIN_S: Final = 0.1
+_ENDLESS: Final = ("setpriv", "--pdeathsig", "KILL", "sleep", "infinity")
+HANG: Final = f"exec {' '.join(_ENDLESS)}"
+"""For a hook that goes on until it is ended, or whoever runs it ends."""
 _CHANGES: Final = (
     f"type='signal',sender='{NAME}',interface='org.freedesktop.DBus.Properties',"
     "member='PropertiesChanged'"
@@ -111,6 +116,11 @@ class Host:
         argv = (sys.executable, "-m", "tests.fakes.rpmostreed", *options)
         self.dbus.install_service("org.projectatomic.rpmostree1", argv)
 
+    async def install_hung_rpm_ostreed(self) -> None:
+        """Let the bus start one that never takes its name."""
+        await self.os.leave()
+        self.dbus.install_service("org.projectatomic.rpmostree1", _ENDLESS)
+
     def _new_boot(self) -> None:
         self.boots += 1
         self._write(
@@ -161,14 +171,12 @@ class Host:
         if daemon.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(daemon.pid, number)  # Popen's own way may reap it behind asyncio's back
-        async with asyncio.timeout(PATIENCE_S):
-            return await daemon.wait()
+        return await daemon.wait()
 
     async def wait_ended(self) -> int:
         """Wait until the daemon ends by itself; its exit status."""
         assert self.daemon is not None
-        async with asyncio.timeout(PATIENCE_S):
-            return await self.daemon.wait()
+        return await self.daemon.wait()
 
     async def reboot(self) -> None:
         """What the machine does when logind means it: finalize, go down, come up.
@@ -177,8 +185,7 @@ class Host:
         """
         calls = self.daemon is not None and (await self.status())["state"] == "rebooting"
         if calls and self.logind.mode is Mode.ACCEPT:
-            async with asyncio.timeout(PATIENCE_S):
-                await self.logind.rebooted.wait()
+            await self.logind.rebooted.wait()
         await self.stop()
         self.trees.reboot()
         self.logind.end_shutdown()
@@ -196,41 +203,34 @@ class Host:
     async def until(self, holds: Callable[[Json], bool]) -> Json:
         """Wait until the daemon says so; what it said last is in the error if it never does."""
         said: Json | None = None
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while True:
-                    self._changed.clear()
-                    try:
-                        said = await self.status()
-                    except BusError:
-                        said = None
-                    if said is not None and holds(said):
-                        return said
-                    self._check_alive()
-                    with suppress(TimeoutError):  # not everything that it says is signalled
-                        async with asyncio.timeout(ASK_AGAIN_S):
-                            await self._changed.wait()
-        except TimeoutError:
-            text = self.log.read_text()[-4000:] if self.log.exists() else ""
-            raise AssertionError(f"never so; last: {_brief(said)}\n{text}") from None
 
-    def _check_alive(self) -> None:
-        if self.daemon is not None and self.daemon.returncode is not None:
-            raise TimeoutError
+        def last() -> str:
+            return f"never so; last: {_brief(said)}\n{_end_of(self.log)}"
+
+        with telling(last):
+            while True:
+                self._changed.clear()
+                try:
+                    said = await self.status()
+                except BusError:
+                    said = None
+                if said is not None and holds(said):
+                    return said
+                assert self.daemon is None or self.daemon.returncode is None, last()
+                with suppress(TimeoutError):  # not everything that it says is signalled
+                    async with asyncio.timeout(ASK_AGAIN_S):
+                        await self._changed.wait()
 
     async def until_remembered(self, holds: Callable[[Json], bool]) -> Json:
         """Wait until state.json says so."""
         changed = asyncio.Event()
         watch = FileWatch(self.root, (STATE,), lambda _: changed.set())
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while True:
-                    changed.clear()
-                    if self.state_file.exists() and holds(memory := self.remembered()):
-                        return memory
-                    await changed.wait()
-        finally:
-            watch.close()
+        with watch, telling(lambda: f"never so; last: {_end_of(self.state_file)}"):
+            while True:
+                changed.clear()
+                if self.state_file.exists() and holds(memory := self.remembered()):
+                    return memory
+                await changed.wait()
 
     async def until_screen(self, terminal: Terminal, text: str) -> None:
         """Wait until a terminal shows `text`."""
@@ -268,8 +268,7 @@ class Host:
             stderr=asyncio.subprocess.PIPE,
             env=self.environ,
         )
-        async with asyncio.timeout(PATIENCE_S):
-            out, err = await client.communicate()
+        out, err = await client.communicate()
         assert client.returncode is not None
         return client.returncode, out.decode(), err.decode()
 
@@ -286,6 +285,12 @@ class Host:
         """Write a state.json by hand."""
         text = json.dumps({"version": {"major": 1, "minor": 0}, **keys})
         self._write(STATE, text)
+
+    def remember_hold(self, *, until: datetime | None = None, **more: str) -> None:
+        """Write a state.json with one hold, of alice's unless `more` says otherwise."""
+        since = encode_time(datetime.now(UTC) - timedelta(hours=1))
+        hold = {"id": "h", "owner": "alice", "reason": "migration", "since": since, **more}
+        self.remember(holds=[{**hold, "until": until and encode_time(until)}])
 
     async def metrics(self) -> dict[str, float]:
         """Scrape the socket: the value of each series, by its name with its labels."""
@@ -307,6 +312,10 @@ def reasons(status: Json) -> list[str]:
 def fleet_lock(url: str, *, strategy: str = '"fleet_lock"') -> str:
     """Configure a lock server."""
     return f'[updates]\nstrategy = {strategy}\n[updates.fleet_lock]\nbase_url = "{url}"\n'
+
+
+def _end_of(file: Path) -> str:
+    return file.read_text()[-4000:] if file.exists() else ""
 
 
 def _brief(said: Json | None) -> str:
