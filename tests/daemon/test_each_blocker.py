@@ -8,13 +8,11 @@ import json
 from asyncio import Runner
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, redirect_stderr, redirect_stdout
-from io import StringIO
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from rebootmgr.cli.main import main
 from rebootmgr.core.model import Reason
 from tests.daemon.lone_blockers import RUNNING, STARTING, Lone, Stage, memory, until_clean, withdraw
 from tests.fakes.fleetlock import FakeFleetLock
@@ -93,11 +91,9 @@ class Theatre:
         assert words in " ".join(screen.split())
 
     async def _ctl(self, *arguments: str) -> str:
-        """Run rebootmgrctl in a loop of its own: a process would take most of the time."""
-        with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-            status = await asyncio.to_thread(main, ["--root", str(self.host.root), *arguments])
-        assert (status, err.getvalue()) == (0, "")
-        return out.getvalue()
+        status, out, err = await self.host.main(*arguments)
+        assert (status, err) == (0, "")
+        return out
 
     def _log(self) -> str:
         return self.host.log.read_text() if self.host.log.exists() else ""

@@ -7,28 +7,12 @@ from time import monotonic
 
 import pytest
 
+from tests.daemon.fleet import debt, paths, until_settled
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, reply, silence
 from tests.fakes.host import HANG, NODE_ID, Host, fleet_lock, reasons
 from tests.fakes.logind import FakeInhibitor
 
 SETTLED = ["steady-state"]  # the first boot under this policy gives back what nobody knows of
-
-
-def paths(server: FakeFleetLock) -> list[str]:
-    return [seen.target.rpartition("/")[2] for seen in server.seen]
-
-
-def debt(server: FakeFleetLock, **more: bool) -> dict[str, object]:
-    where = {"server": server.url, "group": "default", "id": NODE_ID}
-    return {**where, "unanswered": False, "kept": False, **more}
-
-
-async def until_settled(host: Host, server: FakeFleetLock) -> None:
-    """Start, and wait until the first boot is settled and the server knows it."""
-    host.configure(fleet_lock(server.url))
-    await host.start()
-    await server.wait_seen(1)
-    await host.until(lambda status: status["state"] == "idle" and not status["slots"])
 
 
 async def until_asking(host: Host, server: FakeFleetLock, answer: Script) -> None:

@@ -5,21 +5,21 @@ import json
 import os
 import pwd
 import subprocess
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
 
-from rebootmgr.cli.main import main
+from rebootmgr.cli import daemon_calls
 from rebootmgr.codec.table import encode_time
+from tests.daemon.fleet import until_settled
 from tests.fakes.fleetlock import FakeFleetLock, hang
 from tests.fakes.host import HANG, NODE_ID, Host, fleet_lock, reasons
 from tests.fakes.logind import FakeInhibitor, Mode
 from tests.fakes.polkit import FakePolkit
 from tests.fakes.polkit import Mode as Polkit
 from tests.spans import noting_the_time
+from tests.waiting import BOUND_S
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 OFF = '[updates]\nstrategy = "off"\n'
@@ -41,17 +41,17 @@ def _at_a_terminal(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-async def ctl(host: Host, *arguments: str) -> tuple[int, str, str]:
-    """Run rebootmgrctl in a loop of its own; a process of its own would take most of the time."""
-    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-        status = await asyncio.to_thread(main, ["--root", str(host.root), *arguments])
-    return status, out.getvalue(), err.getvalue()
-
-
 async def done(host: Host, *arguments: str) -> str:
-    status, out, err = await ctl(host, *arguments)
+    status, out, err = await host.main(*arguments)
     assert (status, err) == (0, "")
     return out
+
+
+@pytest.fixture
+def _has_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what comes of a request, rebootmgrctl waits as long as it takes here."""
+    monkeypatch.setattr(daemon_calls, "SETTLE_S", BOUND_S)
+    monkeypatch.setattr(daemon_calls, "QUIET_S", BOUND_S)
 
 
 async def told(host: Host, *arguments: str) -> Any:
@@ -59,7 +59,7 @@ async def told(host: Host, *arguments: str) -> Any:
 
 
 async def refused(host: Host, *arguments: str) -> str:
-    status, out, err = await ctl(host, *arguments)
+    status, out, err = await host.main(*arguments)
     assert (status, out) == (1, "")
     return err
 
@@ -117,6 +117,7 @@ async def test_a_hold_that_comes_too_late_says_so(host: Host) -> None:
     )
 
 
+@pytest.mark.usefixtures("_has_time")
 async def test_a_reboot_that_was_asked_for_works_under_strategy_off(host: Host) -> None:
     host.configure(OFF)
     await host.os.stage("42.2")
@@ -137,6 +138,7 @@ async def test_asking_does_not_open_what_nobody_may_skip(host: Host) -> None:
     assert [blocker["reason"] for blocker in document["blockers"]] == ["disabled"]
 
 
+@pytest.mark.usefixtures("_has_time")
 async def test_asking_drops_the_back_off(host: Host, server: FakeFleetLock) -> None:
     host.configure(fleet_lock(server.url))
     server.seize("default", "other")
@@ -189,10 +191,7 @@ async def test_with_nothing_pending_there_is_nothing_to_ask_for_nor_to_cancel(ho
 async def test_cancel_while_asking_gives_the_slot_back_and_holds(
     host: Host, server: FakeFleetLock
 ) -> None:
-    host.configure(fleet_lock(server.url))
-    await host.start()
-    await server.wait_seen(1)
-    await host.until(lambda status: status["state"] == "idle" and not status["slots"])
+    await until_settled(host, server)
     server.script.append(hang())
     await host.os.stage("42.2")
     await host.until_state("asking")
@@ -290,7 +289,7 @@ async def test_reload_takes_what_is_good_and_names_all_that_is_not(host: Host) -
     for number, line in enumerate(lines[:-1]):
         assert f"nonsense_{number}" in line
     assert lines[-1] == "rebootmgrctl: the configuration stays what it was"
-    status, out, err = await ctl(host, "--json", "reload")
+    status, out, err = await host.main("--json", "reload")
     assert (status, json.loads(out)["valid"], len(json.loads(out)["errors"]), err) == (
         1, False, 12, "",
     )  # fmt: skip

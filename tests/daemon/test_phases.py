@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.daemon.fleet import until_settled
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import HANG, NODE_ID, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor
@@ -53,9 +54,7 @@ async def test_each_phase_has_its_time_and_is_told_what_it_is_about(
     diary.hook("checks.d", "10-check")
     diary.hook("pre-reboot.d", "10-drain", f"env > {told}")
     diary.hook("post-boot.d", "10-uncordon")
-    host.configure(fleet_lock(server.url))
-    await host.start()
-    await server.wait_seen(1)
+    await until_settled(host, server)
     assert diary.notes == ["post-boot 0"]
     tree = await host.os.stage("42.2")
     await host.until_state("rebooting")
@@ -80,9 +79,7 @@ async def test_a_pre_reboot_hook_that_fails_is_undone_before_the_slot_goes_back(
     host: Host, server: FakeFleetLock
 ) -> None:
     diary = Diary(host, server)
-    host.configure(fleet_lock(server.url))
-    await host.start()
-    await server.wait_seen(1)
+    await until_settled(host, server)
     diary.hook("pre-reboot.d", "10-drain", "echo no room elsewhere; exit 1")
     diary.hook("pre-reboot.d", "20-never")
     diary.hook("post-boot.d", "10-uncordon")
@@ -99,9 +96,7 @@ async def test_an_inhibitor_during_the_drain_ends_it_and_undoes_it(
     host: Host, server: FakeFleetLock
 ) -> None:
     diary = Diary(host, server)
-    host.configure(fleet_lock(server.url))
-    await host.start()
-    await server.wait_seen(1)
+    await until_settled(host, server)
     diary.hook("pre-reboot.d", "10-drain", HANG)
     diary.hook("post-boot.d", "10-uncordon")
     await host.os.stage("42.2")
@@ -118,9 +113,7 @@ async def test_killed_during_the_drain_the_next_start_undoes_and_releases(
     host: Host, server: FakeFleetLock
 ) -> None:
     diary = Diary(host, server)
-    host.configure(fleet_lock(server.url))
-    await host.start()
-    await server.wait_seen(1)
+    await until_settled(host, server)
     diary.hook("pre-reboot.d", "10-drain", HANG)
     diary.hook("post-boot.d", "10-uncordon")
     await host.os.stage("42.2")

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from tests.daemon.asleep import assert_woken_at, can_see
+from tests.daemon.fleet import debt, paths
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import NODE_ID, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor
@@ -31,10 +32,6 @@ async def until_settled(host: Host) -> None:
     assert (status["verdict"], status["booted"]["version"]) == ("idle", "42.2")
     assert [past["outcome"] for past in status["history"]] == ["succeeded"]
     assert (status["outcomes"], status["reboots_total"]) == ({"succeeded": 1}, 1)
-
-
-def paths(server: FakeFleetLock) -> list[str]:
-    return [seen.target.rpartition("/")[2] for seen in server.seen]
 
 
 async def test_a_staged_update_is_rebooted_into_at_once(host: Host) -> None:
@@ -135,15 +132,7 @@ async def test_the_fleet_is_asked_once_and_told_once(host: Host, server: FakeFle
     await host.os.stage("42.2")
     await host.until_state("rebooting")
     assert server.holders == {"default": [NODE_ID]}
-    assert host.remembered()["releases_owed"] == [
-        {
-            "server": server.url,
-            "group": "default",
-            "id": NODE_ID,
-            "unanswered": False,
-            "kept": False,
-        }
-    ]
+    assert host.remembered()["releases_owed"] == [debt(server)]
     await host.reboot()
     await host.start()
     await until_settled(host)
@@ -189,8 +178,7 @@ async def test_disabled_reports_and_still_gives_back_a_slot(
     host: Host, server: FakeFleetLock
 ) -> None:
     server.seize("default", NODE_ID)
-    debt = {"server": server.url, "group": "default", "id": NODE_ID}
-    host.remember(releases_owed=[{**debt, "unanswered": False, "kept": False}])
+    host.remember(releases_owed=[debt(server)])
     host.configure("[updates]\nenabled = false\n")
     await host.os.stage("42.2")
     await host.start()
@@ -212,7 +200,9 @@ async def test_the_log_of_a_roll_out_reads_as_a_story(host: Host, server: FakeFl
     await host.start()
     await host.until(lambda status: status["state"] == "idle" and not status["slots"])
     await host.stop()
-    story = host.log.read_text().splitlines()
+    lines = host.log.read_text().splitlines()
+    # On a busy machine the first look takes long enough to be told of.
+    story = [line for line in lines if "looking at the host for the first time" not in line]
     assert len(story) < 20
     assert all(line.startswith("<6>") for line in story)
     told = [

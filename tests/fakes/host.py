@@ -11,48 +11,42 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
-from typing import Any, Final, Self, TypeAlias
+from typing import Final, Self
 
 from rebootmgr.adapters.bus import Bus
 from rebootmgr.adapters.inotify import FileWatch
 from rebootmgr.cli.bus_verbs import METRICS, read_metrics
+from rebootmgr.cli.main import main
 from rebootmgr.codec.table import encode_time
 from rebootmgr.errors import BusError
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.logind import FakeLogind, Mode
 from tests.fakes.ostree_host import OstreeHost
 from tests.fakes.rpmostreed import FakeRpmOstree
+from tests.fakes.spoken import MANAGER, NAME, Json, Spoken, reasons
 from tests.fakes.systemd1 import FakeSystemd, FakeTimedate
 from tests.fakes.terminal import Terminal
 from tests.waiting import telling
 
-Json: TypeAlias = dict[str, Any]
+__all__ = ["NAME", "Host", "Json", "fleet_lock", "reasons"]
 
 MACHINE_ID: Final = "00112233445566778899aabbccddeeff"
 NODE_ID: Final = "eee0097b460c4b2dbf94510d0330626c"
-NAME: Final = "org.rebootmgr1"
 STATE: Final = "var/lib/rebootmgr/state.json"
-ASK_AGAIN_S: Final = 0.1
 _ENDLESS: Final = ("setpriv", "--pdeathsig", "KILL", "sleep", "infinity")
 HANG: Final = f"exec {' '.join(_ENDLESS)}"
 """For a hook that goes on until it is ended, or whoever runs it ends."""
-_CHANGES: Final = (
-    f"type='signal',sender='{NAME}',interface='org.freedesktop.DBus.Properties',"
-    "member='PropertiesChanged'"
-)
-_OWNERS: Final = (
-    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
-    f"member='NameOwnerChanged',arg0='{NAME}'"
-)
 
 
-class Host:
+class Host(Spoken):
     """One machine. `boots` counts; `log` is what the daemon wrote on standard error."""
 
     def __init__(self, root: Path, *, systemd_version: int = 257, version: str = "42.1") -> None:
+        super().__init__()
         self.root = root
         self.dbus = DbusDaemon()
         self.trees = OstreeHost(root, root / "ostree-state.json")
@@ -64,7 +58,7 @@ class Host:
         self.more_environ: dict[str, str] = {}
         self.daemon: Process | None = None
         self._stack = AsyncExitStack()
-        self._changed = asyncio.Event()
+        self._bus: Bus | None = None
 
     async def __aenter__(self) -> Self:
         self._write("etc/machine-id", f"{MACHINE_ID}\n")
@@ -79,6 +73,8 @@ class Host:
         self.systemd = await self._stack.enter_async_context(systemd)
         timedate = FakeTimedate(self.dbus.address)
         self.timedate = await self._stack.enter_async_context(timedate)
+        self._bus = await Bus.connect(self.dbus.address)
+        self._stack.push_async_callback(self._bus.close)
         await self._listen()
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._new_boot()
@@ -88,11 +84,17 @@ class Host:
         await self.kill()
         await self._stack.aclose()
 
-    async def _listen(self) -> None:
-        self.bus = await Bus.connect(self.dbus.address)
-        self._stack.push_async_callback(self.bus.close)
-        for rule in (_CHANGES, _OWNERS):
-            await self.bus.subscribe(rule, lambda _: self._changed.set())
+    @property
+    def bus(self) -> Bus:
+        assert self._bus is not None
+        return self._bus
+
+    def last_words(self) -> str:
+        return _end_of(self.log)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.daemon is not None and self.daemon.returncode is not None
 
     def _write(self, path: str, text: str) -> Path:
         file = self.root / path
@@ -192,35 +194,6 @@ class Host:
         self._new_boot()
         await self.os.refresh()
 
-    async def status(self) -> Json:
-        """What the daemon says of itself."""
-        body = await self.bus.call(
-            NAME, "/org/rebootmgr1", "org.rebootmgr1.Manager", "Describe", autostart=False
-        )
-        status: Json = json.loads(body[0])
-        return status
-
-    async def until(self, holds: Callable[[Json], bool]) -> Json:
-        """Wait until the daemon says so; what it said last is in the error if it never does."""
-        said: Json | None = None
-
-        def last() -> str:
-            return f"never so; last: {_brief(said)}\n{_end_of(self.log)}"
-
-        with telling(last):
-            while True:
-                self._changed.clear()
-                try:
-                    said = await self.status()
-                except BusError:
-                    said = None
-                if said is not None and holds(said):
-                    return said
-                assert self.daemon is None or self.daemon.returncode is None, last()
-                with suppress(TimeoutError):  # not everything that it says is signalled
-                    async with asyncio.timeout(ASK_AGAIN_S):
-                        await self._changed.wait()
-
     async def until_remembered(self, holds: Callable[[Json], bool]) -> Json:
         """Wait until state.json says so."""
         changed = asyncio.Event()
@@ -236,20 +209,10 @@ class Host:
         """Wait until a terminal shows `text`."""
         await self.until(lambda _: text in terminal.screen())
 
-    async def until_blocked(self, *wanted: str) -> Json:
-        """Wait until exactly these are in the way of a pending update."""
-        return await self.until(
-            lambda status: bool(status["pending"]) and reasons(status) == list(wanted)
-        )
-
-    async def until_state(self, state: str) -> Json:
-        """Wait for a state."""
-        return await self.until(lambda status: status["state"] == state)
-
     async def reload(self) -> str:
         """Take the configuration anew over D-Bus; what is wrong with it, or ""."""
         try:
-            await self.bus.call(NAME, "/org/rebootmgr1", "org.rebootmgr1.Manager", "Reload")
+            await self.bus.call(*MANAGER, "Reload")
         except BusError as error:
             return error.text
         return ""
@@ -271,6 +234,15 @@ class Host:
         out, err = await client.communicate()
         assert client.returncode is not None
         return client.returncode, out.decode(), err.decode()
+
+    async def main(self, *arguments: str) -> tuple[int, str, str]:
+        """As `ctl`, without a process, which would take most of the time.
+
+        The environment has to have DBUS_SYSTEM_BUS_ADDRESS already.
+        """
+        with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+            status = await asyncio.to_thread(main, ["--root", str(self.root), *arguments])
+        return status, out.getvalue(), err.getvalue()
 
     @property
     def state_file(self) -> Path:
@@ -304,11 +276,6 @@ class Host:
         return self.logind.reboots
 
 
-def reasons(status: Json) -> list[str]:
-    """What is in the way."""
-    return [blocker["reason"] for blocker in status["blockers"]]
-
-
 def fleet_lock(url: str, *, strategy: str = '"fleet_lock"') -> str:
     """Configure a lock server."""
     return f'[updates]\nstrategy = {strategy}\n[updates.fleet_lock]\nbase_url = "{url}"\n'
@@ -316,7 +283,3 @@ def fleet_lock(url: str, *, strategy: str = '"fleet_lock"') -> str:
 
 def _end_of(file: Path) -> str:
     return file.read_text()[-4000:] if file.exists() else ""
-
-
-def _brief(said: Json | None) -> str:
-    return json.dumps({name: it for name, it in (said or {}).items() if name != "gates"})
