@@ -107,7 +107,8 @@ async def daemon(config: str, *, watchdog_s: int = 0) -> AsyncIterator[Daemon]:
             host.more_environ["WATCHDOG_USEC"] = str(watchdog_s * 1_000_000)
         begin = perf_counter()
         await host.start(wait=False)
-        await manager.until(lambda one: one == "READY=1", within_s=PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await manager.until(lambda one: one == "READY=1")
         ready_s = perf_counter() - begin
         await host.until_state("idle")
         yield Daemon(host, manager, ready_s)

@@ -2,9 +2,14 @@
 
 import inspect
 import os
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from rebootmgr.bus.connection import Bus
+from tests.fakes.dbus_daemon import DbusDaemon
+from tests.fakes.fleetlock import FakeFleetLock
+from tests.fakes.fleetlock_tls import Certificate
 from tests.waiting import bounded
 
 # Machines are booted by `make system`, in namespaces that end with the tests, and nowhere else.
@@ -44,3 +49,31 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"days: {totals['months']} months, {totals['reboots']} reboots judged, "
             f"{totals['mishaps']} faults injected, no violation"
         )
+
+
+@pytest.fixture
+def daemon() -> Iterator[DbusDaemon]:
+    """A bus of its own for each test."""
+    with DbusDaemon() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+async def bus(daemon: DbusDaemon) -> AsyncIterator[Bus]:
+    """A connection to it."""
+    bus = await Bus.connect(daemon.address)
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeFleetLock]:
+    """A lock server."""
+    async with FakeFleetLock() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """What a TLS server shows, and who vouches for it."""
+    return Certificate.make(tmp_path_factory.mktemp("tls"))

@@ -22,9 +22,10 @@ from typing import Any, Final
 
 from tests.fakes.bus_log import BusLog
 from tests.fakes.fleetlock import FakeFleetLock, Script, Seen, reply
-from tests.fakes.host import NAME, PATIENCE_S, Host, Json
+from tests.fakes.host import NAME, Host, Json
 from tests.fakes.logind_sessions import FakeSession
 from tests.fakes.terminal import Terminal, terminal
+from tests.waiting import BOUND_S
 
 OLD: Final = "44.20261018.3.0"
 NEW: Final = "44.20261101.3.0"
@@ -51,7 +52,7 @@ class MissedError(Exception):
 
 @dataclass
 class Fleet(FakeFleetLock):
-    """A lock server that asks those whom it refuses for 30 s of patience; `told` is its log."""
+    """A lock server that asks those whom it refuses for patience; `told` is its log."""
 
     told: list[tuple[float, str]] = field(default_factory=list)
 
@@ -60,7 +61,7 @@ class Fleet(FakeFleetLock):
         status = int(head.split()[1])
         said = f"{request.method} {request.target} -> {status} {body.decode()}".strip()
         self.told.append((time.time(), said))
-        return reply(status, body) if status == 200 else reply(status, body, retry_after="30")
+        return reply(status, body) if status == 200 else reply(status, body, retry_after="3600")
 
 
 class Stage:
@@ -189,13 +190,13 @@ class Demo:
 
     async def the_reboot(self) -> None:
         text = """
-            The other host gives its slot back. This server had asked for 30 s of patience; so that
-            nobody has to wait here, a reload starts the attempt over."""
+            The other host gives its slot back. This server had asked for an hour of patience; so
+            that nobody has to wait here, a reload starts the attempt over."""
         await self.stage.scene("Granted: every gate is read again, then the reboot", text)
         self.fleet.free("default", OTHER_HOST)
         await self.reload()
         await self.host.until_state("rebooting")
-        calls = await self.bus_log.until("RebootWithFlags", patience_s=PATIENCE_S)
+        calls = await self.bus_log.until("RebootWithFlags")
         granted, said = self.fleet.told[-1]
         told = [call for call in calls if call.at > granted and call.destination in SERVICES]
         await self.stage.show("From the grant on, the lock server and the bus saw:")
@@ -274,7 +275,7 @@ async def perform(stage: Stage) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
     loop.set_exception_handler(_tell)
-    async with AsyncExitStack() as stack:
+    async with asyncio.timeout(BOUND_S), AsyncExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rebootmgr-demo-")))
         host = await stack.enter_async_context(Host(root, version=OLD))
         fleet = await stack.enter_async_context(Fleet())
@@ -295,7 +296,9 @@ def main() -> int:
     try:
         asyncio.run(perform(stage))
     except (MissedError, AssertionError, TimeoutError, EOFError) as error:
-        print(f"\ndemo: failed at {stage.title}\ndemo: {error}", file=sys.stderr)
+        notes = getattr(error.__cause__, "__notes__", ())  # what a wait that was cut short saw
+        print(f"\ndemo: failed at {stage.title}", file=sys.stderr)
+        print("demo:", error, *notes, file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader, as in `| head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or exiting fails again

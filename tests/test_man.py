@@ -119,9 +119,7 @@ def roff(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     environ = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": str(SCREEN)}
-    return subprocess.run(
-        command, env=environ, capture_output=True, text=True, check=False, timeout=60
-    )
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 
 def test_a_page_fits_on_a_screen_of_man(roff: Path) -> None:

@@ -42,7 +42,6 @@ SECURITY: Final = (
     *("systemd-analyze", "security", "--no-pager"),
     *("--offline=yes", f"--threshold={MOST_EXPOSED}"),
 )
-PATIENCE_S: Final = 60.0
 
 # A boot with a health check of the awkward kind, systemd-boot-check-no-failures.service.
 BOOT: Final = {
@@ -94,7 +93,6 @@ def run(*command: str | Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE_S,
         env={**os.environ, "LANG": "C.UTF-8", "SYSTEMD_LOG_LEVEL": "info"},
     )
     assert done.returncode == 0, done.stdout
@@ -284,7 +282,6 @@ def as_user(user: str, *command: str) -> tuple[bool, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE_S,
     )
     return done.returncode == 0, done.stdout
 

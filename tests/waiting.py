@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Final
 
 BOUND_S: Final = 480.0
+PATIENT_S: Final = 3600.0
+"""What the program is told to wait for what surely comes: only the event itself ends the wait."""
 
 
 def bounded(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

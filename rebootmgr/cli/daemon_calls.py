@@ -62,7 +62,7 @@ def may_ask_user() -> bool:
 
 
 @contextmanager
-def tty_agent(euid: int) -> Iterator[None]:
+def tty_agent(euid: int, *, patience_s: float = AGENT_S) -> Iterator[None]:
     """Have `euid`'s password asked for here, unless its session has an agent of its own.
 
     As systemctl does it: root needs nobody's leave, and without the program nobody is asked.
@@ -71,19 +71,19 @@ def tty_agent(euid: int) -> Iterator[None]:
     if program is None or euid == 0:
         yield
         return
-    agent = _started(program)
+    agent = _started(program, patience_s)
     try:
         yield
     finally:
         agent.terminate()
         try:
-            agent.wait(AGENT_S)
+            agent.wait(patience_s)
         except subprocess.TimeoutExpired:
             agent.kill()
             agent.wait()
 
 
-def _started(program: str) -> subprocess.Popen[bytes]:
+def _started(program: str, patience_s: float) -> subprocess.Popen[bytes]:
     """Start it, and wait until it closes what it was given: then polkit knows it."""
     ours, its = os.pipe()
     with open(ours, "rb"):  # noqa: PTH123 - a descriptor
@@ -94,5 +94,5 @@ def _started(program: str) -> subprocess.Popen[bytes]:
                 stdout=subprocess.DEVNULL,  # it speaks to /dev/tty
                 stderr=subprocess.DEVNULL,
             )
-        select.select([ours], [], [], AGENT_S)
+        select.select([ours], [], [], patience_s)
     return agent

@@ -311,12 +311,11 @@ def _put_on_record(turn: Turn, target: Deployment, *, since: float) -> None:
 
 
 def _look_at_everything(turn: Turn) -> None:
-    """The look that may be answered by a reboot."""
-    asks_clock = clock.needs_clock(turn.state, turn.policy, turn.at)
-    if asks_clock and not clock.is_good(turn.state, turn.at):
-        turn.look(Look.HOST | Look.CLOCK)
-    else:
-        turn.look(Look.HOST)
+    """The look that may be answered by a reboot.
+
+    The clock is no part of it: it has been asked before, or its gate would be closed.
+    """
+    turn.look(Look.HOST)
 
 
 def _commit(turn: Turn, target: Deployment, warned_until: float | None) -> None:

@@ -178,8 +178,8 @@ def outlook(calendar: Calendar, at: datetime, *, need: timedelta | None) -> Outl
     need = (need if calendar.fit else None) or timedelta(0)
     near = _look(calendar, today, _NEAR)
     found = _at(near, at, need)
-    seen = (found.opening, found.window, found.next_fitting)
-    unsure = found.waived or found.next_fitting is None
+    seen = (found.window, found.next_fitting)
+    unsure = found.waived or found.next_fitting is None  # as where this opening is cut off
     if unsure or any(each and each.end == near.end for each in seen):
         return _at(_look(calendar, today, HORIZON), at, need)
     return found

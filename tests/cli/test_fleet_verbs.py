@@ -5,13 +5,14 @@ import json
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Iterator
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from rebootmgr.cli.main import main
+from tests.cli.client import begin, ctl
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, reply, silence
 
@@ -19,19 +20,12 @@ ROOT = Path(__file__).parent.parent.parent
 OTHER = ("--id", "dead0123")
 NODE_ID = "eee0097b460c4b2dbf94510d0330626c"
 SILENCE = "the server closed the connection without an answer"
-PATIENCE_S = 20.0
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[FakeFleetLock]:
     async with FakeFleetLock() as server:
         yield server
-
-
-@pytest.fixture
-def bus() -> Iterator[DbusDaemon]:
-    with DbusDaemon() as bus:
-        yield bus
 
 
 def configure(root: Path, text: str) -> None:
@@ -43,27 +37,6 @@ def configure(root: Path, text: str) -> None:
 
 def fleet(url: str, more: str = "") -> str:
     return f'[updates.fleet_lock]\nbase_url = "{url}"\n{more}'
-
-
-async def begin(root: Path, *arguments: str, bus: str = "") -> Process:
-    environ = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-    if bus:
-        environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rebootmgr.cli.main", "--root", str(root), *arguments),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-        env=environ,
-    )
-
-
-async def ctl(root: Path, *arguments: str, bus: str = "") -> tuple[int | None, str, str]:
-    client = await begin(root, *arguments, bus=bus)
-    async with asyncio.timeout(PATIENCE_S):
-        out, err = await client.communicate()
-    assert b"Traceback" not in err
-    return client.returncode, out.decode(), err.decode()
 
 
 async def test_a_slot_is_taken_and_returned_for_another_host(
@@ -163,9 +136,8 @@ async def test_ctrl_c_closes_the_connection_at_once(tmp_path: Path, server: Fake
     client = await begin(tmp_path, "fleet-lock", "lock", *OTHER)
     await server.wait_seen(1)
     client.send_signal(signal.SIGINT)
-    async with asyncio.timeout(5):
-        _, err = await client.communicate()
-        await server.wait_closed()
+    _, err = await client.communicate()
+    await server.wait_closed()
     assert (client.returncode, err) == (130, b"")
 
 
@@ -200,8 +172,7 @@ async def test_the_script_of_the_manual_asks_until_it_may_and_gives_back_at_its_
     shell = await asyncio.create_subprocess_exec(
         "sh", "-c", script, stdout=PIPE, stderr=DEVNULL, env=environ
     )
-    async with asyncio.timeout(PATIENCE_S):
-        out, _ = await shell.communicate()
+    out, _ = await shell.communicate()
     assert (shell.returncode, out.split()[0]) == (3, b"slept")
     asked = [seen.target.rpartition("/")[2] for seen in server.seen]
     assert asked == ["pre-reboot", "pre-reboot", "steady-state"]

@@ -5,7 +5,7 @@ import json
 import os
 import pwd
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from rebootmgr.control.object import Control
 from rebootmgr.control.words import encode_status
 from rebootmgr.core.status import StateName
 from rebootmgr.errors import BusError
+from tests.control.connections import connected
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.operators import Wishes
 from tests.fakes.statuses import IDLE, NOW, WAITING
@@ -32,22 +33,6 @@ INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 PEER = "org.freedesktop.DBus.Peer"
 ERROR = "org.freedesktop.DBus.Error."
 OWN = "org.rebootmgr1.Error."
-PATIENCE_S = 10.0
-
-
-@pytest.fixture
-def daemon() -> Iterator[DbusDaemon]:
-    with DbusDaemon() as daemon:
-        yield daemon
-
-
-@asynccontextmanager
-async def connected(daemon: DbusDaemon) -> AsyncIterator[Bus]:
-    bus = await Bus.connect(daemon.address)
-    try:
-        yield bus
-    finally:
-        await bus.close()
 
 
 class Stand:
@@ -81,7 +66,7 @@ async def served(
     changers: frozenset[int] = frozenset({os.getuid()}),
     machine_id: Path = Path("/nonexistent"),
 ) -> AsyncIterator[Stand]:
-    async with asyncio.timeout(PATIENCE_S), connected(daemon) as bus, connected(daemon) as client:
+    async with connected(daemon) as bus, connected(daemon) as client:
         control = Control(
             bus,
             IDLE,
@@ -203,7 +188,6 @@ def dbus_send(daemon: DbusDaemon, *arguments: str) -> subprocess.CompletedProces
         check=False,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
     )
 
 
@@ -371,7 +355,6 @@ async def test_another_user_reads_but_does_not_reload(daemon: DbusDaemon) -> Non
                 check=False,
                 capture_output=True,
                 text=True,
-                timeout=PATIENCE_S,
             )
 
         described = await asyncio.to_thread(ask, "Describe")

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import pwd
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from rebootmgr.bus.connection import Bus, Reply, Request
 from rebootmgr.bus.words import DRIVER
 from rebootmgr.control.polkit import AT_ONCE_PER_USER, Authority, read_changers
 from rebootmgr.errors import BusError
+from tests.control.connections import connected
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.polkit import FakePolkit, Mode, Question
 
@@ -21,15 +22,8 @@ PATH = "/guarded"
 ERROR = "org.freedesktop.DBus.Error."
 ACTION = "org.rebootmgr1.manage"
 ME = pwd.getpwuid(os.getuid()).pw_name
-PATIENCE_S = 10.0
-LONG_S = 60.0
+LONG_S = 3600.0
 SHORT_S = 0.05
-
-
-@pytest.fixture
-def daemon() -> Iterator[DbusDaemon]:
-    with DbusDaemon() as daemon:
-        yield daemon
 
 
 class Guarded:
@@ -59,15 +53,6 @@ class Guarded:
 
 
 @asynccontextmanager
-async def connected(daemon: DbusDaemon) -> AsyncIterator[Bus]:
-    bus = await Bus.connect(daemon.address)
-    try:
-        yield bus
-    finally:
-        await bus.close()
-
-
-@asynccontextmanager
 async def guarded(
     daemon: DbusDaemon,
     *,
@@ -75,7 +60,7 @@ async def guarded(
     patience_s: float = LONG_S,
     password_s: float = LONG_S,
 ) -> AsyncIterator[Guarded]:
-    async with asyncio.timeout(PATIENCE_S), connected(daemon) as bus, connected(daemon) as client:
+    async with connected(daemon) as bus, connected(daemon) as client:
         authority = Authority(bus, changers, patience_s=patience_s, password_s=password_s)
 
         async def handle(request: Request) -> Reply:
@@ -171,6 +156,8 @@ async def test_a_mute_polkit_is_not_waited_for_for_ever(
         FakePolkit(daemon.address, Mode.MUTE) as polkit,
     ):
         assert "did not answer CheckAuthorization" in await stand.call(interactive=interactive)
+        # neither may have arrived yet, for we wait a moment only
+        await until(stand.client, lambda: len(polkit.cancelled) == 1)
         assert polkit.cancelled == [question.cancellation_id for question in polkit.asked]
 
 

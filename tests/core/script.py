@@ -5,24 +5,44 @@ from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 
 from rebootmgr.core.alarm import deadline
-from rebootmgr.core.describe import blockers
-from rebootmgr.core.effects import Effect, ReadFacts
-from rebootmgr.core.events import Event, FactsRead, Ticked
-from rebootmgr.core.facts import BootTimes, Deployments, Facts, Logind, Look, Session
+from rebootmgr.core.describe import blockers, describe
+from rebootmgr.core.effects import Acquire, Effect, ReadFacts, RunHooks
+from rebootmgr.core.events import (
+    Event,
+    FactsRead,
+    HooksPassed,
+    HostChanged,
+    LockGranted,
+    RebootAccepted,
+    ShutdownBegan,
+    Ticked,
+)
+from rebootmgr.core.facts import (
+    BootTimes,
+    Deployments,
+    Facts,
+    Inhibitor,
+    Logind,
+    Look,
+    Session,
+)
 from rebootmgr.core.machine import start, step
-from rebootmgr.core.memory import Memory
+from rebootmgr.core.memory import Hold, Memory, PastReboot, Unreadable
 from rebootmgr.core.model import (
     BootId,
     Deployment,
     DeploymentId,
     Moment,
+    Outcome,
     Phase,
     Reason,
     Slot,
     UpdateKey,
 )
-from rebootmgr.core.policy import Policy, Strategy
-from rebootmgr.core.states import State
+from rebootmgr.core.policy import ClockRule, Policy, Strategy
+from rebootmgr.core.states import Asking, State
+from rebootmgr.core.status import Status
+from tests.core.world import SUNDAYS
 
 T = TypeVar("T", bound=Effect)
 
@@ -32,6 +52,9 @@ FIRST_BOOT = BootId("b1")
 SLOT = Slot("https://lock.example/", "default", "me")
 IMMEDIATE = Policy(seed="me")
 FLEET = Policy(strategies=frozenset({Strategy.FLEET_LOCK}), slot=SLOT, seed="me")
+SUNDAY = replace(IMMEDIATE, calendar=SUNDAYS, clock=ClockRule.NEVER)  # from 0:00 to 3:00
+MONDAY = EPOCH + timedelta(days=1)
+NEXT_SUNDAY = EPOCH + timedelta(days=7, hours=-1)  # when its window opens
 
 
 def deployment(version: str, *, timestamp: int = 1) -> Deployment:
@@ -42,8 +65,28 @@ def deployment(version: str, *, timestamp: int = 1) -> Deployment:
 
 
 OLD, NEW, NEWER = deployment("1"), deployment("2"), deployment("3")
+DAY = timedelta(days=1)
+
+
+def past(seconds: float = 60.0, *, ago: timedelta = 3 * DAY) -> PastReboot:
+    """A reboot that succeeded, and how long it took."""
+    return PastReboot(
+        at=EPOCH - ago, target=OLD.id, version="1", outcome=Outcome.SUCCEEDED, seconds=seconds
+    )
+
+
+def settled(*reboots: PastReboot, **changes: object) -> Memory:
+    """What is remembered in a first boot that was judged, after these reboots."""
+    memory = Memory(settled=FIRST_BOOT, booted=OLD, reboots=reboots)
+    return replace(memory, **changes)  # type: ignore[arg-type] # by name, as in replace
+
+
 ALICE = Session(id="1", user="alice", tty="pts/0")
 BOB = Session(id="2", user="bob", tty="pts/1")
+BACKUP = Inhibitor(who="backup", why="nightly", uid=0, pid=7)
+HOLD = Hold(id="1", owner="root", reason="audit", since=EPOCH, until=None)
+OS_CHANGED = HostChanged(Look.OS)
+LOGIND_CHANGED = HostChanged(Look.LOGIND)
 
 
 @dataclass
@@ -51,7 +94,7 @@ class Script:
     """One host and its daemon. `facts` is what the next look will find."""
 
     policy: Policy = IMMEDIATE
-    memory: Memory = field(default_factory=Memory)
+    memory: Memory | Unreadable = field(default_factory=Memory)
     staged: Deployment | None = None
     logind: Logind = field(default_factory=Logind)
     hooks: frozenset[Phase] = frozenset()
@@ -85,10 +128,11 @@ class Script:
             self.effects.extend(effects)
         return self
 
-    def look(self) -> Self:
-        """The look under way is answered with what the host is like now."""
+    def look(self, **changes: object) -> Self:
+        """The look under way is answered with what the host is like now, but for `changes`."""
         assert self.state.looking is not None
-        return self.on(FactsRead(self.state.looking.ticket, self.facts))
+        found = replace(self.facts, **changes)  # type: ignore[arg-type] # by name, as in replace
+        return self.on(FactsRead(self.state.looking.ticket, found))
 
     def settle(self) -> Self:
         """Answer looks until none is under way."""
@@ -130,6 +174,14 @@ class Script:
         assert waits, "nothing to wait for"
         return self.later(min(waits))
 
+    def granted(self) -> Self:
+        """The fleet agrees to the question just put."""
+        return self.on(LockGranted(self.get(Acquire).ticket, SLOT))
+
+    def passed(self) -> Self:
+        """The hooks just started exit with 0."""
+        return self.on(HooksPassed(self.get(RunHooks).ticket))
+
     def get(self, kind: type[T]) -> T:
         """The one effect of this kind."""
         (found,) = [effect for effect in self.effects if isinstance(effect, kind)]
@@ -154,5 +206,40 @@ class Script:
 
 def running(policy: Policy = IMMEDIATE, **host: object) -> Script:
     """A daemon that looked around once, in a boot that is settled."""
-    memory = Memory(settled=BootId("b1"), booted=OLD)
-    return Script(policy=policy, **{"memory": memory, **host}).settle()  # type: ignore[arg-type]
+    return Script(policy=policy, **{"memory": settled(), **host}).settle()  # type: ignore[arg-type]
+
+
+def staged(policy: Policy = IMMEDIATE, **host: object) -> Script:
+    """An update has just been staged on a running host, and looked at once."""
+    script = running(policy, **host)
+    script.staged = NEW
+    return script.on(OS_CHANGED).look()
+
+
+def asking() -> Script:
+    """The fleet has just been asked."""
+    script = staged(FLEET)
+    assert isinstance(script.state.attempt, Asking)
+    return script
+
+
+def committing() -> Script:
+    """The fleet has just agreed."""
+    return asking().granted()
+
+
+def rebooting() -> Script:
+    """logind has just been called."""
+    return committing().look()
+
+
+def next_boot(policy: Policy = FLEET, **host: object) -> Script:
+    """The host went down as it was asked to, and is up again; nobody has looked at it yet."""
+    memory = rebooting().on(RebootAccepted(), ShutdownBegan()).state.memory
+    found = {"memory": memory, "boot": BootId("b2"), "booted": NEW, **host}
+    return Script(policy, **found)  # type: ignore[arg-type]
+
+
+def shown(script: Script) -> Status:
+    """What people are shown."""
+    return describe(script.state, script.policy, script.at, since={}, pending_since=None)

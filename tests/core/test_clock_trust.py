@@ -4,16 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rebootmgr.core.clock import BUILT
-from rebootmgr.core.describe import describe
 from rebootmgr.core.effects import ReadFacts, Reboot
-from rebootmgr.core.events import ClockJumped, HoldAdded, HostChanged
+from rebootmgr.core.events import ClockJumped, HoldAdded, HoldReleased, HostChanged
 from rebootmgr.core.facts import Look
-from rebootmgr.core.memory import Hold, Memory
-from rebootmgr.core.model import BootId, NoticeKind, Reason
+from rebootmgr.core.memory import Hold
+from rebootmgr.core.model import NoticeKind, Reason
 from rebootmgr.core.policy import ClockRule
 from rebootmgr.core.states import Committing, Rebooting
-from tests.core.script import EPOCH, IMMEDIATE, NEW, OLD, Script, running
-from tests.core.test_machine import SUNDAY
+from rebootmgr.core.window import Blackout, Calendar
+from tests.core.script import EPOCH, IMMEDIATE, NEW, SUNDAY, Script, running, settled, shown
 
 WINDOWED = replace(SUNDAY, clock=ClockRule.WINDOWS)
 SUNDAY_1970 = datetime(1970, 1, 4, 1, tzinfo=UTC)
@@ -48,13 +47,13 @@ def test_once_the_clock_is_set_the_window_is_that_of_the_true_time() -> None:
 
 
 def test_an_hour_after_boot_a_clock_behind_the_last_thing_we_did_is_not_believed() -> None:
-    memory = Memory(settled=BootId("b1"), booted=OLD, last_seen=EPOCH + timedelta(days=6))
+    memory = settled(last_seen=EPOCH + timedelta(days=6))
     script = running(WINDOWED, memory=memory, synchronized=False, staged=NEW).settle()
     assert script.seconds >= 3600.0
     assert script.reasons == [Reason.CLOCK_UNSYNCHRONIZED]
     set_clock(script, EPOCH + timedelta(days=7))
     assert isinstance(script.state.attempt, Committing)
-    status = describe(script.state, script.policy, script.at, since={}, pending_since=None)
+    status = shown(script)
     assert [notice.kind for notice in status.notices] == [NoticeKind.CLOCK_ASSUMED]
 
 
@@ -79,7 +78,7 @@ def test_a_hold_that_a_wrong_clock_began_is_ended_by_it() -> None:
 
 
 def test_a_hold_from_before_this_boot_is_not_ended_by_a_clock_that_was_wrong_all_along() -> None:
-    memory = Memory(settled=BootId("b1"), booted=OLD, holds=(HOLD,))
+    memory = settled(holds=(HOLD,))
     began = EPOCH + timedelta(days=20_000)
     script = running(IMMEDIATE, memory=memory, began=began, seconds=30.0, synchronized=False)
     script.staged = NEW
@@ -104,3 +103,40 @@ def test_where_no_clock_is_required_a_hold_ends_by_whatever_clock_there_is() -> 
     set_clock(script, EPOCH + timedelta(days=366))
     assert isinstance(script.state.attempt, Committing)
     assert script.state.memory.holds == ()
+
+
+def test_once_a_good_clock_has_spoken_the_years_that_a_wrong_one_saw_are_forgotten() -> None:
+    """Or no clock without NTP would ever be believed again on this host."""
+    ahead = settled(last_seen=EPOCH + timedelta(days=2000))
+    script = running(WINDOWED, memory=ahead, synchronized=True).on(HoldAdded(HOLD))
+    script.on(HoldReleased(HOLD.id))
+    memory = script.state.memory
+    after = Script(WINDOWED, memory, staged=NEW, synchronized=False).settle()
+    assert isinstance(after.state.attempt, Rebooting)
+
+
+def test_a_clock_that_nobody_vouches_for_never_turns_the_latest_time_back() -> None:
+    seen = settled(last_seen=EPOCH + timedelta(days=6))
+    memory = running(WINDOWED, memory=seen, synchronized=False).on(HoldAdded(HOLD)).state.memory
+    after = Script(WINDOWED, memory, staged=NEW, synchronized=False).settle()
+    after.on(HoldReleased(HOLD.id))
+    assert after.reasons == [Reason.CLOCK_UNSYNCHRONIZED]
+
+
+def test_a_freeze_that_a_wrong_clock_has_not_reached_asks_for_a_good_one() -> None:
+    """It may hold now, by the true time."""
+    begins = EPOCH + timedelta(days=30)
+    freeze = Blackout(name="audit", start=begins, end=begins + timedelta(days=1), zone=UTC)
+    policy = replace(IMMEDIATE, calendar=Calendar(blackouts=(freeze,)))
+    script = running(policy, synchronized=False, seconds=30.0, staged=NEW).settle()
+    assert script.reasons == [Reason.CLOCK_UNSYNCHRONIZED]
+    set_clock(script, begins).settle()
+    assert script.reasons == [Reason.BLACKOUT]
+
+
+def test_until_when_the_clock_is_doubted_is_said() -> None:
+    script = running(WINDOWED, synchronized=False, seconds=100.0, staged=NEW).settle()
+    status = shown(script)
+    (blocker,) = status.blockers
+    assert blocker.reason is Reason.CLOCK_UNSYNCHRONIZED
+    assert blocker.until == EPOCH + timedelta(seconds=3500)

@@ -11,7 +11,7 @@ from rebootmgr.core.events import HooksPassed, HostChanged, LockGranted, LockRef
 from rebootmgr.core.facts import BootTimes, Logind, Look
 from rebootmgr.core.memory import Durations, Intent, Memory, PastReboot
 from rebootmgr.core.model import BootId, Moment, Outcome, Phase
-from tests.core.script import EPOCH, FLEET, NEW, OLD, SLOT, Script, running
+from tests.core.script import EPOCH, FLEET, NEW, OLD, SLOT, Script, running, settled
 
 INTENT = Intent(
     target=NEW.id,
@@ -148,17 +148,16 @@ def test_a_queue_that_was_left_is_joined_anew() -> None:
     assert script.state.memory.intent.lock_s == 7.0
 
 
+def measured(**host: object) -> Memory:
+    """What the next boot remembers, once it is judged 92 seconds after the call."""
+    memory = settled(intent=replace(INTENT, shutdown_seen=True))
+    began = EPOCH + timedelta(seconds=92)
+    after = {"memory": memory, "boot": BootId("b2"), "boot_times": TIMES, **host}
+    return Script(seconds=40.0, began=began, **after).settle().state.memory  # type: ignore[arg-type]
+
+
 def test_the_next_boot_remembers_where_the_time_went() -> None:
-    memory = Memory(settled=BootId("b1"), booted=OLD, intent=replace(INTENT, shutdown_seen=True))
-    script = Script(
-        memory=memory,
-        boot=BootId("b2"),
-        booted=NEW,
-        seconds=40.0,
-        began=EPOCH + timedelta(seconds=92),
-        boot_times=TIMES,
-    ).settle()
-    assert script.state.memory.reboots == (
+    assert measured(booted=NEW).reboots == (
         PastReboot(
             at=EPOCH,
             target=NEW.id,
@@ -172,15 +171,5 @@ def test_the_next_boot_remembers_where_the_time_went() -> None:
 
 def test_a_reboot_that_failed_is_not_told_by_phase() -> None:
     """Boots that nobody saw may lie between."""
-    memory = Memory(settled=BootId("b1"), booted=OLD, intent=replace(INTENT, shutdown_seen=True))
-    script = Script(
-        memory=memory,
-        boot=BootId("b2"),
-        booted=OLD,
-        on_disk=(NEW.id,),
-        seconds=40.0,
-        began=EPOCH + timedelta(seconds=92),
-        boot_times=TIMES,
-    ).settle()
-    (past,) = script.state.memory.reboots
+    (past,) = measured(booted=OLD, on_disk=(NEW.id,)).reboots
     assert (past.outcome, past.seconds, past.phases) == (Outcome.ROLLED_BACK, 140.0, after())

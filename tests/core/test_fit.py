@@ -1,13 +1,14 @@
 """How much of an opening a host needs, by its own past (SPEC 5)."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, time, timedelta
 
 import pytest
 
 from rebootmgr.core.fit import need
 from rebootmgr.core.memory import Memory, PastReboot
 from rebootmgr.core.model import Outcome
+from rebootmgr.core.window import Ruled
 from tests.core.script import EPOCH, NEW
 from tests.core.world import SUNDAYS
 
@@ -50,6 +51,20 @@ def test_only_what_succeeded_and_was_measured_counts() -> None:
 
 def test_each_is_capped_at_the_longest_opening() -> None:
     assert needed(*took(*[100 * AN_HOUR] * 3)) == 3 * AN_HOUR
+
+
+def test_the_longest_opening_is_looked_for_as_far_as_anybody_plans() -> None:
+    """Once a year there are four hours."""
+    yearly = Ruled(
+        rule="FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=1",
+        first=EPOCH.date(),
+        start=time(0),
+        length=timedelta(hours=4),
+        zone=UTC,
+    )
+    calendar = replace(SUNDAYS, windows=(*SUNDAYS.windows, yearly))
+    memory = Memory(reboots=took(*[100 * AN_HOUR] * 3))
+    assert need(memory, calendar, EPOCH) == timedelta(hours=4)
 
 
 def test_a_calendar_that_does_not_ask_for_it_or_never_closes_needs_nothing() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rebootmgr.core.alarm import Deadline, deadline, is_at_rest
-from rebootmgr.core.describe import blockers, describe
+from rebootmgr.core.describe import blockers
 from rebootmgr.core.effects import (
     Acquire,
     CancelRequest,
@@ -23,7 +23,6 @@ from rebootmgr.core.events import (
     HoldAdded,
     HoldReleased,
     HooksFailed,
-    HooksPassed,
     HooksUnclear,
     HostChanged,
     LockGranted,
@@ -41,8 +40,8 @@ from rebootmgr.core.events import (
     SlotReleased,
     StopAsked,
 )
-from rebootmgr.core.facts import Inhibitor, Logind, Look, OsUnknown
-from rebootmgr.core.memory import Debt, Hold, Intent, Memory, PastReboot, Quarantine, Unreadable
+from rebootmgr.core.facts import Logind, Look, OsUnknown
+from rebootmgr.core.memory import Debt, Intent, Memory, Quarantine, Unreadable
 from rebootmgr.core.model import BootId, DeploymentId, NoticeKind, Outcome, Phase, Reason, Slot
 from rebootmgr.core.policy import ClockRule, Respect, Strategy
 from rebootmgr.core.states import (
@@ -54,49 +53,37 @@ from rebootmgr.core.states import (
     Undoing,
     Waiting,
 )
-from rebootmgr.core.status import Status, Verdict
+from rebootmgr.core.status import Verdict
 from tests.core.script import (
     ALICE,
+    BACKUP,
     BOB,
     EPOCH,
     FLEET,
+    HOLD,
     IMMEDIATE,
+    LOGIND_CHANGED,
+    MONDAY,
     NEW,
     NEWER,
+    NEXT_SUNDAY,
     OLD,
+    OS_CHANGED,
     SLOT,
+    SUNDAY,
     UP_S,
     Script,
+    asking,
+    committing,
+    next_boot,
+    past,
+    rebooting,
     running,
+    settled,
+    shown,
+    staged,
 )
 from tests.core.world import ALL_HOOKS, SUNDAYS
-
-BACKUP = Inhibitor(who="backup", why="nightly", uid=0, pid=7)
-HOLD = Hold(id="1", owner="root", reason="audit", since=EPOCH, until=None)
-OS_CHANGED = HostChanged(Look.OS)
-LOGIND_CHANGED = HostChanged(Look.LOGIND)
-
-
-def staged(policy: object = IMMEDIATE, **host: object) -> Script:
-    """An update has just been staged on a running host, and looked at once."""
-    script = running(policy, **host)  # type: ignore[arg-type]
-    script.staged = NEW
-    return script.on(OS_CHANGED).look()
-
-
-def asking() -> Script:
-    script = staged(FLEET)
-    assert isinstance(script.state.attempt, Asking)
-    return script
-
-
-def committing() -> Script:
-    script = asking()
-    return script.on(LockGranted(script.get(Acquire).ticket, SLOT))
-
-
-def shown(script: Script) -> Status:
-    return describe(script.state, script.policy, script.at, since={}, pending_since=None)
 
 
 def test_an_idle_host_waits_for_nothing_but_news() -> None:
@@ -169,9 +156,7 @@ def test_a_retarget_at_the_commit_never_reboots_on_the_old_gates() -> None:
 
 def test_a_silent_rpm_ostree_keeps_the_last_known_state_and_never_reboots_on_it() -> None:
     script = staged()
-    assert script.state.looking is not None
-    unknown = replace(script.facts, os=OsUnknown("no answer"))
-    script.on(FactsRead(script.state.looking.ticket, unknown))
+    script.look(os=OsUnknown("no answer"))
     assert script.reasons == [Reason.STATE_UNKNOWN]
     assert isinstance(script.state.attempt, Waiting)
     script.sleep()
@@ -338,14 +323,12 @@ def test_sigterm_while_asking_takes_the_question_back_and_releases_once() -> Non
     script.on(StopAsked())
     assert not is_at_rest(script.state)
     script.on(LockUnclear(ticket, SLOT, "taken back", answered=False))
+    assert not is_at_rest(script.state)
     script.on(ReleaseUnclear(script.get(Release).ticket, SLOT, "500"))
     assert is_at_rest(script.state)
 
 
 # --- windows, holds, budget --------------------------------------------------------------
-
-MONDAY = EPOCH + timedelta(days=1)
-SUNDAY = replace(IMMEDIATE, calendar=SUNDAYS, clock=ClockRule.NEVER)
 
 
 def test_a_window_that_closed_while_the_fleet_thought_costs_the_slot_not_the_promise() -> None:
@@ -361,7 +344,7 @@ def test_a_window_that_closed_while_the_fleet_thought_costs_the_slot_not_the_pro
 def test_a_closed_window_is_waited_for_by_the_wall_clock() -> None:
     script = staged(SUNDAY, began=MONDAY)
     assert script.reasons == [Reason.OUTSIDE_WINDOW]
-    opens = EPOCH + timedelta(days=7, hours=-1)
+    opens = NEXT_SUNDAY
     assert deadline(script.state, at=script.at, policy=SUNDAY) == Deadline(opens, None)
     assert shown(script).predicted == opens
     assert isinstance(script.sleep().state.attempt, Committing)
@@ -403,35 +386,25 @@ def test_an_hour_after_boot_the_clock_is_still_asked_before_it_is_believed() -> 
     assert shown(script).notices == ()
 
 
-def past(seconds: float) -> PastReboot:
-    return PastReboot(
-        at=EPOCH - timedelta(days=3),
-        target=OLD.id,
-        version="1",
-        outcome=Outcome.SUCCEEDED,
-        seconds=seconds,
-    )
-
-
 def test_what_this_host_cannot_finish_inside_the_window_is_not_begun() -> None:
     """Sundays 0:00 to 3:00, and it is 1:00: two hours are left, reboots take two and a half."""
-    slow = Memory(settled=BootId("b1"), booted=OLD, reboots=(past(9000.0),) * 3)
+    slow = settled(*[past(9000.0)] * 3)
     script = staged(SUNDAY, memory=slow)
     assert script.reasons == [Reason.WINDOW_TOO_SHORT]
-    assert shown(script).blockers[0].until == EPOCH + timedelta(days=7, hours=-1)
+    assert shown(script).blockers[0].until == NEXT_SUNDAY
     few = replace(slow, reboots=slow.reboots[:2])
     assert isinstance(staged(SUNDAY, memory=few).state.attempt, Committing)
 
 
 def test_a_host_slower_than_every_window_may_still_begin_at_its_start() -> None:
-    slow = Memory(settled=BootId("b1"), booted=OLD, reboots=(past(20000.0),) * 3)
+    slow = settled(*[past(20000.0)] * 3)
     script = staged(SUNDAY, memory=slow, began=EPOCH - timedelta(hours=1))
     assert isinstance(script.state.attempt, Committing)
 
 
 def test_a_host_as_slow_as_its_longest_window_need_not_begin_in_its_first_instant() -> None:
     """What takes longer than the window is taken to fill it, and no wake-up is that punctual."""
-    slow = Memory(settled=BootId("b1"), booted=OLD, reboots=(past(20000.0),) * 3)
+    slow = settled(*[past(20000.0)] * 3)
     script = staged(SUNDAY, memory=slow, began=EPOCH - timedelta(minutes=50))
     assert isinstance(script.state.attempt, Committing)
     assert [notice.kind for notice in shown(script).notices] == [NoticeKind.FIT_WAIVED]
@@ -441,7 +414,7 @@ def test_a_host_as_slow_as_its_longest_window_need_not_begin_in_its_first_instan
 
 def test_a_clock_that_says_less_than_it_once_did_decides_nothing() -> None:
     """It could not tell how many reboots the last 24 hours saw."""
-    seen = Memory(settled=BootId("b1"), booted=OLD, last_seen=EPOCH + timedelta(days=1))
+    seen = settled(last_seen=EPOCH + timedelta(days=1))
     script = staged(memory=seen)
     assert script.reasons == [Reason.CLOCK_UNSYNCHRONIZED]
     assert script.looks_at() == Look.CLOCK
@@ -452,7 +425,7 @@ def test_a_clock_that_says_less_than_it_once_did_decides_nothing() -> None:
 def test_reboots_dated_in_the_future_count_until_a_good_clock_dates_them_anew() -> None:
     """Made while the clock was years ahead: they happened before this boot, nobody knows when."""
     ahead = replace(past(60.0), at=EPOCH + timedelta(days=2000))
-    seen = Memory(settled=BootId("b1"), booted=OLD, reboots=(ahead,), last_seen=ahead.at)
+    seen = settled(reboots=(ahead,), last_seen=ahead.at)
     script = staged(replace(IMMEDIATE, reboots_per_day=1), memory=seen)
     assert script.reasons == [Reason.REBOOT_BUDGET]
     assert script.looks_at() == Look.CLOCK
@@ -465,7 +438,7 @@ def test_reboots_dated_in_the_future_count_until_a_good_clock_dates_them_anew() 
 
 
 def test_a_restart_does_not_wait_for_a_shutdown_that_was_called_off_during_its_look() -> None:
-    memory = Memory(settled=BootId("b1"), booted=OLD, intent=some_intent())
+    memory = settled(intent=some_intent())
     script = Script(memory=memory, staged=NEW, logind=Logind(preparing=True))
     assert script.state.looking is not None
     stale = FactsRead(script.state.looking.ticket, script.facts)
@@ -562,14 +535,6 @@ def test_reboot_now_skips_the_clock_whatever_the_rule() -> None:
     assert isinstance(script.state.attempt, Committing)
 
 
-def test_a_reboot_that_was_asked_for_expires() -> None:
-    script = staged(replace(IMMEDIATE, strategies=frozenset({Strategy.OFF})))
-    script.logind = Logind(inhibitors=(BACKUP,))
-    script.on(LOGIND_CHANGED).look().on(RebootAsked("root", now=False, valid_s=60.0))
-    assert script.reasons == [Reason.INHIBITED]
-    assert script.later(60.0).reasons == [Reason.DISABLED, Reason.INHIBITED]
-
-
 # --- people ------------------------------------------------------------------------------
 
 
@@ -635,13 +600,13 @@ def test_the_last_minute_is_given_once_whoever_comes_during_it() -> None:
 def test_checks_run_before_the_fleet_is_asked_and_again_after_the_drain() -> None:
     script = staged(FLEET, hooks=ALL_HOOKS)
     assert script.get(RunHooks).phase is Phase.CHECK
-    script.on(HooksPassed(script.get(RunHooks).ticket))
-    script.on(LockGranted(script.get(Acquire).ticket, SLOT))
+    script.passed()
+    script.granted()
     assert script.get(RunHooks).phase is Phase.PRE_REBOOT
     assert script.get(SaveMemory).memory.drained
-    script.on(HooksPassed(script.get(RunHooks).ticket))
+    script.passed()
     assert script.get(RunHooks).phase is Phase.CHECK
-    script.on(HooksPassed(script.get(RunHooks).ticket))
+    script.passed()
     assert script.look().has(Reboot)
 
 
@@ -655,13 +620,13 @@ def test_a_failed_check_is_shown_and_tried_again() -> None:
 
 def test_a_drain_is_undone_before_the_slot_goes_back() -> None:
     script = staged(FLEET, hooks=ALL_HOOKS)
-    script.on(HooksPassed(script.get(RunHooks).ticket))
-    script.on(LockGranted(script.get(Acquire).ticket, SLOT))
+    script.passed()
+    script.granted()
     drain = script.get(RunHooks).ticket
     script.on(HooksFailed(drain, "50-drain", "pods are stuck"))
     assert script.get(RunHooks).phase is Phase.ABANDONED
     assert not script.has(Release)
-    script.on(HooksPassed(script.get(RunHooks).ticket))
+    script.passed()
     assert script.has(Release)
     assert not script.state.memory.drained
     assert script.reasons == [Reason.HOOK_FAILED]
@@ -694,7 +659,7 @@ def test_a_drain_is_not_forgotten_while_the_undoing_cannot_be_run() -> None:
     assert not script.has(Release)
     script.sleep()
     assert script.get(RunHooks).phase is Phase.ABANDONED
-    script.on(HooksPassed(script.get(RunHooks).ticket))
+    script.passed()
     assert not script.get(SaveMemory).memory.drained
     assert script.has(Release)
 
@@ -706,7 +671,7 @@ def test_an_update_is_not_judged_by_post_boot_hooks_that_could_not_be_run() -> N
     assert script.reasons == [Reason.HOOK_FAILED]
     assert not script.has(Release)
     script.sleep()
-    script.on(HooksPassed(script.get(RunHooks).ticket))
+    script.passed()
     assert isinstance(script.state.attempt, Idle)
     assert script.has(Release)
 
@@ -726,7 +691,7 @@ def test_a_full_disk_stops_everything_that_must_be_remembered() -> None:
 
 
 def test_a_state_file_from_the_future_is_left_alone() -> None:
-    script = Script(FLEET, Unreadable("written by rebootmgr 9"), staged=NEW).look()  # type: ignore[arg-type]
+    script = Script(FLEET, Unreadable("written by rebootmgr 9"), staged=NEW).look()
     assert script.reasons == [Reason.STATE_UNREADABLE]
     assert not script.has(SaveMemory)
     assert not script.has(Release)
@@ -735,17 +700,17 @@ def test_a_state_file_from_the_future_is_left_alone() -> None:
 # --- the reboot and what comes of it -----------------------------------------------------
 
 
-def rebooting() -> Script:
-    return committing().look()
-
-
 def test_after_an_accepted_reboot_nothing_gives_the_slot_back() -> None:
-    script = rebooting().on(RebootAccepted(), HoldAdded(HOLD), Cancelled(HOLD), StopAsked())
+    script = rebooting()
+    assert not script.has(Release)
+    script.on(RebootAccepted(), HoldAdded(HOLD), Cancelled(HOLD), StopAsked())
+    assert not script.has(Release)
     script.staged = None
     script.on(OS_CHANGED).look()
     assert isinstance(script.state.attempt, Rebooting)
     assert not script.has(Release)
     assert shown(script).verdict is Verdict.REBOOT
+    assert not script.later(600.0).has(Release), "whatever the daemon waits for as it stops"
 
 
 def test_a_refused_reboot_is_tried_again_later() -> None:
@@ -777,14 +742,8 @@ def test_a_restart_before_the_call_starts_over() -> None:
     assert script.has(Acquire)
 
 
-def second_boot(booted: object = NEW, **host: object) -> Script:
-    script = rebooting().on(RebootAccepted(), ShutdownBegan())
-    memory = script.state.memory
-    return Script(FLEET, memory, boot=BootId("b2"), booted=booted, **host)  # type: ignore[arg-type]
-
-
 def test_the_update_booted_so_it_succeeded_and_the_slot_goes_back() -> None:
-    script = second_boot().look()
+    script = next_boot().look()
     assert shown(script).history[-1].outcome is Outcome.SUCCEEDED
     assert script.has(Release)
     assert script.state.attempt == Idle()
@@ -804,14 +763,14 @@ def test_a_soft_reboot_is_a_boot_of_its_own() -> None:
 
 
 def test_post_boot_hooks_come_before_the_slot_goes_back() -> None:
-    script = second_boot(hooks=ALL_HOOKS).look()
+    script = next_boot(hooks=ALL_HOOKS).look()
     assert script.get(RunHooks).phase is Phase.POST_BOOT
     assert not script.has(Release)
-    assert script.on(HooksPassed(script.get(RunHooks).ticket)).has(Release)
+    assert script.passed().has(Release)
 
 
 def test_a_failed_post_boot_hook_keeps_the_slot() -> None:
-    script = second_boot(hooks=ALL_HOOKS).look()
+    script = next_boot(hooks=ALL_HOOKS).look()
     script.on(HooksFailed(script.get(RunHooks).ticket, "10-app", "down"))
     assert shown(script).history[-1].outcome is Outcome.ROLLED_BACK
     assert not script.has(Release)
@@ -820,13 +779,13 @@ def test_a_failed_post_boot_hook_keeps_the_slot() -> None:
 
 
 def test_a_boot_into_the_old_tree_after_finalization_is_a_rollback() -> None:
-    script = second_boot(OLD, on_disk=(OLD.id, NEW.id)).look()
+    script = next_boot(booted=OLD, on_disk=(OLD.id, NEW.id)).look()
     assert shown(script).history[-1].outcome is Outcome.ROLLED_BACK
     assert not script.has(Release)
 
 
 def test_a_failed_finalization_counts_and_gives_the_slot_back() -> None:
-    script = second_boot(OLD, on_disk=(OLD.id,)).look()
+    script = next_boot(booted=OLD, on_disk=(OLD.id,)).look()
     assert shown(script).history[-1].outcome is Outcome.NOT_APPLIED
     assert script.state.memory.attempts == ((NEW.key, 1),)
     assert script.has(Release)
@@ -841,9 +800,9 @@ def test_a_power_cut_before_the_shutdown_counts_no_attempt() -> None:
 
 
 def test_an_update_that_fails_twice_is_quarantined_even_under_a_new_serial() -> None:
-    first = second_boot(OLD).look().state.memory
+    first = next_boot(booted=OLD).look().state.memory
     script = Script(FLEET, first, boot=BootId("b2"), staged=NEW).look()
-    script.on(LockGranted(script.get(Acquire).ticket, SLOT)).look()
+    script.granted().look()
     memory = script.on(RebootAccepted(), ShutdownBegan()).state.memory
     again = replace(NEW, id=DeploymentId("os-2.1"))
     script = Script(FLEET, memory, boot=BootId("b3"), staged=again).look()
@@ -872,7 +831,7 @@ def test_reboots_have_a_budget_that_comes_back() -> None:
 
 def test_a_quarantine_does_not_stop_a_different_update() -> None:
     bad = Quarantine(key=NEW.key, why="failed", since=EPOCH)
-    memory = Memory(settled=BootId("b1"), booted=OLD, quarantine=(bad,))
+    memory = settled(quarantine=(bad,))
     script = staged(IMMEDIATE, memory=memory)
     assert script.reasons == [Reason.QUARANTINED]
     script.staged = NEWER
@@ -880,7 +839,7 @@ def test_a_quarantine_does_not_stop_a_different_update() -> None:
 
 
 def test_a_boot_is_judged_only_once_boot_complete_is_reached() -> None:
-    script = second_boot(boot_incomplete="failed: app.service").look()
+    script = next_boot(boot_incomplete="failed: app.service").look()
     assert script.state.attempt == PostBoot(None)
     assert script.reasons == [Reason.BOOT_NOT_COMPLETE]
     assert script.state.memory.settled == BootId("b1")

@@ -185,6 +185,19 @@ def test_a_rule_that_never_matches_is_found_out_at_once(rule: str) -> None:
         check_rule(rule, FIRST)
 
 
+def test_a_rule_may_end_on_the_day_on_which_it_begins() -> None:
+    check_rule(f"FREQ=DAILY;UNTIL={FIRST:%Y%m%d}", FIRST)
+    with pytest.raises(ValueError, match="before it begins"):
+        check_rule(f"FREQ=DAILY;UNTIL={FIRST:%Y%m%d}", FIRST + timedelta(days=1))
+
+
+def test_a_rule_may_match_its_last_day_and_no_other() -> None:
+    christmas = "FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=25"
+    check_rule(f"{christmas};UNTIL=20261225", FIRST)
+    with pytest.raises(ValueError, match="matches no day from"):
+        check_rule(f"{christmas};UNTIL=20261224", FIRST)
+
+
 def test_a_century_without_a_leap_day_is_taken_into_account() -> None:
     leap = "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29"
     check_rule(f"{leap};INTERVAL=4", date(2100, 1, 1))

@@ -83,6 +83,29 @@ def test_every_state_without_a_blocker_says_what_goes_on(state: StateName) -> No
     assert said == f"Update 42.20300102.3.0 is staged; {doing(state)}."
 
 
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        (Reason.CHECK_FAILED, "next try"),
+        (Reason.HOOK_FAILED, "next try"),
+        (Reason.LOCK_PENDING, "next try"),
+        (Reason.LOCK_DRAINING, "next try"),
+        (Reason.LOCK_REFUSED, "next try"),
+        (Reason.LOCK_UNREACHABLE, "next try"),
+        (Reason.HELD, "until"),
+        (Reason.BLACKOUT, "until"),
+        (Reason.REBOOT_BUDGET, "until"),
+        (Reason.WINDOW_TOO_SHORT, "next opening"),
+        (Reason.REBOOTING, "gives up"),
+    ],
+)
+def test_what_is_tried_again_says_so_and_what_ends_says_until_when(
+    reason: Reason, word: str
+) -> None:
+    said = sentence(waiting(reason, "", ahead(minutes=9)))
+    assert said.endswith(f", {word} Sat 2030-01-05 20:19 UTC.")
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_words_of_its_own(reason: Reason) -> None:
     assert headline(reason)

@@ -137,6 +137,15 @@ def test_only_a_clean_refusal_leaves_the_ledger_empty() -> None:
     assert debts(lost) == (Debt(slot=ONE, unanswered=True),)
 
 
+def test_a_refusal_does_not_answer_an_older_question() -> None:
+    """Which may still be granted late: it was never answered."""
+    asking, _ = ask((), ONE, tickets())
+    lost = heard(asking, LockUnclear(Ticket(1), ONE, "", answered=False))
+    again, _ = ask(lost, ONE, tickets(2))
+    refused = heard(again, LockRefused(Ticket(2), ONE, ""))
+    assert debts(refused) == (Debt(slot=ONE, unanswered=True),)
+
+
 def test_after_an_unanswered_question_a_release_is_sent_twice_however_it_fails() -> None:
     ledger = load([Debt(slot=ONE, unanswered=True)])
     ledger, _ = align(ledger, NOTHING, NOW)

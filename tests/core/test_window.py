@@ -390,6 +390,41 @@ def test_a_slow_boot_never_means_never_again() -> None:
     assert (second.fits, second.waived) == (False, False)
 
 
+def test_the_fit_is_not_waived_where_a_longer_opening_comes_this_year() -> None:
+    """Each night an hour, and once a year three: reboots take 57 minutes."""
+    yearly = ruled("FREQ=YEARLY;BYDAY=-1SU", "01:00", 3 * HOUR)
+    at, need = utc("2026-01-05T02:05"), 57 * MINUTE
+    assert outlook(NIGHTLY, at, need=need).waived
+    found = outlook(periodic(*NIGHTLY.windows, yearly), at, need=need)
+    assert (found.fits, found.waived) == (False, False)
+
+
+def test_the_fit_is_waived_in_the_longest_opening_only() -> None:
+    calendar = periodic(*NIGHTLY.windows, weekly([SUN], "12:00", 2 * HOUR))
+    night = outlook(calendar, utc("2026-01-05T02:00"), need=3 * HOUR)
+    assert (night.fits, night.waived) == (False, False)
+    sunday = outlook(calendar, utc("2026-01-11T12:00"), need=3 * HOUR)
+    assert (sunday.fits, sunday.waived) == (True, True)
+
+
+def test_an_opening_of_months_ends_where_it_ends() -> None:
+    freezes = (freeze("2026-01-06", "2026-01-07"), freeze("2026-06-01", "2026-07-01"))
+    calendar = Calendar(blackouts=freezes)
+    before = outlook(calendar, utc("2026-01-05"), need=None)
+    assert before.next == before.next_fitting == Opening(utc("2026-01-07"), utc("2026-06-01"))
+    inside = outlook(calendar, utc("2026-01-08"), need=None)
+    assert inside.opening
+    assert inside.opening.end == utc("2026-06-01")
+
+
+def test_a_freeze_over_several_openings_closes_them_all() -> None:
+    calendar = periodic(*NIGHTLY.windows, blackouts=(freeze("2026-01-05T02:30", "2026-01-08"),))
+    assert shown(calendar, "2026-01-05", "2026-01-09") == [
+        "01-05T02:00 01-05T02:30",
+        "01-08T02:00 01-08T03:00",
+    ]
+
+
 def test_without_the_check_everything_fits() -> None:
     calendar = Calendar(periodic=True, windows=NIGHTLY.windows, fit=False)
     found = outlook(calendar, utc("2026-01-05T02:59"), need=2 * HOUR)

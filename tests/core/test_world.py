@@ -9,7 +9,7 @@ import pytest
 from rebootmgr.core.states import Rebooting
 from tests.core.arrows import Arrows, read_rows, walk
 from tests.core.natures import NATURES
-from tests.core.why import judge_blockers, judge_verdicts
+from tests.core.why import judge_blockers, judge_verdicts, leading_to
 from tests.core.world import Edge, World
 
 Graph = dict[World, list[Edge]]
@@ -42,14 +42,8 @@ def test_every_world_can_still_come_to_rest(graph: Graph) -> None:
     for world, edges in graph.items():
         for _, after in edges:
             before[after].append(world)
-    resting = [world for world in graph if is_at_rest(world)]
-    seen = set(resting)
-    while resting:
-        for world in before[resting.pop()]:
-            if world not in seen:
-                seen.add(world)
-                resting.append(world)
-    stuck = next((world for world in graph if world not in seen), None)
+    can_rest = leading_to(filter(is_at_rest, graph), before)
+    stuck = next((world for world in graph if world not in can_rest), None)
     assert stuck is None
 
 

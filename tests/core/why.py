@@ -6,7 +6,7 @@ is, they never do. Friendly answers bring no news and let no time pass.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rebootmgr.core.describe import _verdict, blockers
 from rebootmgr.core.model import Reason
@@ -69,10 +69,15 @@ def near_the_reboot(graph: Mapping[World, Sequence[Edge]]) -> set[World]:
         for label, after in edges:
             if FRIENDLY.issuperset(label.split(", ")):
                 before[after].append(world)
-    near = {world for world in graph if says_reboot(world)}
+    return leading_to(filter(says_reboot, graph), before)
+
+
+def leading_to(ends: Iterable[World], before: Mapping[World, Sequence[World]]) -> set[World]:
+    """`ends`, and every world from which one of them is reached, given what comes `before` each."""
+    near = set(ends)
     left = list(near)
     while left:
-        for world in before[left.pop()]:
+        for world in before.get(left.pop(), ()):
             if world not in near:
                 near.add(world)
                 left.append(world)

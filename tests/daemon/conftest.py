@@ -19,5 +19,5 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 @pytest.fixture
 async def server() -> AsyncIterator[FakeFleetLock]:
     """A lock server with one slot, which nobody asks again while a test still looks."""
-    async with FakeFleetLock(retry_after=60) as server:
+    async with FakeFleetLock(retry_after=3600) as server:
         yield server

@@ -13,7 +13,7 @@ from typing import Any, Final
 from rebootmgr.core.model import Reason
 from rebootmgr.instants import encode_instant
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, silence
-from tests.fakes.host import Host, fleet_lock
+from tests.fakes.host import HANG, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor, Mode
 from tests.fakes.logind_sessions import FakeSession
 from tests.fakes.ostree_host import Tree
@@ -207,7 +207,7 @@ async def check_failed(stage: Stage) -> None:
 
 
 async def hook_running(stage: Stage) -> None:
-    await stage.hook("checks.d", "exec sleep 60")
+    await stage.hook("checks.d", HANG)
     await stage.update()
 
 
@@ -292,9 +292,7 @@ RUNNING: Final = (
 
 
 async def starting(stage: Stage) -> None:
-    """Whoever is started for rpm-ostree never takes its name."""
-    await stage.host.os.leave()
-    stage.host.dbus.install_service("org.projectatomic.rpmostree1", ("sleep", "60"))
+    await stage.host.install_hung_rpm_ostreed()
 
 
 async def config_invalid(stage: Stage) -> None:

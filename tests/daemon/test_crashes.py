@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.fakes.fleetlock import FakeFleetLock, hang, reply
-from tests.fakes.host import Host, fleet_lock
+from tests.fakes.host import HANG, Host, fleet_lock
 from tests.fakes.logind import Mode
 
 Crash = Callable[[Host, FakeFleetLock], Awaitable[None]]
@@ -31,8 +31,8 @@ async def before_the_grant_arrives(host: Host, server: FakeFleetLock) -> None:
 
 
 async def while_draining(host: Host, _: FakeFleetLock) -> None:
-    """The hook ends with us, or soon after."""
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 1")
+    """The hook ends with us."""
+    host.hook("pre-reboot.d", "10-drain", HANG)
     await host.start()
     await host.until_state("preparing")
     host.hook("pre-reboot.d", "10-drain", "exit 0")
@@ -144,8 +144,7 @@ async def test_a_power_cut_before_the_shutdown_counts_no_attempt(host: Host) -> 
 
 
 async def test_a_hold_is_not_forgotten(host: Host) -> None:
-    hold = {"id": "h", "owner": "alice", "reason": "migration", "since": "2026-01-01T00:00:00Z"}
-    host.remember(holds=[{**hold, "until": None}])
+    host.remember_hold()
     await host.os.stage("42.2")
     for _ in range(2):
         await host.start()

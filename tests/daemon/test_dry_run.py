@@ -1,5 +1,6 @@
 """--dry-run decides everything and does nothing (SPEC 1)."""
 
+from tests.daemon.fleet import debt
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import NODE_ID, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor
@@ -54,8 +55,7 @@ async def test_it_gives_back_no_slot_and_touches_no_state(
     host: Host, server: FakeFleetLock
 ) -> None:
     server.seize("default", NODE_ID)
-    where = {"server": server.url, "group": "default", "id": NODE_ID}
-    host.remember(releases_owed=[{**where, "unanswered": False, "kept": False}])
+    host.remember(releases_owed=[debt(server)])
     before = host.state_file.read_bytes()
     host.configure(fleet_lock(server.url))
     await host.start("--dry-run")

@@ -8,18 +8,17 @@ import json
 from asyncio import Runner
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, redirect_stderr, redirect_stdout
-from io import StringIO
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from rebootmgr.cli.main import main
 from rebootmgr.core.model import Reason
 from tests.daemon.lone_blockers import RUNNING, STARTING, Lone, Stage, memory, until_clean, withdraw
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import Host, reasons
 from tests.fakes.service_manager import ServiceManager
+from tests.waiting import BOUND_S
 
 
 def test_the_table_has_every_reason_once() -> None:
@@ -48,7 +47,7 @@ class Theatre:
     async def play(self, lone: Lone) -> None:
         """Bring it about while the daemon runs; then undo it."""
         since = len(self._log())
-        async with AsyncExitStack() as undo:
+        async with asyncio.timeout(BOUND_S), AsyncExitStack() as undo:
             undo.push_async_callback(until_clean, self.host)
             try:
                 await lone.arrange(Stage(self.host, self.server, undo))
@@ -92,11 +91,9 @@ class Theatre:
         assert words in " ".join(screen.split())
 
     async def _ctl(self, *arguments: str) -> str:
-        """Run rebootmgrctl in a loop of its own: a process would take most of the time."""
-        with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-            status = await asyncio.to_thread(main, ["--root", str(self.host.root), *arguments])
-        assert (status, err.getvalue()) == (0, "")
-        return out.getvalue()
+        status, out, err = await self.host.main(*arguments)
+        assert (status, err) == (0, "")
+        return out
 
     def _log(self) -> str:
         return self.host.log.read_text() if self.host.log.exists() else ""

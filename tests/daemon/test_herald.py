@@ -8,8 +8,7 @@ from rebootmgr.core.effects import Acquire, Release
 from rebootmgr.core.events import HostChanged, LockGranted, ReleaseUnclear
 from rebootmgr.core.facts import Logind, Look
 from rebootmgr.daemon.herald import Herald
-from tests.core.script import EPOCH, FLEET, NEW, SLOT, Script, running
-from tests.core.test_machine import BACKUP, SUNDAY
+from tests.core.script import BACKUP, EPOCH, FLEET, NEW, SLOT, SUNDAY, Script, running
 
 
 def refused(script: Script) -> Script:

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rebootmgr.core.model import Phase
+from tests.daemon.fleet import until_settled
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.hook_units import GONE, FakeHookUnits
-from tests.fakes.host import Host, fleet_lock
+from tests.fakes.host import HANG, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor
 from tests.fakes.service import ERROR, Refused
 
@@ -26,9 +27,7 @@ async def test_an_update_goes_through_its_units_to_the_reboot(
 ) -> None:
     for directory in ("checks.d", "pre-reboot.d", "post-boot.d"):
         host.hook(directory, "10-note", f"{NOTE} >> {host.root}/diary")
-    host.configure(fleet_lock(server.url))
-    await host.start()
-    await server.wait_seen(1)
+    await until_settled(host, server)
     await host.os.stage("42.2")
     await host.until_state("rebooting")
     wanted = [Phase.POST_BOOT, Phase.CHECK, Phase.PRE_REBOOT, Phase.CHECK]
@@ -51,10 +50,8 @@ async def test_a_host_without_hooks_starts_no_unit(
 async def test_a_drain_that_is_in_the_way_is_stopped_and_undone_before_the_slot_goes_back(
     host: Host, server: FakeFleetLock, units: FakeHookUnits
 ) -> None:
-    host.configure(fleet_lock(server.url))
-    await host.start()
-    await server.wait_seen(1)
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    await until_settled(host, server)
+    host.hook("pre-reboot.d", "10-drain", HANG)
     log = host.root / "undone"
     server.log = host.root / "requests"
     host.hook("post-boot.d", "10-undo", f"wc -l < {server.log} > {log}")
@@ -71,10 +68,8 @@ async def test_a_drain_that_is_in_the_way_is_stopped_and_undone_before_the_slot_
 async def test_a_drain_that_outlives_a_killed_daemon_is_stopped_and_undone(
     host: Host, server: FakeFleetLock, units: FakeHookUnits
 ) -> None:
-    host.configure(fleet_lock(server.url))
-    await host.start()
-    await server.wait_seen(1)
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    await until_settled(host, server)
+    host.hook("pre-reboot.d", "10-drain", HANG)
     host.hook("post-boot.d", "10-undo", "exit 0")
     await host.os.stage("42.2")
     await units.until(Phase.PRE_REBOOT, "activating")
@@ -94,7 +89,7 @@ async def test_a_daemon_that_is_stopped_leaves_no_drain_behind(
     host: Host, server: FakeFleetLock, units: FakeHookUnits
 ) -> None:
     host.configure(fleet_lock(server.url))
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    host.hook("pre-reboot.d", "10-drain", HANG)
     await host.os.stage("42.2")
     await host.start()
     await units.until(Phase.PRE_REBOOT, "activating")

@@ -59,37 +59,32 @@ async def everything_shown(host: Host, manager: ServiceManager) -> None:
     assert all(len(one) < 600 for one in manager.heard)
 
 
-async def test_an_inhibitor_speaks_only_as_a_reason(host: Host) -> None:
-    host.logind.add_inhibitor(FakeInhibitor(who=NASTY, why=NASTY * 50))
-    await host.os.stage("42.2")
+async def shown_everywhere(host: Host, reason: str, told: str) -> None:
+    """Start, and look once that is in the way and systemd was told so."""
     async with ServiceManager(host.dbus.dir) as manager:
         host.more_environ["NOTIFY_SOCKET"] = manager.path
         await host.start()
-        await host.until_blocked("inhibited")
-        await manager.until_status("inhibited")
+        await host.until_blocked(reason)
+        await manager.until_status(told)
         await everything_shown(host, manager)
+
+
+async def test_an_inhibitor_speaks_only_as_a_reason(host: Host) -> None:
+    host.logind.add_inhibitor(FakeInhibitor(who=NASTY, why=NASTY * 50))
+    await host.os.stage("42.2")
+    await shown_everywhere(host, "inhibited", "inhibited")
 
 
 async def test_a_session_speaks_only_as_a_name(host: Host) -> None:
     host.logind.add_session(FakeSession("1", name=NASTY, tty="../../etc/passwd", remote_host=NASTY))
     await host.os.stage("42.2")
-    async with ServiceManager(host.dbus.dir) as manager:
-        host.more_environ["NOTIFY_SOCKET"] = manager.path
-        await host.start()
-        await host.until_blocked("users_logged_in")
-        await manager.until_status("logged in")
-        await everything_shown(host, manager)
+    await shown_everywhere(host, "users_logged_in", "logged in")
 
 
 async def test_a_version_speaks_only_as_a_version(host: Host) -> None:
     host.hook("checks.d", "10-no", r"printf 'no\033[2J\nlast \033]0;x\007words\n'; exit 1")
     await host.os.stage("42.2", extra={"version": ["s", NASTY], "osname": ["s", NASTY]})
-    async with ServiceManager(host.dbus.dir) as manager:
-        host.more_environ["NOTIFY_SOCKET"] = manager.path
-        await host.start()
-        await host.until_blocked("check_failed")
-        await manager.until_status("a check says no")
-        await everything_shown(host, manager)
+    await shown_everywhere(host, "check_failed", "a check says no")
 
 
 @pytest.mark.parametrize(
@@ -101,24 +96,13 @@ async def test_a_lock_server_speaks_only_as_a_refusal(
     host.configure(fleet_lock(server.url))
     server.script.extend([reply(409, body)] * 20)
     await host.os.stage("42.2")
-    async with ServiceManager(host.dbus.dir) as manager:
-        host.more_environ["NOTIFY_SOCKET"] = manager.path
-        await host.start()
-        await host.until_blocked("lock_refused")
-        await manager.until_status("the lock server refused")
-        await everything_shown(host, manager)
+    await shown_everywhere(host, "lock_refused", "the lock server refused")
 
 
 async def test_a_hold_that_was_recorded_speaks_only_as_a_reason(host: Host) -> None:
-    hold = {"id": "h1", "owner": NASTY, "reason": NASTY, "since": "2026-01-01T00:00:00Z"}
-    host.remember(holds=[{**hold, "until": None}])
+    host.remember_hold(owner=NASTY, reason=NASTY)
     await host.os.stage("42.2")
-    async with ServiceManager(host.dbus.dir) as manager:
-        host.more_environ["NOTIFY_SOCKET"] = manager.path
-        await host.start()
-        await host.until_blocked("held")
-        await manager.until_status("held")
-        await everything_shown(host, manager)
+    await shown_everywhere(host, "held", "held")
 
 
 async def test_clients_of_the_socket_that_talk_or_hang_hold_nothing_up(host: Host) -> None:

@@ -5,20 +5,21 @@ import json
 import os
 import pwd
 import subprocess
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
 
-from rebootmgr.cli.main import main
+from rebootmgr.cli import daemon_calls
 from rebootmgr.instants import encode_instant
+from tests.daemon.fleet import until_settled
 from tests.fakes.fleetlock import FakeFleetLock, hang
-from tests.fakes.host import NODE_ID, Host, fleet_lock, reasons
+from tests.fakes.host import HANG, NODE_ID, Host, fleet_lock, reasons
 from tests.fakes.logind import FakeInhibitor, Mode
 from tests.fakes.polkit import FakePolkit
 from tests.fakes.polkit import Mode as Polkit
+from tests.spans import noting_the_time
+from tests.waiting import BOUND_S
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 OFF = '[updates]\nstrategy = "off"\n'
@@ -40,17 +41,17 @@ def _at_a_terminal(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-async def ctl(host: Host, *arguments: str) -> tuple[int, str, str]:
-    """Run rebootmgrctl in a loop of its own; a process of its own would take most of the time."""
-    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-        status = await asyncio.to_thread(main, ["--root", str(host.root), *arguments])
-    return status, out.getvalue(), err.getvalue()
-
-
 async def done(host: Host, *arguments: str) -> str:
-    status, out, err = await ctl(host, *arguments)
+    status, out, err = await host.main(*arguments)
     assert (status, err) == (0, "")
     return out
+
+
+@pytest.fixture
+def _has_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what comes of a request, rebootmgrctl waits as long as it takes here."""
+    monkeypatch.setattr(daemon_calls, "SETTLE_S", BOUND_S)
+    monkeypatch.setattr(daemon_calls, "QUIET_S", BOUND_S)
 
 
 async def told(host: Host, *arguments: str) -> Any:
@@ -58,7 +59,7 @@ async def told(host: Host, *arguments: str) -> Any:
 
 
 async def refused(host: Host, *arguments: str) -> str:
-    status, out, err = await ctl(host, *arguments)
+    status, out, err = await host.main(*arguments)
     assert (status, out) == (1, "")
     return err
 
@@ -73,9 +74,9 @@ def quarantine(key: str) -> dict[str, str | None]:
 
 async def test_a_hold_survives_kill_9_and_its_release_lets_the_reboot_go_on(host: Host) -> None:
     await host.start()
-    document = await told(host, "hold", "--reason", "migration", "--for", "2h 30m")
-    left = datetime.fromisoformat(document["until"]) - datetime.now(UTC)
-    assert timedelta(hours=2, minutes=29) < left <= timedelta(hours=2, minutes=30)
+    with noting_the_time() as placed:
+        document = await told(host, "hold", "--reason", "migration", "--for", "2h 30m")
+    placed.assert_ends(document["until"], timedelta(hours=2, minutes=30))
     await host.kill()
     await host.os.stage("42.2")
     await host.start()
@@ -116,6 +117,7 @@ async def test_a_hold_that_comes_too_late_says_so(host: Host) -> None:
     )
 
 
+@pytest.mark.usefixtures("_has_time")
 async def test_a_reboot_that_was_asked_for_works_under_strategy_off(host: Host) -> None:
     host.configure(OFF)
     await host.os.stage("42.2")
@@ -136,6 +138,7 @@ async def test_asking_does_not_open_what_nobody_may_skip(host: Host) -> None:
     assert [blocker["reason"] for blocker in document["blockers"]] == ["disabled"]
 
 
+@pytest.mark.usefixtures("_has_time")
 async def test_asking_drops_the_back_off(host: Host, server: FakeFleetLock) -> None:
     host.configure(fleet_lock(server.url))
     server.seize("default", "other")
@@ -188,31 +191,28 @@ async def test_with_nothing_pending_there_is_nothing_to_ask_for_nor_to_cancel(ho
 async def test_cancel_while_asking_gives_the_slot_back_and_holds(
     host: Host, server: FakeFleetLock
 ) -> None:
-    host.configure(fleet_lock(server.url))
-    await host.start()
-    await server.wait_seen(1)
-    await host.until(lambda status: status["state"] == "idle" and not status["slots"])
+    await until_settled(host, server)
     server.script.append(hang())
     await host.os.stage("42.2")
     await host.until_state("asking")
     await server.wait_seen(2)
-    document = await told(host, "cancel", "--for", "90s")
+    with noting_the_time() as cancelled:
+        document = await told(host, "cancel", "--for", "90min")
     status = await host.until_blocked("held")
-    left = datetime.fromisoformat(document["until"]) - datetime.now(UTC)
-    assert timedelta(seconds=60) < left <= timedelta(seconds=90)
+    cancelled.assert_ends(document["until"], timedelta(minutes=90))
     assert status["blockers"][0]["detail"] == f"cancelled ({ME})"
     assert status["holds"][0]["id"] == document["id"]
     await server.wait_seen(3)
     assert [seen.target.rpartition("/")[2] for seen in server.seen][1:3] == [
         "pre-reboot", "steady-state",
     ]  # fmt: skip
-    assert f"{ME} cancels the reboot into 42.2: 1min 30s" in audit(host)
+    assert f"{ME} cancels the reboot into 42.2: 1h 30min" in audit(host)
 
 
 async def test_cancel_while_draining_undoes_and_withdraws_the_wish(host: Host) -> None:
     host.configure(OFF)
     undone = host.root / "undone"
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    host.hook("pre-reboot.d", "10-drain", HANG)
     host.hook("post-boot.d", "10-undrain", f"touch {undone}")
     await host.os.stage("42.2")
     await host.start()
@@ -289,7 +289,7 @@ async def test_reload_takes_what_is_good_and_names_all_that_is_not(host: Host) -
     for number, line in enumerate(lines[:-1]):
         assert f"nonsense_{number}" in line
     assert lines[-1] == "rebootmgrctl: the configuration stays what it was"
-    status, out, err = await ctl(host, "--json", "reload")
+    status, out, err = await host.main("--json", "reload")
     assert (status, json.loads(out)["valid"], len(json.loads(out)["errors"]), err) == (
         1, False, 12, "",
     )  # fmt: skip
@@ -383,25 +383,17 @@ def send(
         check=False,
         capture_output=True,
         text=True,
-        timeout=20,
     )
 
 
 async def test_a_hold_that_is_over_is_not_shown_although_nothing_happened_since(host: Host) -> None:
-    ends = datetime.now(UTC) + timedelta(seconds=1.5)
-    host.remember(
-        holds=[
-            {
-                "id": "h1",
-                "owner": "alice",
-                "reason": "migration",
-                "since": encode_instant(datetime.now(UTC)),
-                "until": encode_instant(ends),
-            }
-        ]
-    )
+    host.remember_hold(until=datetime.now(UTC) + timedelta(hours=1))
     await host.start()
     assert "migration (alice)" in await done(host, "status")
+    await host.kill()
+    ends = datetime.now(UTC) + timedelta(seconds=1.5)
+    host.remember_hold(until=ends)
+    await host.start()
     await host.until(lambda status: not status["holds"])
     assert datetime.now(UTC) >= ends.replace(microsecond=0)
     assert "migration" not in await done(host, "status")

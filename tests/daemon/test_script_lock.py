@@ -7,29 +7,23 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from itertools import groupby
+from time import monotonic
 
 import pytest
 
 from rebootmgr.cli.script_lock import REASON
 from rebootmgr.errors import BusError
+from tests.daemon.fleet import paths, until_settled
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, reply
-from tests.fakes.host import NODE_ID, Host, fleet_lock, reasons
+from tests.fakes.host import HANG, NODE_ID, Host, fleet_lock, reasons
 
 MANAGER = ("org.rebootmgr1", "/org/rebootmgr1", "org.rebootmgr1.Manager")
 LOCK = ("fleet-lock", "lock")
 UNLOCK = ("fleet-lock", "unlock")
-QUICK = "timeout_seconds = 2\n"  # so that a release is repeated soon
 
 
-def paths(server: FakeFleetLock) -> list[str]:
-    return [seen.target.rpartition("/")[2] for seen in server.seen]
-
-
-async def until_settled(host: Host, server: FakeFleetLock) -> None:
-    host.configure(fleet_lock(server.url) + QUICK)
-    await host.start()
-    await server.wait_seen(1)
-    await host.until(lambda status: status["state"] == "idle" and not status["slots"])
+async def until_ready(host: Host, server: FakeFleetLock, *more: str) -> None:
+    await until_settled(host, server, *more)
     server.seen.clear()
 
 
@@ -45,8 +39,7 @@ async def begin(host: Host, *arguments: str) -> Process:
 
 
 async def ended(script: Process) -> tuple[int | None, str]:
-    async with asyncio.timeout(20):
-        _, err = await script.communicate()
+    _, err = await script.communicate()
     return script.returncode, err.decode()
 
 
@@ -64,7 +57,7 @@ async def free(host: Host) -> None:
 async def test_a_script_that_has_the_slot_holds_the_daemon_until_it_returns_it(
     host: Host, server: FakeFleetLock
 ) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     assert (await host.ctl(*LOCK))[0] == 0
     await held(host, endless=True)
     await host.os.stage("42.2")
@@ -77,7 +70,7 @@ async def test_a_script_that_has_the_slot_holds_the_daemon_until_it_returns_it(
 
 
 async def test_the_hold_survives_a_crash_of_the_daemon(host: Host, server: FakeFleetLock) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     assert (await host.ctl(*LOCK))[0] == 0
     await host.kill()
     await host.os.stage("42.2")
@@ -92,7 +85,11 @@ async def test_a_daemon_that_is_asking_gives_back_for_good_before_the_script_ask
     host: Host, server: FakeFleetLock
 ) -> None:
     """The server may grant the daemon's question late: its release is repeated, and awaited."""
-    await until_settled(host, server)
+    began = monotonic()
+    await host.ctl(*LOCK, "--help")
+    script_s = monotonic() - began
+    # The daemon asks for longer than a script takes to come, and then soon repeats its release.
+    await until_ready(host, server, f"timeout_seconds = {2 + int(4 * script_s)}")
     server.script.append(hang())
     await host.os.stage("42.2")
     await host.until_state("asking")
@@ -112,8 +109,8 @@ async def test_a_daemon_that_is_asking_gives_back_for_good_before_the_script_ask
 async def test_a_daemon_that_has_its_slot_undoes_before_the_script_asks(
     host: Host, server: FakeFleetLock
 ) -> None:
-    await until_settled(host, server)
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    await until_ready(host, server)
+    host.hook("pre-reboot.d", "10-drain", HANG)
     host.hook("post-boot.d", "10-undrain", "exit 0")
     await host.os.stage("42.2")
     await host.until_state("preparing")
@@ -125,7 +122,7 @@ async def test_a_daemon_that_has_its_slot_undoes_before_the_script_asks(
 
 
 async def test_a_daemon_in_the_queue_leaves_it(host: Host, server: FakeFleetLock) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     server.seize("default", "other")
     await host.os.stage("42.2")
     await host.until_blocked("lock_refused")
@@ -139,7 +136,7 @@ async def test_a_daemon_in_the_queue_leaves_it(host: Host, server: FakeFleetLock
 async def test_a_release_that_the_server_never_confirms_keeps_the_script_from_asking(
     host: Host, server: FakeFleetLock
 ) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     server.script.extend([error(500, "failed_lock", "full"), *[error(503, "no", "down")] * 50])
     await host.os.stage("42.2")
     await host.until_blocked("lock_refused")
@@ -147,8 +144,7 @@ async def test_a_release_that_the_server_never_confirms_keeps_the_script_from_as
     await held(host, endless=False)
     await host.until(lambda status: bool(status["notices"]))
     assert script.stderr is not None
-    async with asyncio.timeout(20):
-        await script.stderr.readuntil(b"it gives back its own slot HTTP 503 no: down")
+    await script.stderr.readuntil(b"it gives back its own slot HTTP 503 no: down")
     assert paths(server).count("pre-reboot") == 1
     script.send_signal(signal.SIGINT)
     status, _ = await ended(script)
@@ -168,7 +164,7 @@ async def test_a_release_that_the_server_never_confirms_keeps_the_script_from_as
 async def test_a_lock_that_is_not_granted_leaves_nothing_behind(
     host: Host, server: FakeFleetLock, answer: Script, after: list[str]
 ) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     server.script.append(answer)
     status, _, said = await host.ctl(*LOCK)
     assert (status, paths(server)) == (1, ["pre-reboot", *after])
@@ -179,7 +175,7 @@ async def test_a_lock_that_is_not_granted_leaves_nothing_behind(
 async def test_a_reservation_stays_while_the_script_comes_again(
     host: Host, server: FakeFleetLock
 ) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     server.script.extend([error(202, "waiting_for_node_drain", "evicting")] * 2)
     for _ in range(2):
         status, _, said = await host.ctl(*LOCK)
@@ -193,7 +189,7 @@ async def test_a_reservation_stays_while_the_script_comes_again(
 async def test_ctrl_c_takes_the_question_back_and_lifts_the_hold(
     host: Host, server: FakeFleetLock
 ) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     server.script.append(hang())
     script = await begin(host, *LOCK)
     await server.wait_seen(1)
@@ -207,7 +203,7 @@ async def test_ctrl_c_takes_the_question_back_and_lifts_the_hold(
 async def test_a_second_question_that_fails_does_not_free_the_slot_of_the_first(
     host: Host, server: FakeFleetLock
 ) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     assert (await host.ctl(*LOCK))[0] == 0
     server.script.append(error(500, "failed_lock", "conflict"))
     assert (await host.ctl(*LOCK))[0] == 1
@@ -218,7 +214,7 @@ async def test_a_second_question_that_fails_does_not_free_the_slot_of_the_first(
 async def test_an_unlock_that_is_not_confirmed_keeps_the_hold(
     host: Host, server: FakeFleetLock
 ) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     assert (await host.ctl(*LOCK))[0] == 0
     server.script.append(error(500, "failed_lock", "conflict"))
     status, _, said = await host.ctl(*UNLOCK)
@@ -231,8 +227,8 @@ async def test_an_unlock_that_is_not_confirmed_keeps_the_hold(
 async def test_a_slot_that_the_daemon_uses_is_not_unlocked_under_it(
     host: Host, server: FakeFleetLock
 ) -> None:
-    await until_settled(host, server)
-    host.hook("pre-reboot.d", "10-drain", "exec sleep 60")
+    await until_ready(host, server)
+    host.hook("pre-reboot.d", "10-drain", HANG)
     await host.os.stage("42.2")
     await host.until_state("preparing")
     for more in ([], ["--id", NODE_ID]):
@@ -245,7 +241,7 @@ async def test_a_slot_that_the_daemon_uses_is_not_unlocked_under_it(
 async def test_a_host_that_is_going_down_has_no_slot_for_scripts(
     host: Host, server: FakeFleetLock
 ) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     await host.os.stage("42.2")
     await host.until_state("rebooting")
     status, _, said = await host.ctl(*LOCK)
@@ -255,7 +251,7 @@ async def test_a_host_that_is_going_down_has_no_slot_for_scripts(
 
 
 async def test_a_kept_slot_is_left_alone(host: Host, server: FakeFleetLock) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     kept = {"server": server.url, "group": "default", "id": NODE_ID, "kept": True}
     await host.stop()
     host.remember(**{**host.remembered(), "releases_owed": [kept]})
@@ -271,7 +267,7 @@ async def test_a_kept_slot_is_left_alone(host: Host, server: FakeFleetLock) -> N
 async def test_the_slot_of_a_dead_host_is_freed_beside_a_daemon_that_waits_for_it(
     host: Host, server: FakeFleetLock
 ) -> None:
-    await until_settled(host, server)
+    await until_ready(host, server)
     server.seize("default", "dead")
     await host.os.stage("42.2")
     await host.until_blocked("lock_refused")
@@ -285,7 +281,7 @@ async def test_the_slot_of_a_dead_host_is_freed_beside_a_daemon_that_waits_for_i
 async def test_a_hold_that_cannot_be_put_on_record_is_no_hold(
     host: Host, server: FakeFleetLock
 ) -> None:
-    host.configure(fleet_lock(server.url) + QUICK)
+    host.configure(fleet_lock(server.url))
     host.remember(version={"major": 99, "minor": 0})
     await host.start()
     status, _, said = await host.ctl(*LOCK)

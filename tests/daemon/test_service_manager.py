@@ -3,7 +3,7 @@
 import re
 import time
 
-from tests.fakes.host import Host, fleet_lock
+from tests.fakes.host import HANG, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor
 from tests.fakes.service_manager import ServiceManager
 
@@ -33,6 +33,7 @@ async def test_a_life_from_ready_to_stopping(host: Host) -> None:
 
 
 async def test_ready_comes_with_the_first_look(host: Host) -> None:
+    host.program = "tests.fakes.patient_daemon"
     host.logind.add_inhibitor(FakeInhibitor())
     await host.os.stage("42.2")
     async with ServiceManager(host.dbus.dir) as manager:
@@ -43,22 +44,20 @@ async def test_ready_comes_with_the_first_look(host: Host) -> None:
 
 
 async def test_ready_waits_for_no_activation(host: Host) -> None:
-    """Whoever is started for rpm-ostree never takes its name."""
-    await host.os.leave()
-    host.dbus.install_service("org.projectatomic.rpmostree1", ("sleep", "30"))
+    await host.install_hung_rpm_ostreed()
     async with ServiceManager(host.dbus.dir) as manager:
         host.more_environ["NOTIFY_SOCKET"] = manager.path
         await host.start(wait=False)
-        await manager.until(lambda one: one == "READY=1", within_s=5)
+        await manager.until(lambda one: one == "READY=1")
         assert (await host.status())["state"] == "starting"
         assert await host.stop() == 0
 
 
 async def test_ready_waits_for_no_lock_server_and_no_hook(host: Host) -> None:
     host.configure(fleet_lock("http://127.0.0.1:9"))
-    host.hook("post-boot.d", "10-slow", "sleep 30")
+    host.hook("post-boot.d", "10-slow", HANG)
     async with ServiceManager(host.dbus.dir) as manager:
         host.more_environ["NOTIFY_SOCKET"] = manager.path
         await host.start(wait=False)
-        await manager.until(lambda one: one == "READY=1", within_s=5)
+        await manager.until(lambda one: one == "READY=1")
         await host.until_state("post_boot")

@@ -15,10 +15,11 @@ from typing import Any, Final, Self
 import aiohttp
 import pytest
 
+from tests.waiting import telling
+
 ROOT: Final = Path(__file__).parents[2]
 DASHBOARDS: Final = ROOT / "dashboards"
 FETCHED: Final = ROOT / ".venv/prometheus/usr/bin"
-PATIENCE_S: Final = 20.0
 ASK_AGAIN_S: Final = 0.1
 Json = dict[str, Any]
 
@@ -42,7 +43,6 @@ def promtool(*arguments: str | Path, text: str | None = None) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -72,15 +72,14 @@ class Server:
                 stderr=log,
                 env={"PATH": os.environ["PATH"]},
             )
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S))
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._http.close()
         with suppress(ProcessLookupError):
             self._process.kill()
-        async with asyncio.timeout(PATIENCE_S):
-            await self._process.wait()
+        await self._process.wait()
 
     @property
     def log(self) -> str:
@@ -89,7 +88,7 @@ class Server:
 
     async def text(self, path: str) -> str:
         """GET a text, as soon as it serves one."""
-        async with asyncio.timeout(PATIENCE_S):
+        with telling(lambda: f"{path} is not served: {self.log}"):
             while True:
                 with suppress(aiohttp.ClientConnectorError):
                     async with self._http.get(f"{self._url}{path}") as response:

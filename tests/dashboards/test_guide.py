@@ -30,7 +30,6 @@ def run(script: str, programs: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

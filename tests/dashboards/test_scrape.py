@@ -19,7 +19,6 @@ from rebootmgr.errors import RebootmgrError
 from tests.dashboards import expressions
 from tests.dashboards.prometheus import (
     DASHBOARDS,
-    PATIENCE_S,
     Json,
     Server,
     free_port,
@@ -29,6 +28,7 @@ from tests.dashboards.prometheus import (
 from tests.dashboards.test_alerts import ALERTS
 from tests.dashboards.test_dashboard import QUERIES
 from tests.fakes.host import Host
+from tests.waiting import telling
 
 TEXTFILE: Final = DASHBOARDS / "textfile"
 SCRIPT: Final = TEXTFILE / "rebootmgr-textfile"
@@ -81,16 +81,14 @@ async def scrape(host: Host) -> expressions.Metrics:
 async def until_value(server: Server, query: str, wanted: float) -> list[Json]:
     """Wait until every series that the query finds, of at least one, has this value."""
     found: list[Json] = []
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                found = (await server.data("query", query=query))["result"]
-                if found and all(float(series["value"][1]) == wanted for series in found):
-                    return found
-                await pause()
-    except TimeoutError:
-        targets = (await server.data("targets"))["activeTargets"]
-        raise AssertionError(f"{query} never was {wanted}: {found}, {targets}") from None
+    targets: list[Json] = []
+    with telling(lambda: f"{query} never was {wanted}: {found}, {targets}"):
+        while True:
+            found = (await server.data("query", query=query))["result"]
+            if found and all(float(series["value"][1]) == wanted for series in found):
+                return found
+            targets = (await server.data("targets"))["activeTargets"]
+            await pause()
 
 
 async def test_prometheus_scrapes_the_socket_and_can_say_all_that_is_asked(tmp_path: Path) -> None:
@@ -133,7 +131,8 @@ def names(result: list[Json]) -> set[str]:
 async def until_quiet(server: Server) -> None:
     """Wait until every alert was evaluated, none of them ill, and is not even about to fire."""
     quiet = {(name, "ok", "inactive") for name in ALERTS}
-    async with asyncio.timeout(PATIENCE_S):
+    rules: list[Json] = []
+    with telling(lambda: f"last: {rules}"):
         while True:
             groups = (await server.data("rules"))["groups"]
             rules = [rule for group in groups for rule in group["rules"]]
@@ -146,7 +145,7 @@ async def until_quiet(server: Server) -> None:
 def copy(directory: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run what the timer runs."""
     return subprocess.run(
-        [SCRIPT, directory], env=environ, capture_output=True, text=True, check=False, timeout=60
+        [SCRIPT, directory], env=environ, capture_output=True, text=True, check=False
     )
 
 
@@ -207,7 +206,6 @@ def test_systemd_takes_the_units_that_copy(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from signal import SIGKILL
 from typing import Self
 
+from tests.waiting import telling
+
 
 @dataclass(frozen=True, slots=True)
 class BusCall:
@@ -42,9 +44,9 @@ class BusLog:
                 os.kill(self._monitor.pid, SIGKILL)  # Popen's way may reap it behind asyncio
         await self._monitor.wait()
 
-    async def until(self, member: str, *, patience_s: float) -> list[BusCall]:
+    async def until(self, member: str) -> list[BusCall]:
         """Wait until `member` was called; all calls up to the first of it."""
-        async with asyncio.timeout(patience_s):
+        with telling(lambda: f"{member} was never called; the last: {self._calls[-3:]}"):
             while not self._calls or self._calls[-1].member != member:
                 await self._read_line()
         return self._calls

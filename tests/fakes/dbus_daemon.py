@@ -7,7 +7,6 @@ see their connection end.
 
 import contextlib
 import os
-import select
 import shlex
 import shutil
 import signal
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-_PATIENCE_S: Final = 10.0
+from tests.waiting import BOUND_S
 
 ALLOW_EVERYTHING: Final = """
 <policy context="default">
@@ -34,6 +33,7 @@ _CONFIG: Final = """
   <listen>unix:path={socket}</listen>
   <auth>EXTERNAL</auth>
   <servicedir>{services}</servicedir>
+  <limit name="service_start_timeout">{start_ms:.0f}</limit>
   {policy}
 </busconfig>
 """
@@ -50,7 +50,12 @@ class DbusDaemon:
         self._socket = self.dir / "bus"
         self._config = self.dir / "bus.conf"
         self._config.write_text(
-            _CONFIG.format(socket=self._socket, services=self._services, policy=policy).lstrip()
+            _CONFIG.format(
+                socket=self._socket,
+                services=self._services,
+                start_ms=BOUND_S * 1000,
+                policy=policy,
+            ).lstrip()
         )
         self._log = (self.dir / "log").open("ab")
         self._process = self._start()
@@ -83,20 +88,19 @@ class DbusDaemon:
             ],
             check=True,
             stdout=subprocess.DEVNULL,
-            timeout=_PATIENCE_S,
         )
 
     def kill(self) -> None:
         """SIGKILL, and wait for it: no goodbye to anybody."""
         self._process.kill()
-        self._reap()
+        self._process.wait()
 
     def stop(self) -> None:
         """End it and remove its directory; it can be called again."""
         with contextlib.suppress(ProcessLookupError):
             self.resume()
             self._process.terminate()
-        self._reap()
+        self._process.wait()
         self._log.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -150,16 +154,7 @@ class DbusDaemon:
                     stdin=subprocess.DEVNULL,
                     stderr=self._log,
                 )
-            ready, _, _ = select.select([announced], [], [], _PATIENCE_S)
-            if not ready or not announced.readline():
-                process.kill()
+            if not announced.readline():
                 process.wait()
                 raise RuntimeError(f"no dbus-daemon: {(self.dir / 'log').read_text()}")
         return process
-
-    def _reap(self) -> None:
-        try:
-            self._process.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()

@@ -12,8 +12,8 @@ from typing import Final, Self
 from aiohttp import web
 
 from tests.fakes.etcd import EtcdCluster, Unavailable
+from tests.waiting import telling
 
-PATIENCE_S: Final = 30.0
 KEY: Final = "com.coreos.airlock/groups/{}/v1/semaphore"
 
 
@@ -58,8 +58,9 @@ class EtcdFleetLock:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until it is so; looked at after each answer."""
-        async with asyncio.timeout(PATIENCE_S), self._answered:
-            await self._answered.wait_for(holds)
+        with telling(lambda: f"active: {self.active}; answers: {self.answers}"):
+            async with self._answered:
+                await self._answered.wait_for(holds)
 
     async def _pre_reboot(self, request: web.Request) -> web.Response:
         id_, group = await _identity(request)

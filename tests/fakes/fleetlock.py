@@ -32,6 +32,7 @@ from tests.fakes.fleetlock_wire import (
     silence,
     slow_down,
 )
+from tests.waiting import telling
 
 __all__ = ["FakeFleetLock", "Script", "Seen", "drip", "error", "hang", "reply", "silence"]
 
@@ -100,13 +101,15 @@ class FakeFleetLock:
 
     async def wait_seen(self, number: int) -> None:
         """Wait until `number` requests have come."""
-        async with asyncio.timeout(10), self.arrived:
-            await self.arrived.wait_for(lambda: len(self.seen) >= number)
+        with telling(lambda: f"of {number} requests {len(self.seen)} came"):
+            async with self.arrived:
+                await self.arrived.wait_for(lambda: len(self.seen) >= number)
 
     async def wait_closed(self) -> None:
         """Wait until no client is connected any more."""
-        async with asyncio.timeout(10), self.arrived:
-            await self.arrived.wait_for(lambda: self.open_connections == 0)
+        with telling(lambda: f"{self.open_connections} connections are open still"):
+            async with self.arrived:
+                await self.arrived.wait_for(lambda: self.open_connections == 0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from rebootmgr.core.model import Phase
 from tests.fakes.service import Answer, Call, Interface, Refused
 from tests.fakes.systemd1 import MANAGER, PATH, UNIT, FakeSystemd, unit_path
+from tests.waiting import telling
 
 CHECKOUT: Final = Path(__file__).parents[2]
 GONE: Final = ("inactive", "failed")
@@ -82,7 +83,7 @@ class FakeHookUnits:
     async def until(self, phase: Phase, *states: str) -> None:
         """Wait until the unit of a phase is in one of these states."""
         unit = self._units[unit_of(phase)]
-        async with asyncio.timeout(20):
+        with telling(lambda: f"{phase} is {unit.state}, never one of {states}"):
             while unit.state not in states:
                 unit.changed.clear()
                 await unit.changed.wait()

@@ -11,43 +11,42 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, redirect_stderr, redirect_stdout, suppress
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
-from typing import Any, Final, Self, TypeAlias
+from typing import Final, Self
 
 from rebootmgr.bus.connection import Bus
 from rebootmgr.cli.bus_verbs import METRICS, read_metrics
+from rebootmgr.cli.main import main
 from rebootmgr.errors import BusError
+from rebootmgr.instants import encode_instant
 from rebootmgr.updates.file_watch import FileWatch
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.logind import FakeLogind, Mode
 from tests.fakes.ostree_host import OstreeHost
 from tests.fakes.rpmostreed import FakeRpmOstree
+from tests.fakes.spoken import MANAGER, NAME, Json, Spoken, reasons
 from tests.fakes.systemd1 import FakeSystemd, FakeTimedate
 from tests.fakes.terminal import Terminal
+from tests.waiting import telling
 
-Json: TypeAlias = dict[str, Any]
+__all__ = ["NAME", "Host", "Json", "fleet_lock", "reasons"]
 
 MACHINE_ID: Final = "00112233445566778899aabbccddeeff"
 NODE_ID: Final = "eee0097b460c4b2dbf94510d0330626c"
-NAME: Final = "org.rebootmgr1"
 STATE: Final = "var/lib/rebootmgr/state.json"
-PATIENCE_S: Final = 20.0
-ASK_AGAIN_S: Final = 0.1
-_CHANGES: Final = (
-    f"type='signal',sender='{NAME}',interface='org.freedesktop.DBus.Properties',"
-    "member='PropertiesChanged'"
-)
-_OWNERS: Final = (
-    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
-    f"member='NameOwnerChanged',arg0='{NAME}'"
-)
+_ENDLESS: Final = ("setpriv", "--pdeathsig", "KILL", "sleep", "infinity")
+HANG: Final = f"exec {' '.join(_ENDLESS)}"
+"""For a hook that goes on until it is ended, or whoever runs it ends."""
 
 
-class Host:
+class Host(Spoken):
     """One machine. `boots` counts; `log` is what the daemon wrote on standard error."""
 
     def __init__(self, root: Path, *, systemd_version: int = 257, version: str = "42.1") -> None:
+        super().__init__()
         self.root = root
         self.dbus = DbusDaemon()
         self.trees = OstreeHost(root, root / "ostree-state.json")
@@ -59,7 +58,7 @@ class Host:
         self.more_environ: dict[str, str] = {}
         self.daemon: Process | None = None
         self._stack = AsyncExitStack()
-        self._changed = asyncio.Event()
+        self._bus: Bus | None = None
 
     async def __aenter__(self) -> Self:
         self._write("etc/machine-id", f"{MACHINE_ID}\n")
@@ -74,6 +73,8 @@ class Host:
         self.systemd = await self._stack.enter_async_context(systemd)
         timedate = FakeTimedate(self.dbus.address)
         self.timedate = await self._stack.enter_async_context(timedate)
+        self._bus = await Bus.connect(self.dbus.address)
+        self._stack.push_async_callback(self._bus.close)
         await self._listen()
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._new_boot()
@@ -83,11 +84,17 @@ class Host:
         await self.kill()
         await self._stack.aclose()
 
-    async def _listen(self) -> None:
-        self.bus = await Bus.connect(self.dbus.address)
-        self._stack.push_async_callback(self.bus.close)
-        for rule in (_CHANGES, _OWNERS):
-            await self.bus.subscribe(rule, lambda _: self._changed.set())
+    @property
+    def bus(self) -> Bus:
+        assert self._bus is not None
+        return self._bus
+
+    def last_words(self) -> str:
+        return _end_of(self.log)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.daemon is not None and self.daemon.returncode is not None
 
     def _write(self, path: str, text: str) -> Path:
         file = self.root / path
@@ -110,6 +117,11 @@ class Host:
         options = ("--root", str(self.root), "--state", str(self.trees.state))
         argv = (sys.executable, "-m", "tests.fakes.rpmostreed", *options)
         self.dbus.install_service("org.projectatomic.rpmostree1", argv)
+
+    async def install_hung_rpm_ostreed(self) -> None:
+        """Let the bus start one that never takes its name."""
+        await self.os.leave()
+        self.dbus.install_service("org.projectatomic.rpmostree1", _ENDLESS)
 
     def _new_boot(self) -> None:
         self.boots += 1
@@ -161,14 +173,12 @@ class Host:
         if daemon.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(daemon.pid, number)  # Popen's own way may reap it behind asyncio's back
-        async with asyncio.timeout(PATIENCE_S):
-            return await daemon.wait()
+        return await daemon.wait()
 
     async def wait_ended(self) -> int:
         """Wait until the daemon ends by itself; its exit status."""
         assert self.daemon is not None
-        async with asyncio.timeout(PATIENCE_S):
-            return await self.daemon.wait()
+        return await self.daemon.wait()
 
     async def reboot(self) -> None:
         """What the machine does when logind means it: finalize, go down, come up.
@@ -177,79 +187,32 @@ class Host:
         """
         calls = self.daemon is not None and (await self.status())["state"] == "rebooting"
         if calls and self.logind.mode is Mode.ACCEPT:
-            async with asyncio.timeout(PATIENCE_S):
-                await self.logind.rebooted.wait()
+            await self.logind.rebooted.wait()
         await self.stop()
         self.trees.reboot()
         self.logind.end_shutdown()
         self._new_boot()
         await self.os.refresh()
 
-    async def status(self) -> Json:
-        """What the daemon says of itself."""
-        body = await self.bus.call(
-            NAME, "/org/rebootmgr1", "org.rebootmgr1.Manager", "Describe", autostart=False
-        )
-        status: Json = json.loads(body[0])
-        return status
-
-    async def until(self, holds: Callable[[Json], bool]) -> Json:
-        """Wait until the daemon says so; what it said last is in the error if it never does."""
-        said: Json | None = None
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while True:
-                    self._changed.clear()
-                    try:
-                        said = await self.status()
-                    except BusError:
-                        said = None
-                    if said is not None and holds(said):
-                        return said
-                    self._check_alive()
-                    with suppress(TimeoutError):  # not everything that it says is signalled
-                        async with asyncio.timeout(ASK_AGAIN_S):
-                            await self._changed.wait()
-        except TimeoutError:
-            text = self.log.read_text()[-4000:] if self.log.exists() else ""
-            raise AssertionError(f"never so; last: {_brief(said)}\n{text}") from None
-
-    def _check_alive(self) -> None:
-        if self.daemon is not None and self.daemon.returncode is not None:
-            raise TimeoutError
-
     async def until_remembered(self, holds: Callable[[Json], bool]) -> Json:
         """Wait until state.json says so."""
         changed = asyncio.Event()
         watch = FileWatch(self.root, (STATE,), lambda _: changed.set())
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while True:
-                    changed.clear()
-                    if self.state_file.exists() and holds(memory := self.remembered()):
-                        return memory
-                    await changed.wait()
-        finally:
-            watch.close()
+        with watch, telling(lambda: f"never so; last: {_end_of(self.state_file)}"):
+            while True:
+                changed.clear()
+                if self.state_file.exists() and holds(memory := self.remembered()):
+                    return memory
+                await changed.wait()
 
     async def until_screen(self, terminal: Terminal, text: str) -> None:
         """Wait until a terminal shows `text`."""
         await self.until(lambda _: text in terminal.screen())
 
-    async def until_blocked(self, *wanted: str) -> Json:
-        """Wait until exactly these are in the way of a pending update."""
-        return await self.until(
-            lambda status: bool(status["pending"]) and reasons(status) == list(wanted)
-        )
-
-    async def until_state(self, state: str) -> Json:
-        """Wait for a state."""
-        return await self.until(lambda status: status["state"] == state)
-
     async def reload(self) -> str:
         """Take the configuration anew over D-Bus; what is wrong with it, or ""."""
         try:
-            await self.bus.call(NAME, "/org/rebootmgr1", "org.rebootmgr1.Manager", "Reload")
+            await self.bus.call(*MANAGER, "Reload")
         except BusError as error:
             return error.text
         return ""
@@ -268,10 +231,18 @@ class Host:
             stderr=asyncio.subprocess.PIPE,
             env=self.environ,
         )
-        async with asyncio.timeout(PATIENCE_S):
-            out, err = await client.communicate()
+        out, err = await client.communicate()
         assert client.returncode is not None
         return client.returncode, out.decode(), err.decode()
+
+    async def main(self, *arguments: str) -> tuple[int, str, str]:
+        """As `ctl`, without a process, which would take most of the time.
+
+        The environment has to have DBUS_SYSTEM_BUS_ADDRESS already.
+        """
+        with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+            status = await asyncio.to_thread(main, ["--root", str(self.root), *arguments])
+        return status, out.getvalue(), err.getvalue()
 
     @property
     def state_file(self) -> Path:
@@ -287,6 +258,12 @@ class Host:
         text = json.dumps({"version": {"major": 1, "minor": 0}, **keys})
         self._write(STATE, text)
 
+    def remember_hold(self, *, until: datetime | None = None, **more: str) -> None:
+        """Write a state.json with one hold, of alice's unless `more` says otherwise."""
+        since = encode_instant(datetime.now(UTC) - timedelta(hours=1))
+        hold = {"id": "h", "owner": "alice", "reason": "migration", "since": since, **more}
+        self.remember(holds=[{**hold, "until": encode_instant(until)}])
+
     async def metrics(self) -> dict[str, float]:
         """Scrape the socket: the value of each series, by its name with its labels."""
         text = await asyncio.to_thread(read_metrics, self.root / METRICS)
@@ -299,15 +276,10 @@ class Host:
         return self.logind.reboots
 
 
-def reasons(status: Json) -> list[str]:
-    """What is in the way."""
-    return [blocker["reason"] for blocker in status["blockers"]]
-
-
 def fleet_lock(url: str, *, strategy: str = '"fleet_lock"') -> str:
     """Configure a lock server."""
     return f'[updates]\nstrategy = {strategy}\n[updates.fleet_lock]\nbase_url = "{url}"\n'
 
 
-def _brief(said: Json | None) -> str:
-    return json.dumps({name: it for name, it in (said or {}).items() if name != "gates"})
+def _end_of(file: Path) -> str:
+    return file.read_text()[-4000:] if file.exists() else ""

@@ -17,6 +17,7 @@ from typing import Any, Final
 from rebootmgr.bus.connection import Bus, Reply, Request, variant
 from rebootmgr.errors import BusError
 from tests.fakes.ostree_host import OstreeHost, Tree
+from tests.waiting import telling
 
 NAME: Final = "org.projectatomic.rpmostree1"
 ROOT: Final = "/org/projectatomic/rpmostree1"
@@ -96,8 +97,9 @@ class FakeRpmOstree:
 
     async def until_called(self, member: str) -> None:
         """Wait until somebody called `member`."""
-        async with self._called:
-            await self._called.wait_for(lambda: self.calls[member] > 0)
+        with telling(lambda: f"nobody called {member}, but {dict(self.calls)}"):
+            async with self._called:
+                await self._called.wait_for(lambda: self.calls[member] > 0)
 
     async def override(self, interface: str, name: str, raw: Any) -> None:
         """Show another value, `[signature, value]`; None goes back to the truth."""

@@ -88,8 +88,9 @@ class Service:
         for task in self._tasks:
             task.cancel()
         self._bus.disconnect()  # type: ignore[no-untyped-call]
-        async with asyncio.timeout(5):
-            await self.wait_lost()
+        await self.wait_lost()
+        # What is told to a bus that is gone has dbus-next write again, to whatever is opened next.
+        asyncio.get_running_loop().remove_writer(self._bus._fd)
         self._bus._stream.close()  # dbus-next leaves both open
         self._bus._sock.close()
 
@@ -107,7 +108,11 @@ class Service:
 
     def _spawn(self, work: Awaitable[None]) -> None:
         async def run() -> None:
-            await work
+            try:
+                await work
+            except (EOFError, OSError):  # whoever ends the bus first ends what is under way
+                if self._bus.connected:
+                    raise
 
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
@@ -156,6 +161,8 @@ class Service:
         question = Message(driver, path, driver, member, signature="s", body=[name])
         reply = await self._bus.call(question)
         assert reply is not None
+        if reply.error_name == f"{ERROR}.NameHasNoOwner":  # the caller is gone
+            raise Silence
         assert reply.message_type is MessageType.METHOD_RETURN, reply.body
         [number] = reply.body
         assert isinstance(number, int)

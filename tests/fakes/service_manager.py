@@ -3,8 +3,11 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+from tests.waiting import telling
 
 
 class ServiceManager:
@@ -25,13 +28,19 @@ class ServiceManager:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
+    def catch_up(self) -> None:
+        """Hear at once what was sent so far."""
+        with suppress(BlockingIOError):
+            while True:
+                self._read()
+
     def _read(self) -> None:
         self.heard.append(self._socket.recv(65536).decode())
         self._arrived.set()
 
-    async def until(self, wanted: Callable[[str], bool], *, within_s: float = 10) -> str:
+    async def until(self, wanted: Callable[[str], bool]) -> str:
         """Wait for a datagram."""
-        async with asyncio.timeout(within_s):
+        with telling(lambda: f"never told; the last: {self.heard[-10:]}"):
             while True:
                 self._arrived.clear()
                 for one in self.heard:
@@ -46,7 +55,7 @@ class ServiceManager:
 
     async def until_beat(self, number: int) -> None:
         """Wait until the watchdog was fed that often."""
-        await self.until(lambda _: self.beats >= number, within_s=60)
+        await self.until(lambda _: self.beats >= number)
 
     async def until_status(self, text: str) -> str:
         """Wait for a STATUS= that holds `text`."""

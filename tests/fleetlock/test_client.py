@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -18,14 +16,16 @@ from rebootmgr.core.counters import Api
 from rebootmgr.core.events import (
     LockAnswer,
     LockGranted,
-    LockUnclear,
     ReleaseUnclear,
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
 from rebootmgr.fleetlock.client import LockClient
+from rebootmgr.fleetlock.request import BODY_S
 from rebootmgr.fleetlock.words import Server
 from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
+from tests.fleetlock.lock_requests import children, unclear
+from tests.waiting import PATIENT_S
 
 T = Ticket(7)
 SLOT = Slot("http://lock", "default", "node1")
@@ -36,16 +36,11 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 class Observer:
     def __init__(self) -> None:
         self.told: list[tuple[Api, str | None]] = []
+        self._began = monotonic()
 
     def __call__(self, api: Api, kind: str | None, seconds: float) -> None:
-        assert 0 <= seconds < 60
+        assert 0 <= seconds <= monotonic() - self._began
         self.told.append((api, kind))
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeFleetLock]:
-    async with FakeFleetLock() as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -53,30 +48,14 @@ def no_child_is_left() -> None:
     assert children() == set()
 
 
-def children() -> set[int]:
-    """Every process whose parent we are, zombies included."""
-    found: set[int] = set()
-    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            found |= {int(pid) for pid in (thread / "children").read_text().split()}
-    return found
-
-
 def at(fake: FakeFleetLock) -> Server:
-    return Server(base_url=fake.url, timeout_s=20)
+    return Server(base_url=fake.url, timeout_s=PATIENT_S)
 
 
 async def ask(server: Server, observer: Observer | None = None) -> LockAnswer:
-    async with asyncio.timeout(30):
-        answer = await LockClient(observed=observer or Observer()).acquire(T, SLOT, server)
+    answer = await LockClient(observed=observer or Observer()).acquire(T, SLOT, server)
     assert children() == set()
     return answer
-
-
-def unclear(answer: LockAnswer, detail: str, *, answered: bool) -> None:
-    assert isinstance(answer, LockUnclear)
-    assert detail in answer.detail
-    assert answer.answered is answered
 
 
 async def test_a_slot_is_granted_and_given_back(fake: FakeFleetLock) -> None:
@@ -149,9 +128,11 @@ async def test_a_body_never_spoils_a_grant(fake: FakeFleetLock, script: Script) 
 
 
 async def test_a_body_that_never_ends_costs_two_seconds_at_most(fake: FakeFleetLock) -> None:
-    fake.script.append(hang(HEAD, b"slow"))
-    async with asyncio.timeout(8):
-        assert await ask(at(fake)) == LockGranted(T, SLOT)
+    assert BODY_S == 2.0
+    fake.script += [hang(HEAD, b"slow"), drip(HEAD, b" ", every_s=0.2)]
+    clients = [LockClient(observed=Observer()) for _ in range(2)]
+    answers = [client.acquire(T, SLOT, at(fake)) for client in clients]
+    assert await asyncio.gather(*answers) == [LockGranted(T, SLOT)] * 2
 
 
 async def test_a_server_that_hangs_is_given_up_after_the_timeout(fake: FakeFleetLock) -> None:
@@ -201,7 +182,7 @@ async def test_the_child_dies_with_its_parent(fake: FakeFleetLock) -> None:
         "from rebootmgr.fleetlock.words import Server\n"
         "from rebootmgr.core.model import Slot\n"
         "client = LockClient(observed=print)\n"
-        "server = Server(base_url=sys.argv[1], timeout_s=60)\n"
+        "server = Server(base_url=sys.argv[1], timeout_s=3600)\n"
         "asyncio.run(client.acquire(1, Slot('s', 'g', 'i'), server))\n"
     )
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, fake.url)
@@ -214,19 +195,19 @@ async def test_the_child_dies_with_its_parent(fake: FakeFleetLock) -> None:
 async def test_nothing_listens(fake: FakeFleetLock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    answer = await ask(Server(base_url=f"http://127.0.0.1:{port}", timeout_s=5))
+    answer = await ask(Server(base_url=f"http://127.0.0.1:{port}", timeout_s=PATIENT_S))
     unclear(answer, f"cannot connect to 127.0.0.1:{port}: ", answered=False)
     assert fake.seen == []
 
 
 async def test_a_host_without_an_address_is_named() -> None:
-    answer = await ask(Server(base_url="http://lock.invalid", timeout_s=15))
+    answer = await ask(Server(base_url="http://lock.invalid", timeout_s=PATIENT_S))
     unclear(answer, "cannot connect to lock.invalid:80: ", answered=False)
 
 
 @pytest.mark.parametrize("url", ["", "ftp://lock/", "http://", "http://lock:99999", "http://[x"])
 async def test_a_url_that_is_none_is_unclear_and_names_the_setting(url: str) -> None:
-    unclear(await ask(Server(base_url=url, timeout_s=5)), "base_url", answered=False)
+    unclear(await ask(Server(base_url=url, timeout_s=PATIENT_S)), "base_url", answered=False)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +225,7 @@ async def test_a_child_that_fails_is_unclear(tmp_path: Path, code: str, detail: 
     sys.path.insert(0, str(tmp_path))
     try:
         client = LockClient(observed=Observer(), child="broken_child")
-        answer = await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=5))
+        answer = await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=PATIENT_S))
     finally:
         sys.path.remove(str(tmp_path))
     unclear(answer, f"the request process {detail}", answered=False)
@@ -252,7 +233,7 @@ async def test_a_child_that_fails_is_unclear(tmp_path: Path, code: str, detail: 
 
 
 async def test_a_request_that_no_pipe_can_hold_is_unclear() -> None:
-    answer = await ask(Server(base_url="http://h/" + "x" * 99_999, timeout_s=5))
+    answer = await ask(Server(base_url="http://h/" + "x" * 99_999, timeout_s=PATIENT_S))
     unclear(answer, "the request is too long", answered=False)
 
 
@@ -279,7 +260,7 @@ async def test_the_child_sees_only_proxies_of_our_environment(
         monkeypatch.setenv(name, "x")
     monkeypatch.syspath_prepend(tmp_path)
     client = LockClient(observed=Observer(), child="env_child")
-    await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=5))
+    await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=PATIENT_S))
     seen = set(dump.read_text().split()) - {"LC_CTYPE"}  # Python itself sets this one
     assert seen == {"HTTPS_PROXY", "NETRC", "PYTHONPATH"}
 
@@ -297,11 +278,10 @@ async def test_the_fake_server_is_a_program_too(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE)
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(20):
-            said = await process.stdout.readline()
+        said = await process.stdout.readline()
         number = int(said.split()[-1])
         assert port.read_text() == f"{number}\n"
-        server = Server(base_url=f"http://localhost:{number}", timeout_s=20)
+        server = Server(base_url=f"http://localhost:{number}", timeout_s=PATIENT_S)
         body = json.dumps({"group": "default", "id": "other-host"}).encode()
         await control(number, "seize", body)
         answer = await LockClient(observed=Observer()).acquire(T, SLOT, server)

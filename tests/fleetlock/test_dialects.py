@@ -46,6 +46,7 @@ from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.fleetlock_dialects import PASSWORD, Airlock, Consul, DynamoDb, Knubbis
 from tests.fakes.fleetlock_kubernetes import Heathcliff, Krm, Poseidon
 from tests.fakes.fleetlock_store import Dialect, Trouble
+from tests.waiting import PATIENT_S
 
 ME: Final = SLOT.id
 OTHER: Final = "somebody"
@@ -324,7 +325,7 @@ async def _ask(cell: Cell, *, by_child: bool) -> Asked:
 async def _send_by_child(api: Api, fake: FakeFleetLock, userinfo: str) -> Told:
     kinds: list[str | None] = []
     client = LockClient(observed=lambda _api, kind, _seconds: kinds.append(kind))
-    server = Server(base_url=fake.url.replace("//", f"//{userinfo}"), timeout_s=60)
+    server = Server(base_url=fake.url.replace("//", f"//{userinfo}"), timeout_s=PATIENT_S)
     match api:
         case Api.PRE_REBOOT:
             return await client.acquire(QUESTION, SLOT, server), kinds[0]
@@ -489,7 +490,7 @@ async def test_a_server_that_drains_before_it_answers_is_waited_for() -> None:
     client = LockClient(observed=lambda *_: None)
     async with FakeFleetLock(dialect=Poseidon(drained=drained)) as fake:
         async with asyncio.TaskGroup() as group:
-            server = Server(base_url=fake.url, timeout_s=60)
+            server = Server(base_url=fake.url, timeout_s=PATIENT_S)
             task = group.create_task(client.acquire(QUESTION, SLOT, server))
             await fake.wait_seen(1)
             assert fake.holders == {"default": [ME]}
@@ -502,7 +503,7 @@ async def test_a_server_that_drains_before_it_answers_is_waited_for() -> None:
 async def test_asking_again_is_what_ends_a_drain(name: str) -> None:
     client = LockClient(observed=lambda *_: None)
     async with FakeFleetLock(dialect=server_of(name)) as fake:
-        server = Server(base_url=fake.url, timeout_s=60)
+        server = Server(base_url=fake.url, timeout_s=PATIENT_S)
         answers = [await client.acquire(QUESTION, SLOT, server) for _ in range(3)]
         assert LockGranted(QUESTION, SLOT) not in answers[:2]
         assert answers[2] == LockGranted(QUESTION, SLOT)
@@ -516,7 +517,7 @@ async def test_a_host_that_holds_nothing_frees_somebody_elses_slot_at_one_server
     client = LockClient(observed=lambda *_: None)
     async with FakeFleetLock(dialect=Heathcliff(memory=True)) as fake:
         fake.seize("default", OTHER)
-        server = Server(base_url=fake.url, timeout_s=60)
+        server = Server(base_url=fake.url, timeout_s=PATIENT_S)
         script = asking().on(await client.acquire(QUESTION, SLOT, server))
         assert not abandon(script).has(Release)
         assert fake.holders == {"default": [OTHER]}

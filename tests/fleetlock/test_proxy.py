@@ -15,6 +15,7 @@ from rebootmgr.fleetlock.words import Server
 from tests.fakes.fleetlock import FakeFleetLock, reply
 from tests.fakes.fleetlock_tls import Certificate
 from tests.fakes.fleetlock_wire import Seen, read_request
+from tests.waiting import PATIENT_S
 
 T = Ticket(7)
 SLOT = Slot("https://lock", "default", "node1")
@@ -67,13 +68,7 @@ async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def ask(server: Server) -> LockAnswer:
-    async with asyncio.timeout(30):
-        return await LockClient(observed=lambda *_: None).acquire(T, SLOT, server)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return Certificate.make(tmp_path_factory.mktemp("tls"))
+    return await LockClient(observed=lambda *_: None).acquire(T, SLOT, server)
 
 
 @pytest.fixture(autouse=True)
@@ -91,13 +86,13 @@ async def test_https_goes_through_the_tunnel_and_the_certificate_is_the_servers(
         Tunnel(fake.port) as proxy,
     ):
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.authority}")
-        server = Server(base_url=fake.url, timeout_s=20, ca_file=str(certificate.cert))
+        server = Server(base_url=fake.url, timeout_s=PATIENT_S, ca_file=str(certificate.cert))
         assert await ask(server) == LockGranted(T, SLOT)
         (connect,) = proxy.seen
         assert (connect.method, connect.target) == ("CONNECT", f"localhost:{fake.port}")
         assert fake.seen[0].target == "/v1/pre-reboot"
         elsewhere = Server(
-            base_url="https://lock.invalid", timeout_s=20, ca_file=str(certificate.cert)
+            base_url="https://lock.invalid", timeout_s=PATIENT_S, ca_file=str(certificate.cert)
         )
         answer = await ask(elsewhere)
         assert isinstance(answer, LockUnclear)
@@ -114,7 +109,7 @@ async def test_our_credentials_are_not_for_the_proxy_nor_the_proxys_for_the_serv
     ):
         monkeypatch.setenv("https_proxy", f"http://squid:proxy-pass@{proxy.authority}")
         url = fake.url.replace("//", f"//node:{SECRET}@")
-        server = Server(base_url=url, timeout_s=20, ca_file=str(certificate.cert))
+        server = Server(base_url=url, timeout_s=PATIENT_S, ca_file=str(certificate.cert))
         assert await ask(server) == LockGranted(T, SLOT)
     pair = base64.b64encode(b"squid:proxy-pass").decode()
     assert proxy.seen[0].headers["proxy-authorization"] == f"Basic {pair}"
@@ -127,7 +122,7 @@ async def test_our_credentials_are_not_for_the_proxy_nor_the_proxys_for_the_serv
 async def test_a_proxy_that_refuses_or_is_gone_is_named_without_its_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    server = Server(base_url=f"https://node:{SECRET}@lock.invalid", timeout_s=20)
+    server = Server(base_url=f"https://node:{SECRET}@lock.invalid", timeout_s=PATIENT_S)
     async with Tunnel(0, answer=b"407 Proxy Authentication Required") as proxy:
         monkeypatch.setenv("https_proxy", f"http://squid:proxy-pass@{proxy.authority}")
         refused = await ask(server)
@@ -147,7 +142,7 @@ async def test_plain_http_goes_through_its_proxy_in_absolute_form(
 ) -> None:
     async with FakeFleetLock() as fake:
         monkeypatch.setenv("http_proxy", fake.url)
-        server = Server(base_url="http://lock.invalid/b", timeout_s=20)
+        server = Server(base_url="http://lock.invalid/b", timeout_s=PATIENT_S)
         assert await ask(server) == LockGranted(T, SLOT)
         assert fake.seen[0].target == "http://lock.invalid/b/v1/pre-reboot"
         fake.script.append(reply(502))
@@ -161,7 +156,7 @@ async def test_no_proxy_exempts_hosts(monkeypatch: pytest.MonkeyPatch, exempt: s
     async with FakeFleetLock() as fake:
         monkeypatch.setenv("http_proxy", fake.url)
         monkeypatch.setenv("NO_PROXY", exempt)
-        answer = await ask(Server(base_url="http://lock.invalid/b", timeout_s=20))
+        answer = await ask(Server(base_url="http://lock.invalid/b", timeout_s=PATIENT_S))
         assert isinstance(answer, LockUnclear)
         assert "cannot connect to lock.invalid:80" in answer.detail
         assert fake.seen == []
@@ -170,7 +165,7 @@ async def test_no_proxy_exempts_hosts(monkeypatch: pytest.MonkeyPatch, exempt: s
 async def test_an_https_proxy_is_not_for_http(monkeypatch: pytest.MonkeyPatch) -> None:
     async with FakeFleetLock() as fake:
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-        assert await ask(Server(base_url=fake.url, timeout_s=20)) == LockGranted(T, SLOT)
+        assert await ask(Server(base_url=fake.url, timeout_s=PATIENT_S)) == LockGranted(T, SLOT)
 
 
 async def test_no_netrc_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -178,5 +173,5 @@ async def test_no_netrc_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     async with FakeFleetLock() as fake:
-        await ask(Server(base_url=fake.url, timeout_s=20))
+        await ask(Server(base_url=fake.url, timeout_s=PATIENT_S))
     assert "authorization" not in fake.seen[0].headers

@@ -4,9 +4,6 @@ import asyncio
 import base64
 import json
 import logging
-import os
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +17,8 @@ from rebootmgr.fleetlock.request import Errand
 from rebootmgr.fleetlock.words import Server, encode_request
 from tests.fakes.fleetlock import FakeFleetLock, error, hang, reply
 from tests.fakes.fleetlock_tls import Certificate, openssl
+from tests.fleetlock.lock_requests import children, unclear
+from tests.waiting import PATIENT_S
 
 T = Ticket(7)
 SLOT = Slot("https://lock", "default", "node1")
@@ -30,41 +29,24 @@ def basic(pair: str) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return Certificate.make(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeFleetLock]:
-    async with FakeFleetLock() as server:
-        yield server
-
-
 async def ask(server: Server) -> LockAnswer:
     def ignore(api: Api, kind: str | None, seconds: float) -> None:
         pass
 
-    async with asyncio.timeout(30):
-        return await LockClient(observed=ignore).acquire(T, SLOT, server)
-
-
-def unclear(answer: LockAnswer, detail: str) -> None:
-    assert isinstance(answer, LockUnclear)
-    assert detail in answer.detail
+    return await LockClient(observed=ignore).acquire(T, SLOT, server)
 
 
 async def test_a_server_of_our_own_ca_is_trusted(
     certificate: Certificate,
 ) -> None:
     async with FakeFleetLock(tls=certificate.context()) as fake:
-        server = Server(base_url=fake.url, timeout_s=20, ca_file=str(certificate.cert))
+        server = Server(base_url=fake.url, timeout_s=PATIENT_S, ca_file=str(certificate.cert))
         assert await ask(server) == LockGranted(T, SLOT)
 
 
 async def test_an_unknown_ca_and_a_wrong_name_are_refused(certificate: Certificate) -> None:
     async with FakeFleetLock(tls=certificate.context()) as fake:
-        server = Server(base_url=fake.url, timeout_s=20)
+        server = Server(base_url=fake.url, timeout_s=PATIENT_S)
         unclear(await ask(server), "certificate of localhost refused: self")
         by_address = fake.url.replace("localhost", "127.0.0.1")
         server = replace(server, base_url=by_address, ca_file=str(certificate.cert))
@@ -75,7 +57,7 @@ async def test_an_unknown_ca_and_a_wrong_name_are_refused(certificate: Certifica
 async def test_a_client_certificate_is_shown_when_there_is_one(certificate: Certificate) -> None:
     cert, key = str(certificate.cert), str(certificate.key)
     async with FakeFleetLock(tls=certificate.context(asks_clients=True)) as fake:
-        server = Server(base_url=fake.url, timeout_s=20, ca_file=cert)
+        server = Server(base_url=fake.url, timeout_s=PATIENT_S, ca_file=cert)
         assert isinstance(await ask(server), LockUnclear)
         server = replace(server, client_cert_file=cert, client_key_file=key)
         assert await ask(server) == LockGranted(T, SLOT)
@@ -83,7 +65,7 @@ async def test_a_client_certificate_is_shown_when_there_is_one(certificate: Cert
 
 async def test_tls_and_plain_do_not_mix(certificate: Certificate) -> None:
     async with FakeFleetLock(tls=certificate.context()) as fake:
-        plain = Server(base_url=fake.url.replace("https:", "http:"), timeout_s=20)
+        plain = Server(base_url=fake.url.replace("https:", "http:"), timeout_s=PATIENT_S)
         assert isinstance(await ask(plain), LockUnclear)
 
 
@@ -97,7 +79,7 @@ async def test_a_file_that_cannot_be_used_is_named(
     openssl(
         *("pkey", "-in", certificate.key, "-aes256", "-passout", f"pass:{SECRET}", "-out", locked)
     )
-    plain = Server(base_url=fake.url, timeout_s=20)
+    plain = Server(base_url=fake.url, timeout_s=PATIENT_S)
     https = replace(plain, base_url=fake.url.replace("http:", "https:"))
     for server, detail in [
         (replace(plain, authorization_file=missing), f"{missing}: No such file"),
@@ -120,7 +102,7 @@ async def test_the_authorization_file_is_read_for_each_request(
     fake: FakeFleetLock, tmp_path: Path
 ) -> None:
     file = tmp_path / "authorization"
-    server = Server(base_url=fake.url, timeout_s=20, authorization_file=str(file))
+    server = Server(base_url=fake.url, timeout_s=PATIENT_S, authorization_file=str(file))
     for word in ("one", "two"):
         file.write_text(f"Bearer {word}\n")
         await ask(server)
@@ -139,7 +121,7 @@ async def test_a_systemd_credential_is_a_file_like_any_other(
     folder.chmod(0o500)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
     try:
-        server = Server(base_url=fake.url, timeout_s=20, authorization_file=str(credential))
+        server = Server(base_url=fake.url, timeout_s=PATIENT_S, authorization_file=str(credential))
         assert await ask(server) == LockGranted(T, SLOT)
     finally:
         folder.chmod(0o700)
@@ -152,7 +134,7 @@ async def test_the_authorization_file_beats_the_userinfo(
     file = tmp_path / "authorization"
     file.write_text("Bearer one")
     url = fake.url.replace("//", f"//user:{SECRET}@")
-    await ask(Server(base_url=url, timeout_s=20, authorization_file=str(file)))
+    await ask(Server(base_url=url, timeout_s=PATIENT_S, authorization_file=str(file)))
     assert fake.seen[0].headers["authorization"] == "Bearer one"
 
 
@@ -172,7 +154,7 @@ async def test_what_a_server_echoes_of_a_secret_is_struck_out(
 ) -> None:
     file = tmp_path / "authorization"
     file.write_text(header)
-    server = Server(base_url=fake.url, timeout_s=20, authorization_file=str(file))
+    server = Server(base_url=fake.url, timeout_s=PATIENT_S, authorization_file=str(file))
     value = " ".join(["you said", header, *words])
     php = json.dumps({"kind": "no", "value": value}).replace("/", r"\/")
     for script in (error(403, "no", value), reply(403, php), reply(403, value)):
@@ -185,7 +167,7 @@ async def test_what_a_server_echoes_of_a_secret_is_struck_out(
 
 async def test_userinfo_becomes_basic_authorization(fake: FakeFleetLock) -> None:
     url = fake.url.replace("//", f"//user%40corp:{SECRET}%3A@")
-    assert await ask(Server(base_url=url, timeout_s=20)) == LockGranted(T, SLOT)
+    assert await ask(Server(base_url=url, timeout_s=PATIENT_S)) == LockGranted(T, SLOT)
     scheme, _, pair = fake.seen[0].headers["authorization"].partition(" ")
     assert (scheme, base64.b64decode(pair)) == ("Basic", f"user@corp:{SECRET}:".encode())
     assert fake.seen[0].headers["host"] == f"localhost:{fake.port}"
@@ -203,8 +185,8 @@ async def test_a_secret_is_in_no_log_answer_argument_or_environment(
     caplog.set_level(logging.DEBUG)
     token = tmp_path / "token"
     token.write_text(f"Bearer {SECRET}")
-    by_url = Server(base_url=fake.url.replace("//", f"//user:{SECRET}@"), timeout_s=2)
-    by_file = Server(base_url=fake.url, timeout_s=2, authorization_file=str(token))
+    by_url = Server(base_url=fake.url.replace("//", f"//user:{SECRET}@"), timeout_s=PATIENT_S)
+    by_file = Server(base_url=fake.url, timeout_s=PATIENT_S, authorization_file=str(token))
     shown = [repr(by_url), by_url.public_url, str(by_file), repr(order(by_url))]
     basic = base64.b64encode(f"user:{SECRET}".encode()).decode()
     for server, value in ((by_url, f"Basic {basic}"), (by_file, f"Bearer {SECRET}")):
@@ -214,14 +196,17 @@ async def test_a_secret_is_in_no_log_answer_argument_or_environment(
         ):
             fake.script.append(script)
             shown.append(repr(await ask(server)))
-        fake.script.append(hang())
+        looked = asyncio.Event()
+        fake.script += [reply(503, gate=looked), hang()]
         number = len(fake.seen)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(ask(server))
             await fake.wait_seen(number + 1)
-            (child,) = _children()
+            (child,) = children()
             shown.append(_process(child))
+            looked.set()
         shown.append(repr(task.result()))
+        shown.append(repr(await ask(replace(server, timeout_s=1))))
         gone = replace(server, base_url=server.base_url.replace("localhost", "lock.invalid"))
         shown.append(repr(await ask(gone)))
         gone = replace(server, base_url=server.base_url.replace("http:", "nonsense:"))
@@ -239,19 +224,11 @@ async def test_a_configuration_problem_is_logged_once_until_it_is_cured(
         pass
 
     client = LockClient(observed=ignore)
-    server = Server(base_url=fake.url, timeout_s=20)
+    server = Server(base_url=fake.url, timeout_s=PATIENT_S)
     for status in (401, 403, 200, 400):
         fake.script.append(reply(status))
         await client.acquire(T, SLOT, server)
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
-
-
-def _children() -> set[int]:
-    found: set[int] = set()
-    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            found |= {int(pid) for pid in (thread / "children").read_text().split()}
-    return found
 
 
 def _process(pid: int) -> str:

@@ -173,8 +173,8 @@ async def test_a_client_of_the_bus_may_call_anything_with_anything() -> None:
             body = BODIES[signature](dice)
             interface = dice.pick((MANAGER, MANAGER, MANAGER, PROPERTIES_INTERFACE, "a.Nobody"))
             with suppress(BusError):
-                await client.call(NAME, PATH, interface, member, signature, body, timeout_s=5.0)
-        [text] = await client.call(NAME, PATH, MANAGER, "Describe", timeout_s=5.0)
+                await client.call(NAME, PATH, interface, member, signature, body)
+        [text] = await client.call(NAME, PATH, MANAGER, "Describe")
         assert decode_status(text).text("state") == IDLE.state
         assert wishes.holds
         assert wishes.asked

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from rebootmgr.core.model import Deployment, DeploymentId, Ticket, UpdateKey
+from tests.waiting import telling
 
 T = Ticket(7)
 BOOTED = Deployment(id=DeploymentId("fcos-aa.0"), key=UpdateKey("a"), version="41.1")
@@ -42,7 +43,7 @@ async def gone(pid: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_reader(pidfd, dead.set)
     try:
-        async with asyncio.timeout(10):
+        with telling(lambda: f"process {pid} lives still"):
             await dead.wait()
     finally:
         loop.remove_reader(pidfd)

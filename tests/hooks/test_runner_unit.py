@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,21 +22,8 @@ SYSTEMD = "org.freedesktop.systemd1"
 
 
 @pytest.fixture
-def dbus() -> Iterator[DbusDaemon]:
-    with DbusDaemon() as dbus:
-        yield dbus
-
-
-@pytest.fixture
-async def bus(dbus: DbusDaemon) -> AsyncIterator[Bus]:
-    bus = await Bus.connect(dbus.address)
-    yield bus
-    await bus.close()
-
-
-@pytest.fixture
-async def systemd(dbus: DbusDaemon) -> AsyncIterator[FakeSystemd]:
-    async with FakeSystemd(dbus.address) as systemd:
+async def systemd(daemon: DbusDaemon) -> AsyncIterator[FakeSystemd]:
+    async with FakeSystemd(daemon.address) as systemd:
         yield systemd
 
 
@@ -47,8 +34,7 @@ async def units(systemd: FakeSystemd, tmp_path: Path) -> AsyncIterator[FakeHookU
 
 
 async def run(root: Path, runner: HookUnits, phase: Phase = Phase.CHECK) -> HooksAnswer:
-    async with asyncio.timeout(30):
-        return await HookPhases(root, runner).run(T, phase, TARGET, BOOTED)
+    return await HookPhases(root, runner).run(T, phase, TARGET, BOOTED)
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -101,8 +87,8 @@ async def test_a_phase_may_take_as_long_as_its_hooks_may_together(
     tmp_path: Path, units: FakeHookUnits, bus: Bus
 ) -> None:
     configure(tmp_path, timeout_s=1)
-    hook(tmp_path, "etc/post-boot.d/10-slow", "sleep 9")
-    hook(tmp_path, "etc/post-boot.d/20-slow", "sleep 9")
+    hook(tmp_path, "etc/post-boot.d/10-slow", "sleep 999")
+    hook(tmp_path, "etc/post-boot.d/20-slow", "sleep 999")
     answer = await run(tmp_path, HookUnits(bus), Phase.ABANDONED)
     assert answer == HooksFailed(T, "10-slow", "took longer than 1 s")
 
@@ -224,8 +210,7 @@ async def test_a_phase_that_never_ends_is_stopped(
     tmp_path: Path, units: FakeHookUnits, bus: Bus
 ) -> None:
     units.command = ("sleep", "99")
-    async with asyncio.timeout(10):
-        said = await HookUnits(bus).run(Phase.CHECK, within_s=0.3)
+    said = await HookUnits(bus).run(Phase.CHECK, within_s=0.3)
     assert said == "rebootmgr-hook@check.service did not end within 0.3 s"
     assert units.stopped == [Phase.CHECK]
     await units.until(Phase.CHECK, *GONE)
@@ -235,8 +220,8 @@ async def test_a_unit_that_does_not_stop_is_not_waited_for_for_ever(
     tmp_path: Path, units: FakeHookUnits, bus: Bus
 ) -> None:
     units.command = ("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
-    async with asyncio.timeout(10):
-        await HookUnits(bus, stop_s=0.3).run(Phase.CHECK, within_s=0.5)
+    await HookUnits(bus, stop_s=0.3).run(Phase.CHECK, within_s=0.5)
+    await units.until(Phase.CHECK, "activating", "deactivating", *GONE)
     units.kill(Phase.CHECK)
     await units.until(Phase.CHECK, *GONE)
 
@@ -268,13 +253,10 @@ async def test_a_systemd_that_is_away_for_a_moment_ends_nothing(
     assert units.stopped == []
 
 
-async def test_a_lost_bus_ends_the_wait(
-    tmp_path: Path, dbus: DbusDaemon, units: FakeHookUnits, bus: Bus
-) -> None:
+async def test_a_lost_bus_ends_the_wait(tmp_path: Path, units: FakeHookUnits, bus: Bus) -> None:
     units.command = ("sleep", "99")
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(HookUnits(bus, ask_again_s=0.1).run(Phase.CHECK, within_s=60))
+        task = tasks.create_task(HookUnits(bus, ask_again_s=0.1).run(Phase.CHECK, within_s=3600))
         await units.until(Phase.CHECK, "activating")
         await bus.close()
-        async with asyncio.timeout(5):
-            assert "cannot be started" in await task
+        assert "cannot be started" in await task

@@ -1,7 +1,7 @@
 """Warnings on real pseudo-terminals, and on everything that must not hang them."""
 
-import asyncio
 import contextlib
+import fcntl
 import os
 import pty
 import select
@@ -18,9 +18,11 @@ import pytest
 from rebootmgr.core.facts import Session
 from rebootmgr.logind.terminals import write_warning
 from rebootmgr.logind.words import encode_warning
+from tests.waiting import PATIENT_S
 
 DEV = Path("/dev")
 TEXT = encode_warning("41.20250215.3.0", in_s=600, at=datetime(2025, 3, 1, 2, tzinfo=UTC))
+MOST_UNREAD = 4095  # N_TTY_BUF_SIZE less one; then the kernel moves no more
 
 
 @dataclass
@@ -33,6 +35,11 @@ class Terminal:
         """Whatever was written so far."""
         os.set_blocking(self.master, False)
         return os.read(self.master, 65536)
+
+    def unread(self) -> int:
+        """How many bytes the kernel has moved to the other end."""
+        answer = fcntl.ioctl(self.master, termios.FIONREAD, bytes(4))
+        return int.from_bytes(answer, sys.byteorder)
 
 
 @contextlib.contextmanager
@@ -47,19 +54,19 @@ def session(tty: str, id_: str = "1") -> Session:
     return Session(id=id_, user="core", tty=tty)
 
 
-def fill(slave: int) -> None:
+def fill(terminal: Terminal) -> None:
     """Write until nothing more goes in, also after the kernel has moved what it holds."""
-    os.set_blocking(slave, False)
+    os.set_blocking(terminal.slave, False)
     poll = select.poll()
-    poll.register(slave, select.POLLOUT)
-    while poll.poll(200):
+    poll.register(terminal.slave, select.POLLOUT)
+    while terminal.unread() < MOST_UNREAD or poll.poll(0):
+        poll.poll(10)  # nobody tells when the kernel has moved something
         with contextlib.suppress(BlockingIOError):
-            os.write(slave, b"x" * 100)
+            os.write(terminal.slave, b"x" * 100)
 
 
 async def warn(*sessions: Session, dev: Path = DEV, text: str = TEXT) -> tuple[str, ...]:
-    async with asyncio.timeout(5):
-        return await write_warning(sessions, text, dev=dev)
+    return await write_warning(sessions, text, dev=dev, patience_s=PATIENT_S)
 
 
 async def test_everybody_with_a_terminal_sees_the_warning() -> None:
@@ -87,7 +94,7 @@ async def test_a_terminal_stopped_with_ctrl_s_holds_nobody_up() -> None:
 
 async def test_a_terminal_that_nobody_reads_holds_nobody_up() -> None:
     with terminal() as full:
-        fill(full.slave)
+        fill(full)
         assert await warn(session(full.name)) == ("1",)
 
 
@@ -140,7 +147,7 @@ from pathlib import Path
 from rebootmgr.logind.terminals import write_warning
 from rebootmgr.core.facts import Session
 session = Session(id="1", user="core", tty=sys.argv[1])
-assert asyncio.run(write_warning((session,), "hello", dev=Path("/dev"))) == ()
+assert asyncio.run(write_warning((session,), "hello", dev=Path("/dev"), patience_s=3600)) == ()
 try:
     os.open("/dev/tty", os.O_RDONLY)
 except OSError as error:
@@ -153,7 +160,6 @@ except OSError as error:
             start_new_session=True,
             capture_output=True,
             text=True,
-            timeout=30,
             check=False,
         )
         assert (done.stdout, done.stderr) == ("No such device or address\n", "")

@@ -13,6 +13,7 @@ from dbus_next.constants import MessageType
 from dbus_next.message import Message
 
 from rebootmgr.bus.connection import Bus
+from tests.waiting import telling
 
 _DRIVER = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.Monitoring")
 
@@ -70,9 +71,8 @@ class BusMonitor:
 
     async def wait_lost(self) -> None:
         """Wait until the bus is gone, and everything was heard."""
-        async with asyncio.timeout(5):
-            with suppress(EOFError, OSError):
-                await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+        with suppress(EOFError, OSError):
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
     async def catch_up(self, bus: Bus) -> None:
         """Wait until all was heard that the bus has passed on before."""
@@ -109,9 +109,11 @@ class BusMonitor:
             if one.message.message_type is MessageType.SIGNAL and one.message.member == member
         ]
 
-    async def until(self, holds: Callable[[], bool], *, within_s: float = 30) -> None:
+    async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until what was heard makes it so."""
-        async with asyncio.timeout(within_s):
+        with telling(
+            lambda: f"never so; the last: {[one.message.member for one in self._passed[-9:]]}"
+        ):
             while not holds():
                 self._news.clear()
                 await self._news.wait()

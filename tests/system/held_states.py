@@ -19,7 +19,7 @@ from tests.system.processes import RPM_OSTREED, Process
 Bring: TypeAlias = Callable[[Machine, FakeFleetLock], Awaitable[None]]
 Act: TypeAlias = Callable[[Machine], Awaitable[None]]
 
-PATIENT_LOGIND: Final = "[Login]\nInhibitDelayMaxSec=90\n"
+PATIENT_LOGIND: Final = "[Login]\nInhibitDelayMaxSec=1h\n"
 POLKIT: Final = "polkit.service"
 _HELD: Final = "var/lib/stand-in/held"
 _ONCE: Final = f"[ -e /{_HELD} ] && exit 0; touch /{_HELD}\n"

@@ -11,7 +11,7 @@ import os
 import secrets
 import subprocess
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,22 +19,20 @@ from typing import Any, Final, Self, TypeAlias
 
 from rebootmgr.bus.connection import Bus
 from rebootmgr.errors import BusError
-from tests.fakes.host import ASK_AGAIN_S, NAME, Json, reasons
 from tests.fakes.service_manager import ServiceManager
+from tests.fakes.spoken import ASK_AGAIN_S, Json, Spoken
 from tests.system.able import CGROUP, cgroup_tops, remove_cgroup
+from tests.waiting import telling
 
 Layers: TypeAlias = Sequence[Path]
 
-BOOT_S: Final = 60.0
-PATIENCE_S: Final = 30.0
 REBOOTED: Final = 133
 POWERED_OFF: Final = 0
+ENVIRON: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_JOURNAL: Final = ("journalctl", "--no-pager", "--quiet", "--boot=all", "--output=cat")
+_OF_THE_DAEMON: Final = ("--unit=rebootmgr.service",)
 _LEADER: Final = "X_NSPAWN_LEADER_PID="
 _TESTS: Final = Path(__file__).parents[1]
-_CHANGES: Final = (
-    f"type='signal',sender='{NAME}',interface='org.freedesktop.DBus.Properties',"
-    "member='PropertiesChanged'"
-)
 _HEALTH_CHECK: Final = """\
 [Unit]
 Description=Stand-in: a health check that takes its time
@@ -45,10 +43,6 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/sh -c 'until [ -s /run/health ]; do sleep 0.1; done; grep -q well /run/health'
 """
-_OWNERS: Final = (
-    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
-    f"member='NameOwnerChanged',arg0='{NAME}'"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,7 @@ class Ran:
     out: str
 
 
-class Machine:
+class Machine(Spoken):
     """`async with Machine(layers, directory, name) as machine:`, then `await machine.boot()`.
 
     `layers` are the directories that make its root, the lowest last; what it writes goes below
@@ -69,6 +63,7 @@ class Machine:
     def __init__(
         self, layers: Layers, directory: Path, name: str = "m", *, bridge: str = ""
     ) -> None:
+        super().__init__()
         self.name = name
         self.root = directory / name / "root"
         self.console = directory / name / "console.log"
@@ -81,7 +76,6 @@ class Machine:
         self._leader = 0
         self._nspawn: Process | None = None
         self._bus: Bus | None = None
-        self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -121,6 +115,11 @@ class Machine:
     def leader(self) -> int:
         """Its first process, as seen from here."""
         return self._leader
+
+    @property
+    def enter(self) -> tuple[str, ...]:
+        """What runs the command after it in there."""
+        return ("nsenter", "--target", str(self._leader), "--all", "--")
 
     def inside(self, path: str) -> Path:
         """Where a file of the running machine is for us, its /run and /proc included."""
@@ -176,43 +175,40 @@ class Machine:
                         "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
                     },
                 )
-            try:
-                told = await manager.until(lambda one: _LEADER in one, within_s=BOOT_S)
+            with telling(lambda: f"never booted:\n{self.console.read_text()}"):
+                told = await manager.until(lambda one: _LEADER in one)
                 self._leader = int(told.partition(_LEADER)[2].split()[0])
                 if not self._health.exists():  # or it would wait for us, and we for it
-                    await manager.until(lambda one: "READY=1" in one, within_s=BOOT_S)
-                await self.connect(within_s=BOOT_S)
-            except TimeoutError:
-                raise AssertionError(f"never booted:\n{self.console.read_text()}") from None
+                    await manager.until(lambda one: "READY=1" in one)
+                await self.connect()
 
-    async def connect(self, *, within_s: float = PATIENCE_S) -> None:
+    async def connect(self) -> None:
         """Connect to its bus, anew after the bus was restarted."""
         if self._bus is not None:
             await self._bus.close()
-        async with asyncio.timeout(within_s):
-            while True:
-                try:
-                    self._bus = await Bus.connect(self.address)
-                    break
-                except BusError:
-                    await _a_moment()
-        for rule in (_CHANGES, _OWNERS):
-            await self._bus.subscribe(rule, lambda _: self._changed.set())
+        while True:
+            try:
+                self._bus = await Bus.connect(self.address)
+                break
+            except BusError:
+                await _a_moment()
+        await self._listen()
 
-    async def wait_down(self, *, within_s: float = PATIENCE_S) -> int:
+    async def wait_down(self) -> int:
         """Wait until it is down: REBOOTED or POWERED_OFF."""
+        with telling(lambda: f"still up:\n{self.last_words()}"):
+            return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait until it is down, as one of several things that may happen."""
         assert self._nspawn is not None
-        try:
-            async with asyncio.timeout(within_s):
-                status = await self._nspawn.wait()
-        except TimeoutError:
-            raise AssertionError(f"still up:\n{(await self.journal())[-4000:]}") from None
+        status = await self._nspawn.wait()
         await self._forget()
         return status
 
-    async def until_rebooted(self, *, within_s: float = PATIENCE_S) -> None:
+    async def until_rebooted(self) -> None:
         """Wait until it goes down to reboot, and let it come up again."""
-        assert await self.wait_down(within_s=within_s) == REBOOTED, self.console.read_text()
+        assert await self.wait_down() == REBOOTED, self.console.read_text()
         await self.boot()
 
     @property
@@ -229,15 +225,12 @@ class Machine:
         """Take the power away: nothing in it runs another instruction."""
         if self._nspawn is not None:
             (self._cgroups[0] / "cgroup.kill").write_text("1")
-            async with asyncio.timeout(PATIENCE_S):
-                await self._nspawn.wait()
-            await self._forget()
+            await self.ended()
 
     async def _forget(self) -> None:
         self._nspawn = None
-        async with asyncio.timeout(PATIENCE_S):
-            while "populated 1" in (self._cgroups[0] / "cgroup.events").read_text():
-                await _a_moment()
+        while "populated 1" in (self._cgroups[0] / "cgroup.events").read_text():
+            await _a_moment()
         for cgroup in self._cgroups:
             remove_cgroup(cgroup)
         if self._bus is not None:
@@ -259,24 +252,22 @@ class Machine:
 
     # What is done in it
 
-    async def run(self, *command: str, within_s: float = PATIENCE_S) -> Ran:
+    async def run(self, *command: str) -> Ran:
         """Run a command in it, as root in a unit of its own."""
-        enter = ("nsenter", "--target", str(self._leader), "--all", "--")
         process = await asyncio.create_subprocess_exec(
-            *(*enter, "systemd-run", "--quiet", "--wait", "--pipe", "--collect", *command),
+            *(*self.enter, "systemd-run", "--quiet", "--wait", "--pipe", "--collect", *command),
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+            env=ENVIRON,
         )
-        async with asyncio.timeout(within_s):
-            out, _ = await process.communicate()
+        out, _ = await process.communicate()
         assert process.returncode is not None
         return Ran(process.returncode, out.decode(errors="replace"))
 
-    async def do(self, *command: str, within_s: float = PATIENCE_S) -> str:
+    async def do(self, *command: str) -> str:
         """Run a command in it that has to succeed; what it printed."""
-        ran = await self.run(*command, within_s=within_s)
+        ran = await self.run(*command)
         assert ran.status == 0, f"{command}: {ran}"
         return ran.out
 
@@ -286,10 +277,15 @@ class Machine:
 
     async def journal(self, *options: str) -> str:
         """What the daemon wrote in all boots, one message a line."""
-        return await self.do(
-            *("journalctl", "--no-pager", "--quiet", "--boot=all", "--output=cat"),
-            *(options or ("--unit=rebootmgr.service",)),
-        )
+        return await self.do(*_JOURNAL, *(options or _OF_THE_DAEMON))
+
+    def last_words(self) -> str:
+        """What the daemon wrote last, or the machine that is down."""
+        if not self.is_up:
+            return self.console.read_text()
+        command = (*self.enter, *_JOURNAL, *_OF_THE_DAEMON)
+        done = subprocess.run(command, env=ENVIRON, capture_output=True, text=True, check=False)
+        return done.stdout[-4000:]
 
     async def stage(self, version: str, **fields: Any) -> str:
         """Have rpm-ostree stage an update; its id."""
@@ -310,46 +306,6 @@ class Machine:
         return await self.bus.call(
             "org.projectatomic.rpmostree1",
             *("/org/rebootmgr/test", "org.rebootmgr.test.RpmOstree", member, signature, body),
-        )
-
-    # What the daemon in it says
-
-    async def status(self) -> Json:
-        """Everything it says of itself."""
-        manager = (NAME, "/org/rebootmgr1", "org.rebootmgr1.Manager")
-        [text] = await self.bus.call(*manager, "Describe", autostart=False)
-        status: Json = json.loads(text)
-        return status
-
-    async def until(self, holds: Callable[[Json], bool], *, within_s: float = PATIENCE_S) -> Json:
-        """Wait until the daemon says so."""
-        said: Json | None = None
-        try:
-            async with asyncio.timeout(within_s):
-                while True:
-                    self._changed.clear()
-                    try:
-                        said = await self.status()
-                    except BusError:
-                        said = None
-                    if said is not None and holds(said):
-                        return said
-                    with suppress(TimeoutError):  # not everything that it says is signalled
-                        async with asyncio.timeout(ASK_AGAIN_S):
-                            await self._changed.wait()
-        except TimeoutError:
-            journal = (await self.journal())[-4000:] if self.is_up else self.console.read_text()
-            raise AssertionError(f"never so; last: {said}\n{journal}") from None
-
-    async def until_state(self, state: str, *, within_s: float = PATIENCE_S) -> Json:
-        """Wait for a state."""
-        return await self.until(lambda status: status["state"] == state, within_s=within_s)
-
-    async def until_blocked(self, *wanted: str, within_s: float = PATIENCE_S) -> Json:
-        """Wait until exactly these are in the way of a pending update."""
-        return await self.until(
-            lambda status: bool(status["pending"]) and reasons(status) == list(wanted),
-            within_s=within_s,
         )
 
     async def ctl(self, *arguments: str) -> Ran:

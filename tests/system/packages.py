@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.system.layers import PROJECT, RPM, build_rpm, rpm_of
-from tests.system.machine import PATIENCE_S, Machine, Ran
+from tests.system.machine import Machine, Ran
 
 OLDER: Final = "0.0.9"
 NEWER: Final = "8.0.0"
@@ -64,11 +64,11 @@ async def install(machine: Machine, suite: str, version: str = "") -> Ran:
     return await (machine.run(*command) if machine.is_up else in_image(machine, *command))
 
 
-async def remove(machine: Machine, *, within_s: float = PATIENCE_S) -> Ran:
+async def remove(machine: Machine) -> Ran:
     """Remove the package."""
     command = ("rpm", "--erase", "rebootmgr")
     if machine.is_up:
-        return await machine.run(*command, within_s=within_s)
+        return await machine.run(*command)
     return await in_image(machine, *command)
 
 
@@ -81,7 +81,6 @@ async def in_image(machine: Machine, *command: str) -> Ran:
         stderr=STDOUT,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"},
     )
-    async with asyncio.timeout(PATIENCE_S):
-        out, _ = await process.communicate()
+    out, _ = await process.communicate()
     assert process.returncode is not None
     return Ran(process.returncode, out.decode(errors="replace"))

@@ -5,7 +5,8 @@ import json
 
 from rebootmgr.updates.file_watch import FileWatch
 from tests.fakes.fleetlock import FakeFleetLock
-from tests.system.machine import PATIENCE_S, Machine
+from tests.system.machine import Machine
+from tests.waiting import telling
 
 FILE = "var/lib/stand-in/story"
 
@@ -32,18 +33,15 @@ class Story:
         """Begin anew; while nobody writes."""
         self._file.write_text("")
 
-    async def until(self, *begin: str, within_s: float = PATIENCE_S) -> None:
+    async def until(self, *begin: str) -> None:
         """Wait until these were the first lines, and nothing came between them."""
         changed = asyncio.Event()
-        with FileWatch(self._machine.root, (FILE,), lambda _: changed.set()):
-            try:
-                async with asyncio.timeout(within_s):
-                    while len(self.lines) < len(begin):
-                        changed.clear()
-                        await changed.wait()
-            except TimeoutError:
-                pass
-        told = self.lines[: len(begin)]
-        if told != list(begin):
-            journal = (await self._machine.journal())[-4000:] if self._machine.is_up else ""
-            raise AssertionError(f"expected {begin}, told {told}\n{journal}")
+
+        def told() -> str:
+            return f"expected {begin}, told {self.lines}\n{self._machine.last_words()}"
+
+        with FileWatch(self._machine.root, (FILE,), lambda _: changed.set()), telling(told):
+            while (lines := self.lines[: len(begin)]) != list(begin):
+                assert lines == list(begin[: len(lines)]), told()
+                changed.clear()
+                await changed.wait()

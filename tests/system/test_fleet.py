@@ -15,16 +15,15 @@ from tests.fakes.host import fleet_lock
 from tests.system.bridge import Bridge
 from tests.system.conftest import MakeMachine
 from tests.system.machine import REBOOTED, Machine
+from tests.waiting import telling
 
 Event: TypeAlias = tuple[str, str]
 
 SIZE: Final = 3
 TIMEOUT_S: Final = 3
-TURN_S: Final = 90.0
 DRAINED: Final = "run/drained"
 GO: Final = "run/go"
-# Nobody is held up who should not have come so far.
-DRAIN: Final = f"touch /{DRAINED}\nfor _ in $(seq 200); do [ -e /{GO} ] && exit 0; sleep 0.1; done"
+DRAIN: Final = f"touch /{DRAINED}\nuntil [ -e /{GO} ]; do sleep 0.1; done"
 
 
 class Chronicle:
@@ -41,13 +40,10 @@ class Chronicle:
 
     async def until(self, holds: Callable[[list[Event]], bool]) -> None:
         """Wait until that was told."""
-        try:
-            async with asyncio.timeout(TURN_S):
-                while not holds(self.events):
-                    self._grew.clear()
-                    await self._grew.wait()
-        except TimeoutError:
-            raise AssertionError(f"never so: {self.events}") from None
+        with telling(lambda: f"never so: {self.events}"):
+            while not holds(self.events):
+                self._grew.clear()
+                await self._grew.wait()
 
 
 @dataclass
@@ -117,7 +113,7 @@ async def go_on(*machines: Machine) -> None:
 
 async def watch(fleet: Fleet, node: str) -> None:
     """Tell when a machine goes down, and that it does so to reboot."""
-    status = await fleet.machines[node].wait_down(within_s=SIZE * TURN_S)
+    status = await fleet.machines[node].wait_down()
     fleet.story.note("down", node)
     assert status == REBOOTED
 

@@ -57,9 +57,7 @@ async def outside(_: Machine) -> tuple[str, ...]:
 async def intrude(machine: Machine, become: tuple[str, ...], verb: str) -> dict[str, Any]:
     """Let the intruder do it; what came of it."""
     python = ("env", "PYTHONPATH=/opt/stand-ins", "PYTHONDONTWRITEBYTECODE=1", "/usr/bin/python3")
-    said = await machine.do(
-        *become, *python, "-m", "tests.system.guest.intruder", verb, within_s=60
-    )
+    said = await machine.do(*become, *python, "-m", "tests.system.guest.intruder", verb)
     came: dict[str, Any] = json.loads(said)
     return came
 

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Final, TypeAlias
 
 import pytest
@@ -106,8 +107,11 @@ async def test_whatever_ends_a_drain_it_is_undone_before_the_slot_goes_back(
 async def test_a_drain_that_outlasts_its_opening_is_ended_and_undone(
     machine: Machine, server: FakeFleetLock
 ) -> None:
+    began = monotonic()
     story = await until_ready(machine, server, HANG)
-    start = (datetime.now(UTC) + timedelta(seconds=8)).isoformat(timespec="seconds")
+    booting = timedelta(seconds=monotonic() - began)  # which takes longer than to begin a drain
+    freeze = datetime.now(UTC) + timedelta(seconds=4) + 2 * booting
+    start = freeze.isoformat(timespec="seconds")
     machine.configure(
         '[updates.clock]\nrequire_synchronized = "never"\n'
         f'[[updates.blackout]]\nname = "freeze"\nstart = {start}\nend = 2100-01-01T00:00:00Z\n',

@@ -12,7 +12,7 @@ from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import Json, fleet_lock
 from tests.system.held_states import STATES, Held, reach
 from tests.system.holds import release
-from tests.system.machine import PATIENCE_S, Machine
+from tests.system.machine import Machine
 from tests.system.processes import DAEMON, Process
 
 OSTREE: Final = "var/lib/stand-in/ostree.json"
@@ -132,13 +132,9 @@ async def test_a_power_cut_after_the_update_was_finalized_takes_the_place_of_the
         if len(trees) == 2 and not trees[0]["staged"]:
             finalized.set()
 
-    watch = FileWatch(machine.root, (OSTREE,), look)
-    try:
+    with FileWatch(machine.root, (OSTREE,), look):
         await machine.stage("42.2")
-        async with asyncio.timeout(PATIENCE_S):
-            await finalized.wait()
-    finally:
-        watch.close()
+        await finalized.wait()
     kept = holders(server)
     assert len(kept) == 1
     assert machine.is_up

@@ -10,8 +10,6 @@ from tests.system.holds import hold, release
 from tests.system.machine import Machine
 from tests.system.processes import DAEMON, RPM_OSTREED, Process
 
-LOST_BUS_S = 5.0
-
 
 def stage_by_files(machine: Machine, version: str) -> None:
     """Stage an update while rpm-ostreed sleeps, as `ostree admin` does."""
@@ -37,7 +35,7 @@ async def booted_into(machine: Machine, version: str) -> None:
 async def test_a_daemon_that_hangs_is_restarted_by_the_watchdog_and_decides_the_same(
     machine: Machine,
 ) -> None:
-    machine.write(f"etc/systemd/system/{DAEMON}.d/short.conf", "[Service]\nWatchdogSec=4s\n")
+    machine.write(f"etc/systemd/system/{DAEMON}.d/short.conf", "[Service]\nWatchdogSec=10s\n")
     await machine.boot()
     await hold(machine)
     await machine.stage("42.2")
@@ -81,7 +79,7 @@ async def test_nothing_is_missed_while_the_bus_is_restarted(machine: Machine, su
     await until_asleep(machine)
     daemon, bus = Process.main_of(machine), Process.main_of(machine, "dbus-broker.service")
     bus.send(signal.SIGKILL)
-    await daemon.wait_ended(within_s=LOST_BUS_S)
+    await daemon.wait_ended()
     stage_by_files(machine, "42.2")  # nobody is there to see it
     if suite == "trixie":  # its logind does not come back to a new bus by itself
         await machine.connect()

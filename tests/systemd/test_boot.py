@@ -15,6 +15,7 @@ from rebootmgr.systemd.boot import BootWatch, read_boot_id
 from rebootmgr.systemd.time import Timedate
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.systemd1 import STAMPS, FakeSystemd, FakeTimedate
+from tests.waiting import PATIENT_S
 
 ROOT = Path(__file__).parent.parent.parent
 UUID = "d2f9a1b0-0000-4000-8000-0123456789ab"
@@ -32,6 +33,10 @@ async def bus(address: str) -> AsyncIterator[Bus]:
     connection = await Bus.connect(address)
     yield connection
     await connection.close()
+
+
+def patient(bus: Bus) -> BootWatch:
+    return BootWatch(bus, patience_s=PATIENT_S)
 
 
 def with_boot_id(root: Path, text: str) -> Path:
@@ -63,12 +68,12 @@ async def test_a_boot_is_its_id_and_the_number_of_soft_reboots(
     address: str, bus: Bus, soft_reboots: int | None, count: int
 ) -> None:
     async with FakeSystemd(address, soft_reboots=soft_reboots):
-        boot = await BootWatch(bus).read_boot(root=Path("/"), environ={"REBOOTMGR_BOOT_ID": HEX})
+        boot = await patient(bus).read_boot(root=Path("/"), environ={"REBOOTMGR_BOOT_ID": HEX})
         assert boot == f"{HEX}:{count}"
 
 
 async def test_without_systemd_the_boot_counts_as_complete(bus: Bus) -> None:
-    systemd = BootWatch(bus)
+    systemd = patient(bus)
     assert await systemd.read_boot(root=Path("/"), environ={"REBOOTMGR_BOOT_ID": HEX}) == f"{HEX}:0"
     await systemd.watch(lambda _: None)
     assert await systemd.read_boot_incomplete() == ""
@@ -76,7 +81,7 @@ async def test_without_systemd_the_boot_counts_as_complete(bus: Bus) -> None:
 
 async def test_an_incomplete_boot_says_what_failed(address: str, bus: Bus) -> None:
     async with FakeSystemd(address, boot_complete=False) as fake:
-        systemd = BootWatch(bus)
+        systemd = patient(bus)
         assert await systemd.read_boot_incomplete() == "waiting for boot-complete.target"
         fake.set_failed(["greenboot-healthcheck.service", "nfs.mount"])
         assert await systemd.read_boot_incomplete() == (
@@ -87,9 +92,9 @@ async def test_an_incomplete_boot_says_what_failed(address: str, bus: Bus) -> No
 async def test_a_boot_that_completes_is_told_once_and_then_costs_nothing(
     address: str, bus: Bus
 ) -> None:
-    async with FakeSystemd(address, boot_complete=False) as fake, asyncio.timeout(5):
+    async with FakeSystemd(address, boot_complete=False) as fake:
         told: asyncio.Queue[str] = asyncio.Queue()
-        systemd = BootWatch(bus)
+        systemd = patient(bus)
         await systemd.watch(told.put_nowait)
         assert await systemd.read_boot_incomplete() != ""
         fake.set_boot_complete(reached=True)
@@ -111,7 +116,7 @@ TARGET_STATE = (
 
 async def test_a_complete_boot_is_not_watched(address: str, bus: Bus) -> None:
     async with FakeSystemd(address) as fake:
-        systemd = BootWatch(bus)
+        systemd = patient(bus)
         assert await systemd.read_boot_incomplete() == ""
         await systemd.watch(lambda _: None)
         assert fake.calls == []
@@ -122,11 +127,11 @@ async def test_timedated_says_whether_the_clock_is_synchronized(
     address: str, bus: Bus, *, is_synchronized: bool | None
 ) -> None:
     async with FakeTimedate(address, synchronized=is_synchronized):
-        assert await Timedate(bus).read_synchronized() is is_synchronized
+        assert await Timedate(bus, patience_s=PATIENT_S).read_synchronized() is is_synchronized
 
 
 async def test_without_timedated_nobody_knows(bus: Bus) -> None:
-    assert await Timedate(bus).read_synchronized() is None
+    assert await Timedate(bus, patience_s=PATIENT_S).read_synchronized() is None
 
 
 async def control(bus: Bus, member: str, signature: str, *body: Any) -> None:
@@ -143,17 +148,16 @@ async def test_the_fake_alone_is_scripted_over_the_bus(address: str, bus: Bus) -
         stdout=asyncio.subprocess.PIPE,
     )
     assert fake.stdout is not None
-    async with asyncio.timeout(10):
-        assert await fake.stdout.readline() == b"ready\n"
+    assert await fake.stdout.readline() == b"ready\n"
     try:
-        systemd = BootWatch(bus)
+        systemd = patient(bus)
         await control(bus, "SetFailed", "as", ["a.service"])
         assert "failed: a.service" in await systemd.read_boot_incomplete()
         await control(bus, "SetBootComplete", "b", True)  # noqa: FBT003 - an argument on the bus
         assert await systemd.read_boot_incomplete() == ""
-        assert await Timedate(bus).read_synchronized() is True
+        assert await Timedate(bus, patience_s=PATIENT_S).read_synchronized() is True
         await control(bus, "SetSynchronized", "b", False)  # noqa: FBT003
-        assert await Timedate(bus).read_synchronized() is False
+        assert await Timedate(bus, patience_s=PATIENT_S).read_synchronized() is False
     finally:
         fake.terminate()
         await fake.wait()
@@ -164,7 +168,7 @@ async def test_what_systemd_measured_is_read_once_the_boot_is_complete(
 ) -> None:
     async with FakeSystemd(address, boot_complete=False) as fake:
         fake.stamps = dict(zip(STAMPS, (15_000_000, 4_000_000, 8_500_000, 28_000_000), strict=True))
-        systemd = BootWatch(bus)
+        systemd = patient(bus)
         await systemd.read_boot_incomplete()
         assert await systemd.read_boot_times() is None
         fake.set_boot_complete(reached=True)
@@ -181,12 +185,12 @@ async def test_a_stamp_that_no_clock_can_show_is_not_believed(
 ) -> None:
     async with FakeSystemd(address) as fake:
         fake.stamps["UserspaceTimestampMonotonic"] = stamp
-        systemd = BootWatch(bus)
+        systemd = patient(bus)
         assert await systemd.read_boot_incomplete() == ""
         assert await systemd.read_boot_times() is None
 
 
 async def test_without_systemd_nobody_measured_the_boot(bus: Bus) -> None:
-    systemd = BootWatch(bus)
+    systemd = patient(bus)
     assert await systemd.read_boot_incomplete() == ""
     assert await systemd.read_boot_times() is None

@@ -48,7 +48,6 @@ def run(before: str = "", *, stderr: int = subprocess.PIPE) -> subprocess.Comple
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
-        timeout=30,
         check=False,
     )
 

@@ -16,8 +16,8 @@ from rebootmgr.updates.file_watch import FileWatch
 from rebootmgr.updates.ostree_files import WATCHED, OstreeFiles, read_ostree_files
 from rebootmgr.updates.words import LONGEST_FILE, UnreadableFile
 from tests.fakes.ostree_host import OstreeHost
+from tests.waiting import telling
 
-PATIENCE_S = 10.0
 QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
 DEPLOY, STAGED, LOCK = (
     "ostree/deploy",
@@ -135,7 +135,7 @@ class Told:
         self._more.set()
 
     async def until(self, *paths: str) -> None:
-        async with asyncio.timeout(PATIENCE_S):
+        with telling(lambda: f"not all of {paths}, only {self.all}"):
             while not set(paths) <= set(self.all):
                 self._more.clear()
                 await self._more.wait()
@@ -212,9 +212,8 @@ async def test_other_files_are_nobodys_business(host: OstreeHost, told: Told) ->
     (host.root / "run/ostree-booted-not").touch()
     (host.root / "ostree/repo").mkdir()
     (host.root / "run/ostree-live").touch()
-    async with asyncio.timeout(PATIENCE_S):
-        while not told.all:
-            await told._more.wait()
+    while not told.all:
+        await told._more.wait()
     assert set(told.all) == {"run/ostree-live"}
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from rebootmgr.updates.rpm_ostree import RpmOstree
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.ostree_host import Lock, OstreeHost
 from tests.fakes.rpmostreed import NAME, OS, PROPERTIES, TEST, FakeRpmOstree, mangled
+from tests.waiting import PATIENT_S, telling
 
-PATIENCE_S = 10.0
 OS_PATH = mangled("fedora-coreos")
 
 
@@ -34,16 +34,10 @@ class Told:
         self._more.set()
 
     async def until(self, part: str) -> None:
-        async with asyncio.timeout(PATIENCE_S):
+        with telling(lambda: f"no {part}, only {self.all}"):
             while not any(part in what for what in self.all):
                 self._more.clear()
                 await self._more.wait()
-
-
-@pytest.fixture
-def daemon() -> Iterator[DbusDaemon]:
-    with DbusDaemon() as daemon:
-        yield daemon
 
 
 @pytest.fixture
@@ -51,13 +45,6 @@ def host(tmp_path: Path) -> OstreeHost:
     host = OstreeHost(tmp_path)
     host.install("41.1")
     return host
-
-
-@pytest_asyncio.fixture
-async def bus(daemon: DbusDaemon) -> AsyncIterator[Bus]:
-    bus = await Bus.connect(daemon.address)
-    yield bus
-    await bus.close()
 
 
 @pytest_asyncio.fixture
@@ -77,7 +64,7 @@ def told() -> Told:
 async def reader(
     bus: Bus, host: OstreeHost, told: Told, rpmostreed: FakeRpmOstree
 ) -> AsyncIterator[RpmOstree]:
-    reader = RpmOstree(bus, host.root, patience_s=PATIENCE_S)
+    reader = RpmOstree(bus, host.root, patience_s=PATIENT_S)
     await reader.watch(told)
     yield reader
     reader.close()
@@ -86,15 +73,13 @@ async def reader(
 
 
 async def deployments(reader: RpmOstree) -> Deployments:
-    async with asyncio.timeout(PATIENCE_S):
-        found = await reader.read()
+    found = await reader.read()
     assert isinstance(found, Deployments), found
     return found
 
 
 async def unknown(reader: RpmOstree) -> str:
-    async with asyncio.timeout(PATIENCE_S):
-        found = await reader.read()
+    found = await reader.read()
     assert isinstance(found, OsUnknown), found
     return found.detail
 
@@ -186,7 +171,7 @@ async def test_row_9_so_is_a_boot_fallback_before_our_start(
     host.deploy("41.2")
     fake = FakeRpmOstree(host, daemon.address)
     await fake.start()
-    found = await deployments(RpmOstree(bus, host.root))
+    found = await deployments(RpmOstree(bus, host.root, patience_s=PATIENT_S))
     assert found.default.version == "41.2"
     assert not found.staged
     await fake.leave()
@@ -270,14 +255,14 @@ async def test_row_18_the_policy_apply_is_another_driver(
 
 
 async def test_an_absent_rpm_ostreed_is_unknown(bus: Bus, host: OstreeHost) -> None:
-    assert "rpm-ostree" in await unknown(RpmOstree(bus, host.root))
+    assert "rpm-ostree" in await unknown(RpmOstree(bus, host.root, patience_s=PATIENT_S))
 
 
 async def test_a_sleeping_rpm_ostreed_is_started_by_a_read(
     daemon: DbusDaemon, bus: Bus, host: OstreeHost
 ) -> None:
     activatable(daemon, host)
-    reader = RpmOstree(bus, host.root)
+    reader = RpmOstree(bus, host.root, patience_s=PATIENT_S)
     host.stage("41.2")
     assert (await deployments(reader)).default.version == "41.2"
     await bus.call(NAME, *TEST, "IdleExit")
@@ -287,7 +272,7 @@ async def test_what_somebody_else_stages_while_it_sleeps_is_seen_and_read(
     daemon: DbusDaemon, bus: Bus, host: OstreeHost, told: Told
 ) -> None:
     activatable(daemon, host)
-    reader = RpmOstree(bus, host.root)
+    reader = RpmOstree(bus, host.root, patience_s=PATIENT_S)
     await reader.watch(told)
     host.stage("41.2")
     await told.until("/ostree/deploy")
@@ -307,8 +292,7 @@ async def test_its_idle_exit_asks_for_no_read_that_would_wake_it_again(
     await deployments(reader)
     told.all.clear()
     await rpmostreed.leave()
-    async with asyncio.timeout(PATIENCE_S):
-        await gone.wait()
+    await gone.wait()
     assert told.all == []
 
 
@@ -360,9 +344,10 @@ async def test_a_read_can_be_cancelled_and_leaves_nothing(
     bus: Bus, host: OstreeHost, rpmostreed: FakeRpmOstree
 ) -> None:
     rpmostreed.is_mute = True
-    reading = asyncio.get_running_loop().create_task(RpmOstree(bus, host.root).read())
-    async with asyncio.timeout(PATIENCE_S):
-        await rpmostreed.until_called("Reload")
+    reading = asyncio.get_running_loop().create_task(
+        RpmOstree(bus, host.root, patience_s=PATIENT_S).read()
+    )
+    await rpmostreed.until_called("Reload")
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
@@ -493,10 +478,9 @@ async def test_a_change_during_the_read_makes_it_look_again(
 ) -> None:
     # Only Reload makes the stand-in look at the disk: what it says is older than the files.
     reading = asyncio.get_running_loop().create_task(reader.read())
-    async with asyncio.timeout(PATIENCE_S):
-        await rpmostreed.until_called("GetAll")
-        host.stage("41.2", lock="gvariant")
-        found = await reading
+    await rpmostreed.until_called("GetAll")
+    host.stage("41.2", lock="gvariant")
+    found = await reading
     assert isinstance(found, Deployments)
     assert found.default.version == "41.2"
     assert found.finalization is Finalization.LOCKED
@@ -547,8 +531,7 @@ async def test_an_unprivileged_daemon_reads_everything_it_needs() -> None:
             sys.executable, "-c", UNPRIVILEGED, daemon.address, str(root),
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(PATIENCE_S):
-            said, _ = await process.communicate()
+        said, _ = await process.communicate()
         assert process.returncode == 0
         assert said.decode().split() == ["41.2"]
         await fake.leave()

@@ -1,0 +1,34 @@
+"""What a mutation is, and where the tests that judge it live."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One line of `file`, what becomes of it, and the tests that have to notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    judges: tuple[str, ...]
+
+
+MACHINE: Final = "tests/core/test_machine.py::"
+ATTEMPT: Final = "tests/core/test_attempt.py::"
+BOOT: Final = "tests/core/test_boot.py::"
+GATES: Final = "tests/core/test_gates.py::"
+PEOPLE: Final = "tests/core/test_people.py::"
+OPERATOR: Final = "tests/core/test_operator.py::"
+SHOWN: Final = "tests/core/test_shown.py::"
+CLOCK: Final = "tests/core/test_clock_trust.py::"
+SLOTS: Final = "tests/core/test_slots.py::"
+WINDOW: Final = "tests/core/test_window.py::"
+RECURRENCE: Final = "tests/core/test_recurrence.py::"
+DURATIONS: Final = "tests/core/test_durations.py::"
+SENTENCE: Final = "tests/core/test_sentence.py::"
+FIT: Final = "tests/core/test_fit.py::"
+COUNTERS: Final = "tests/core/test_counters.py::"
+STORIES: Final = "tests/days/test_outcomes.py::"
+LOOP: Final = "tests/days/test_loop.py::"
