@@ -12,8 +12,8 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.figures import Figures, milliseconds, table
-from rebootmgr.adapters.state_store import StateStore
 from rebootmgr.core.memory import Memory
+from rebootmgr.state.store import StateStore
 from tests.fakes.host import Host
 from tests.fakes.logind import Mode
 

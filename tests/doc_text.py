@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from rebootmgr.cli.main import VERBS, _program
-from rebootmgr.codec.config import DropIn, decode_config
+from rebootmgr.config.checked import DropIn, decode_config
 from rebootmgr.daemon.main import _parser
 
 ROOT: Final = Path(__file__).parent.parent

@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from rebootmgr.adapters.ostree_files import LIVE, WATCHED
+from rebootmgr.updates.ostree_files import LIVE, WATCHED
 from tests.doc_text import GUIDES, ROOT, Example, blocks, texts
 
 COREOS: Final = ROOT / "packaging/coreos"

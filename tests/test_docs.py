@@ -15,9 +15,9 @@ from typing import Final
 import pytest
 
 from rebootmgr.cli import main as client
-from rebootmgr.codec.config import decode_config
-from rebootmgr.codec.config_schema import ITEMS
-from rebootmgr.codec.config_text import effective_values, encode_value
+from rebootmgr.config.checked import decode_config
+from rebootmgr.config.effective import effective_values, encode_value
+from rebootmgr.config.schema import ITEMS
 from rebootmgr.core.model import NoticeKind, Reason
 from rebootmgr.core.status import StateName
 from tests.doc_text import (

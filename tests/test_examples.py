@@ -9,10 +9,10 @@ from typing import Final
 
 import pytest
 
-from rebootmgr.adapters.drop_ins import read_drop_ins
 from rebootmgr.cli.main import main
-from rebootmgr.codec.config import Config, decode_config
-from rebootmgr.codec.zones import decode_zone
+from rebootmgr.config.checked import Config, decode_config
+from rebootmgr.config.drop_ins import read_drop_ins
+from rebootmgr.config.zones import decode_zone
 from rebootmgr.core.policy import Strategy
 
 EXAMPLES: Final = sorted((Path(__file__).parents[1] / "etc/rebootmgr/examples").glob("*.toml"))

@@ -13,21 +13,21 @@ from typing import Final
 
 import pytest
 
-from rebootmgr.adapters.drop_ins import DIRECTORIES
 from rebootmgr.cli import main as client
 from rebootmgr.cli.bus_verbs import METRICS
-from rebootmgr.codec import control
-from rebootmgr.codec.config import decode_config
-from rebootmgr.codec.config_schema import ITEMS, KEYS, TABLES, ZINCATI
-from rebootmgr.codec.config_text import effective_values, encode_value
-from rebootmgr.codec.config_values import UnfitError
-from rebootmgr.codec.introspection import MANAGER, encode_introspection
-from rebootmgr.codec.metrics import encode_metrics
-from rebootmgr.codec.polkit import ACTION
+from rebootmgr.config.checked import decode_config
+from rebootmgr.config.drop_ins import DIRECTORIES
+from rebootmgr.config.effective import effective_values, encode_value
+from rebootmgr.config.schema import ITEMS, KEYS, TABLES, ZINCATI
+from rebootmgr.config.values import UnfitError
+from rebootmgr.control import words as control
+from rebootmgr.control.introspection import MANAGER, encode_introspection
+from rebootmgr.control.polkit_words import ACTION
 from rebootmgr.core.counters import Counters, Process
 from rebootmgr.core.model import NoticeKind, Outcome, Phase, Reason
 from rebootmgr.core.status import StateName
 from rebootmgr.daemon.main import _parser
+from rebootmgr.show.metrics import encode_metrics
 from tests.doc_text import (
     GUIDES,
     MAN_PAGES,

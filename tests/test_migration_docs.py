@@ -7,8 +7,8 @@ from typing import Final
 
 import pytest
 
-from rebootmgr.codec.config import DropIn, decode_config
-from rebootmgr.codec.config_schema import ITEMS, KEYS, TABLES, ZINCATI
+from rebootmgr.config.checked import DropIn, decode_config
+from rebootmgr.config.schema import ITEMS, KEYS, TABLES, ZINCATI
 from tests.dashboards.expressions import ALL_METRICS, check_expression
 from tests.doc_text import GUIDES, blocks
 

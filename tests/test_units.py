@@ -18,15 +18,19 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from rebootmgr.adapters import child, hook_exchange, hook_process, motd, state_store
-from rebootmgr.adapters.bus import Bus, Reply, Request
-from rebootmgr.adapters.control import NAME, PATH
+from rebootmgr import child
+from rebootmgr.bus.connection import Bus, Reply, Request
 from rebootmgr.cli.main import VERBS
-from rebootmgr.codec.journal import MESSAGE_IDS, encode_fields
-from rebootmgr.codec.polkit import ACTION
+from rebootmgr.control.object import NAME, PATH
+from rebootmgr.control.polkit_words import ACTION
 from rebootmgr.core.model import Phase
 from rebootmgr.core.status import StateName
 from rebootmgr.daemon import app
+from rebootmgr.hooks import exchange as hook_exchange
+from rebootmgr.hooks import process as hook_process
+from rebootmgr.show import motd
+from rebootmgr.state import store as state_store
+from rebootmgr.systemd.journal_words import MESSAGE_IDS, encode_fields
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.statuses import ALL
 

@@ -9,15 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from rebootmgr.adapters.bus import Bus
-from rebootmgr.adapters.bus_address import bus_address
-from rebootmgr.adapters.metrics_socket import unix_address
+from rebootmgr.bus.connection import Bus, bus_address
 from rebootmgr.cli.page import Page
 from rebootmgr.cli.render import render_status, render_why
 from rebootmgr.cli.verb import Context, Verb
-from rebootmgr.codec.described import Record, decode_status, decode_why
-from rebootmgr.codec.introspection import MANAGER
+from rebootmgr.control.described import Record, decode_status, decode_why
+from rebootmgr.control.introspection import MANAGER
 from rebootmgr.errors import BusError, RebootmgrError
+from rebootmgr.show.metrics_socket import unix_address
 
 PATIENCE_S: Final = 10.0
 METRICS: Final = "run/rebootmgr/public/metrics.promsock"

@@ -8,21 +8,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from rebootmgr.adapters.daemon_view import find_obstacle, read_daemon_user
-from rebootmgr.adapters.drop_ins import DIRECTORIES, read_drop_ins
-from rebootmgr.adapters.identity import Identity, MissingIdentity, read_identity, read_localtime
-from rebootmgr.adapters.state_store import StateStore
-from rebootmgr.adapters.zincati_unit import UNIT, find_enabled_zincati
 from rebootmgr.cli.verb import Context, Verb
-from rebootmgr.codec.config import Config, DropIn, Fragment, decode_config
-from rebootmgr.codec.config_review import Review, review_config
-from rebootmgr.codec.file_access import User
-from rebootmgr.codec.policy import unknown_variables
+from rebootmgr.config.checked import Config, DropIn, Fragment, decode_config
+from rebootmgr.config.drop_ins import DIRECTORIES, read_drop_ins
+from rebootmgr.config.identity import Identity, MissingIdentity, read_identity, read_localtime
+from rebootmgr.config.readable import User, find_obstacle, read_daemon_user
+from rebootmgr.config.resolve import unknown_variables
+from rebootmgr.config.review import Review, review_config
 from rebootmgr.core.fit import measured
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.policy import Strategy
-from rebootmgr.core.text import harmless
 from rebootmgr.errors import Problem
+from rebootmgr.state.store import StateStore
+from rebootmgr.systemd.units import UNIT, find_enabled_zincati
+from rebootmgr.text import harmless
 
 _INVALID: Final = 78
 _FILES: Final = tuple(

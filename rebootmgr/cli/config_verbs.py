@@ -7,18 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-from rebootmgr.adapters.drop_ins import read_drop_ins
-from rebootmgr.adapters.identity import Identity, MissingIdentity, read_identity, read_localtime
 from rebootmgr.cli.check_config import CHECK_CONFIG
 from rebootmgr.cli.instant import read_instant
 from rebootmgr.cli.page import span
 from rebootmgr.cli.verb import Context, Verb
-from rebootmgr.codec.config import Config, decode_config
-from rebootmgr.codec.config_text import effective_values, encode_config
-from rebootmgr.codec.policy import encode_calendar
-from rebootmgr.core.plan import Plan, plan
+from rebootmgr.config.checked import Config, decode_config
+from rebootmgr.config.drop_ins import read_drop_ins
+from rebootmgr.config.effective import effective_values, encode_config
+from rebootmgr.config.identity import Identity, MissingIdentity, read_identity, read_localtime
+from rebootmgr.config.resolve import encode_calendar
 from rebootmgr.core.policy import Strategy
-from rebootmgr.core.window import Calendar
+from rebootmgr.core.window import Calendar, Plan, plan
 from rebootmgr.errors import ConfigError, RebootmgrError, UsageError
 
 _AHEAD: Final = timedelta(days=14)

@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from rebootmgr.adapters.bus import Bus
-from rebootmgr.adapters.bus_address import bus_address
+from rebootmgr.bus.connection import Bus, bus_address
 from rebootmgr.cli.bus_verbs import CURE, NOT_THERE, PATIENCE_S
 from rebootmgr.cli.tty_agent import may_ask_user, tty_agent
 from rebootmgr.cli.verb import Context
-from rebootmgr.codec.described import Record, decode_status
-from rebootmgr.codec.introspection import MANAGER
+from rebootmgr.control.described import Record, decode_status
+from rebootmgr.control.introspection import MANAGER
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
 
 NAME: Final = "org.rebootmgr1"

@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from rebootmgr.adapters.drop_ins import read_drop_ins
-from rebootmgr.adapters.identity import MissingIdentity, read_identity, read_localtime
 from rebootmgr.cli.verb import Context
-from rebootmgr.codec.base_url import expand, fault_of, variables_of, without_userinfo
-from rebootmgr.codec.config import Config, decode_config
-from rebootmgr.codec.fleetlock import Server
-from rebootmgr.codec.policy import unknown_variables
-from rebootmgr.codec.settings import FleetLock, Settings
+from rebootmgr.config.base_url import expand, fault_of, variables_of, without_userinfo
+from rebootmgr.config.checked import Config, decode_config
+from rebootmgr.config.drop_ins import read_drop_ins
+from rebootmgr.config.identity import MissingIdentity, read_identity, read_localtime
+from rebootmgr.config.resolve import unknown_variables
+from rebootmgr.config.settings import FleetLock, Settings
 from rebootmgr.core.counters import Api
 from rebootmgr.core.model import Slot
-from rebootmgr.core.text import harmless
 from rebootmgr.errors import ConfigError, RebootmgrError, UsageError
+from rebootmgr.fleetlock.words import Server
+from rebootmgr.text import harmless
 
 GROUP: Final = re.compile(r"[a-zA-Z0-9.-]+")  # FleetLock protocol, client_params.group
 INVALID: Final = "the configuration is invalid: its certificates and credentials are not used"

@@ -7,21 +7,11 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 from typing import Final
 
-from rebootmgr.adapters.bus_address import bus_address
-from rebootmgr.adapters.fleetlock import LONGEST_RELEASE_S, FleetLock
+from rebootmgr.bus.connection import bus_address
 from rebootmgr.cli.fleet_order import Order, note, read_order
 from rebootmgr.cli.owed_slots import unlock_owed
 from rebootmgr.cli.script_lock import ScriptLock, reach_daemon
 from rebootmgr.cli.verb import Context, Verb
-from rebootmgr.codec.fleetlock import (
-    Answer,
-    Reply,
-    Silence,
-    decode_error,
-    decode_error_kind,
-    decode_lock_answer,
-    decode_release_answer,
-)
 from rebootmgr.core.counters import Api
 from rebootmgr.core.events import (
     LockGranted,
@@ -33,8 +23,18 @@ from rebootmgr.core.events import (
     SlotReleased,
 )
 from rebootmgr.core.model import Ticket
-from rebootmgr.core.text import harmless
 from rebootmgr.errors import RebootmgrError, UsageError
+from rebootmgr.fleetlock.client import LONGEST_RELEASE_S, FleetLock
+from rebootmgr.fleetlock.words import (
+    Answer,
+    Reply,
+    Silence,
+    decode_error,
+    decode_error_kind,
+    decode_lock_answer,
+    decode_release_answer,
+)
+from rebootmgr.text import harmless
 
 HURRY_S: Final = 5.0
 RESERVED_S: Final = 600.0

@@ -4,8 +4,8 @@ import re
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from rebootmgr.core.text import harmless
 from rebootmgr.errors import UsageError
+from rebootmgr.text import harmless
 
 _YEARS: Final = range(1970, 3000)
 _LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?", re.ASCII)

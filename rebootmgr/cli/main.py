@@ -13,9 +13,8 @@ from typing import Final, NoReturn
 from rebootmgr import __version__
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.cli.verbs import Verbs
-from rebootmgr.codec.nearest import nearest
-from rebootmgr.core.text import harmless
 from rebootmgr.errors import ConfigError, RebootmgrError, UsageError
+from rebootmgr.text import harmless, nearest
 
 PROGRAM: Final = "rebootmgrctl"
 ABOUT: Final = "Ask and steer rebootmgrd, which reboots this host into staged updates."

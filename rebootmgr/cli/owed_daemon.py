@@ -6,17 +6,16 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from rebootmgr.adapters.bus import Bus
-from rebootmgr.adapters.bus_address import bus_address
+from rebootmgr.bus.connection import Bus, bus_address
 from rebootmgr.cli.daemon_calls import NAME, visit
 from rebootmgr.cli.fleet_order import note
 from rebootmgr.cli.script_lock import AT_REST
 from rebootmgr.cli.verb import Context
-from rebootmgr.codec.described import Record
+from rebootmgr.control.described import Record
 from rebootmgr.core.model import Slot
 from rebootmgr.core.status import StateName
-from rebootmgr.core.text import harmless
 from rebootmgr.errors import BusError, RebootmgrError
+from rebootmgr.text import harmless
 
 BUS: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 CONNECT_S: Final = 10.0

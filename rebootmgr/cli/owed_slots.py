@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from rebootmgr.adapters.fleetlock import FleetLock
-from rebootmgr.adapters.state_store import DIRECTORY, StateStore
 from rebootmgr.cli.fleet_order import note, read_servers
 from rebootmgr.cli.owed_daemon import have_given_back, is_daemon_running
 from rebootmgr.cli.verb import Context
-from rebootmgr.codec.fleetlock import Server, decode_release_answer
 from rebootmgr.core.counters import Api
 from rebootmgr.core.events import ReleaseUnclear, SlotReleased
 from rebootmgr.core.memory import Memory, Unreadable
 from rebootmgr.core.model import Slot, Ticket
-from rebootmgr.core.text import harmless
 from rebootmgr.errors import RebootmgrError
+from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.words import Server, decode_release_answer
+from rebootmgr.state.store import DIRECTORY, StateStore
+from rebootmgr.text import harmless
 
 LONGEST_S: Final = 10.0  # for each slot; whoever removes the package waits for it
 LOST: Final = "state-lost"  # the hold that stands for a state that could not be read

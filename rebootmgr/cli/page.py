@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
-from rebootmgr.codec.described import UNKNOWN
-from rebootmgr.core.text import harmless
+from rebootmgr.control.described import UNKNOWN
+from rebootmgr.text import harmless
 
 LABEL: Final = 13
 GATE: Final = 22

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from rebootmgr.cli.page import DIM, GREEN, RED, YELLOW, Page, span
-from rebootmgr.codec.described import UNKNOWN, Record
+from rebootmgr.control.described import UNKNOWN, Record
 from rebootmgr.core.model import Reason
 from rebootmgr.core.sentence import doing, headline, until
 from rebootmgr.core.status import GateState, StateName, Verdict

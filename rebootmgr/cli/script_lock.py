@@ -14,14 +14,14 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from rebootmgr.adapters.bus import Bus
-from rebootmgr.codec.control import NO_SUCH_HOLD
-from rebootmgr.codec.described import Record, decode_status
-from rebootmgr.codec.introspection import MANAGER
+from rebootmgr.bus.connection import Bus
+from rebootmgr.control.described import Record, decode_status
+from rebootmgr.control.introspection import MANAGER
+from rebootmgr.control.words import NO_SUCH_HOLD
 from rebootmgr.core.model import Slot
 from rebootmgr.core.status import StateName
-from rebootmgr.core.text import harmless
 from rebootmgr.errors import BusError, RebootmgrError
+from rebootmgr.text import harmless
 
 REASON: Final = "fleet-lock: held by a script"
 NAME: Final = "org.rebootmgr1"

@@ -8,22 +8,22 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from math import isfinite
 from typing import Final
 
-from rebootmgr.adapters.drop_ins import DIRECTORIES, read_drop_ins
-from rebootmgr.adapters.identity import read_localtime
-from rebootmgr.adapters.state_store import StateStore
 from rebootmgr.cli.instant import read_instant
 from rebootmgr.cli.verb import Context
-from rebootmgr.codec.config import Config, decode_config
-from rebootmgr.codec.policy import encode_policy
-from rebootmgr.codec.span import decode_span
-from rebootmgr.codec.zones import LOCALTIME, decode_zone
+from rebootmgr.config.checked import Config, decode_config
+from rebootmgr.config.drop_ins import DIRECTORIES, read_drop_ins
+from rebootmgr.config.identity import read_localtime
+from rebootmgr.config.resolve import encode_policy
+from rebootmgr.config.zones import LOCALTIME, decode_zone
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Outcome
 from rebootmgr.core.policy import Policy, Strategy
-from rebootmgr.core.text import harmless
 from rebootmgr.core.window import Calendar
 from rebootmgr.errors import ConfigError, UsageError
 from rebootmgr.simulation.scenario import Scenario, Terms
+from rebootmgr.spans import decode_span
+from rebootmgr.state.store import StateStore
+from rebootmgr.text import harmless
 
 MOST_HOSTS: Final = 1_000_000
 LONGEST: Final = timedelta(days=400)

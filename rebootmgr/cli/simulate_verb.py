@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from time import monotonic
+from types import TracebackType
+from typing import Final, Self, TextIO
 
-from rebootmgr.cli.progress_bar import ProgressBar
 from rebootmgr.cli.simulate_options import HISTORY, read_scenario
-from rebootmgr.cli.simulate_page import render_outcome
-from rebootmgr.cli.simulate_plot import encode_plot
+from rebootmgr.cli.simulate_page import encode_plot, render_outcome
 from rebootmgr.cli.verb import Context, Verb
-from rebootmgr.core.text import harmless
 from rebootmgr.errors import UsageError
 from rebootmgr.simulation.fleet import Fleet
-from rebootmgr.simulation.outcome import Outcome, outcome
+from rebootmgr.simulation.report import Outcome, outcome
+from rebootmgr.text import harmless
 
 
 def _simulate(arguments: Namespace, context: Context) -> int:
@@ -147,3 +147,44 @@ VERBS: Final = (
         run=_simulate,
     ),
 )
+
+
+SHORT_S: Final = 1.0  # what takes less needs no bar
+EVERY_S: Final = 0.2
+WIDTH: Final = 40
+
+
+class ProgressBar:
+    """Draws on `err` while it is entered, and leaves nothing behind."""
+
+    def __init__(self, err: TextIO) -> None:
+        self._err = err
+        self._is_wanted = err.isatty()
+        self._due = monotonic() + SHORT_S
+        self._drawn = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._drawn:
+            self._write("\r\x1b[K")
+
+    def show(self, done: int, whole: int) -> None:
+        """Say how far it is."""
+        if not self._is_wanted or monotonic() < self._due:
+            return
+        self._due = monotonic() + EVERY_S
+        self._drawn = True
+        filled = WIDTH * done // whole
+        bar = "#" * filled + "." * (WIDTH - filled)
+        self._write(f"\r[{bar}] {done} of {whole} hosts are updated")
+
+    def _write(self, text: str) -> None:
+        self._err.write(text)
+        self._err.flush()

@@ -12,7 +12,7 @@ from rebootmgr.core.model import Blocker, Deployment, Phase, Reason
 from rebootmgr.core.policy import ClockRule
 from rebootmgr.core.postboot import look_after_boot, start_up
 from rebootmgr.core.progress import begin, look_at_everything
-from rebootmgr.core.state import (
+from rebootmgr.core.states import (
     Asking,
     Checking,
     Committing,

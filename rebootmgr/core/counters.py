@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from rebootmgr.core.text import harmless
+from rebootmgr.text import harmless
 
 MOST_KINDS: Final = 8
 OTHER: Final = "other"

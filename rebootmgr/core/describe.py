@@ -8,17 +8,17 @@ from typing import Final
 from rebootmgr.core.facts import Deployments
 from rebootmgr.core.gates import (
     describe_session,
+    is_clock_assumed,
     local_blockers,
     needs_clock,
     pending,
     view_of,
 )
 from rebootmgr.core.memory import Hold
-from rebootmgr.core.model import Blocker, Moment, Phase, Reason
-from rebootmgr.core.notices import notices
+from rebootmgr.core.model import Blocker, Moment, Notice, NoticeKind, Phase, Reason
 from rebootmgr.core.policy import Policy, Strategy
 from rebootmgr.core.sentence import sentence
-from rebootmgr.core.state import (
+from rebootmgr.core.states import (
     Asking,
     Checking,
     Committing,
@@ -281,3 +281,28 @@ def _owed(ledger: tuple[Entry, ...]) -> tuple[Owed, ...]:
 
 def _active(holds: tuple[Hold, ...], at: Moment) -> tuple[Hold, ...]:
     return tuple(hold for hold in holds if hold.until is None or hold.until > at.wall)
+
+
+def notices(state: State, policy: Policy, at: Moment) -> tuple[Notice, ...]:
+    """What is so at this instant, in reading order."""
+    found = []
+    for entry in state.ledger:
+        if entry.kept:
+            detail = f"{entry.slot.server} (group {entry.slot.group}), until rebootmgrctl forgive"
+            found.append(Notice(NoticeKind.SLOT_KEPT, detail))
+        elif not isinstance(entry.tenure, Ours) and entry.tenure.error:
+            detail = f"{entry.slot.server}: {entry.tenure.error}"
+            found.append(Notice(NoticeKind.SLOT_NOT_RELEASED, detail))
+    if state.known and needs_clock(state, policy, at) and is_clock_assumed(state, at):
+        found.append(Notice(NoticeKind.CLOCK_ASSUMED, "not synchronized for an hour since boot"))
+    view = view_of(state, policy, at)
+    if view.waived and pending(state.known) is not None:
+        detail = "no opening of the next 400 days is as long as a reboot takes here"
+        found.append(Notice(NoticeKind.FIT_WAIVED, detail))
+    match state.known and state.known.os:
+        case Deployments(staged=False) as os if os.default.id != os.booted.id:
+            detail = f"{os.default.version} boots next, but it is not staged: left alone"
+            found.append(Notice(NoticeKind.NOT_STAGED, detail))
+        case _:
+            pass
+    return tuple(found)

@@ -17,7 +17,7 @@ from rebootmgr.core.fit import need
 from rebootmgr.core.memory import Ask, Memory
 from rebootmgr.core.model import Blocker, Deployment, Moment, Reason
 from rebootmgr.core.policy import ClockRule, Policy, Respect, Strategy
-from rebootmgr.core.state import Committing, Known, Preparing, State
+from rebootmgr.core.states import Committing, Known, Preparing, State
 from rebootmgr.core.window import Outlook, outlook
 
 DAY: Final = timedelta(days=1)

@@ -46,7 +46,7 @@ from rebootmgr.core.model import Moment, Reason
 from rebootmgr.core.operator import absorb_operator
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.progress import after_hooks, after_lock
-from rebootmgr.core.state import (
+from rebootmgr.core.states import (
     Asking,
     Checking,
     Committing,

@@ -6,7 +6,7 @@ from rebootmgr.core import slots
 from rebootmgr.core.events import HooksFailed
 from rebootmgr.core.facts import Deployments
 from rebootmgr.core.model import Outcome, Phase
-from rebootmgr.core.state import PostBoot, Rebooting
+from rebootmgr.core.states import PostBoot, Rebooting
 from rebootmgr.core.turn import Turn
 from rebootmgr.core.verdict import judge
 

@@ -20,7 +20,7 @@ from rebootmgr.core.facts import Deployments, Look
 from rebootmgr.core.memory import Intent
 from rebootmgr.core.model import Blocker, Deployment, Phase, Reason
 from rebootmgr.core.postboot import settle_boot
-from rebootmgr.core.state import (
+from rebootmgr.core.states import (
     Asking,
     Checking,
     Committing,

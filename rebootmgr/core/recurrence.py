@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import takewhile
 from typing import Final
 
-from rebootmgr.core.text import harmless
+from rebootmgr.text import harmless
 
 _WEEKDAY: Final = "(MO|TU|WE|TH|FR|SA|SU)"
 _TO_31: Final = "[+-]?0?([1-9]|[12][0-9]|3[01])"

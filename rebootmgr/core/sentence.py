@@ -8,7 +8,7 @@ from typing import Final
 
 from rebootmgr.core.model import Reason
 from rebootmgr.core.status import ShownBlocker, StateName, Status, Verdict
-from rebootmgr.core.text import harmless
+from rebootmgr.text import harmless
 
 LONGEST: Final = 199
 LONGEST_VERSION: Final = 60

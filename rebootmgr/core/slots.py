@@ -24,7 +24,7 @@ from rebootmgr.core.events import (
 from rebootmgr.core.memory import Debt
 from rebootmgr.core.model import Slot, Ticket
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.state import Entry, Ours, Owed
+from rebootmgr.core.states import Entry, Ours, Owed
 
 Ledger = tuple[Entry, ...]
 

@@ -15,7 +15,7 @@ from rebootmgr.core.gates import local_blockers, pending
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Blocker, Deployment, Moment, Phase, Reason, Ticket
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.state import (
+from rebootmgr.core.states import (
     Asking,
     Attempt,
     Checking,

@@ -8,7 +8,7 @@ from rebootmgr.core.facts import BootTimes, Deployments
 from rebootmgr.core.memory import Intent, Memory, PastReboot, Quarantine
 from rebootmgr.core.model import Moment, Outcome, UpdateKey
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.state import Known
+from rebootmgr.core.states import Known
 
 REMEMBERED: Final = 50
 

@@ -4,15 +4,47 @@ Everything here is computed in UTC, because Python's arithmetic within one zone 
 arithmetic. Local times become UTC with fold 0, which is what RFC 5545 §3.3.5 says.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
 from rebootmgr.core import recurrence
-from rebootmgr.core.intervals import Span, cut, merge
 from rebootmgr.core.recurrence import check_blackout_rule, check_rule
+
+Span = tuple[datetime, datetime]  # [start, end)
+
+
+def merge(spans: Iterable[Span]) -> list[Span]:
+    """Sort, and join what overlaps or touches. Empty spans vanish."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            if end > merged[-1][1]:
+                merged[-1] = (merged[-1][0], end)
+        elif start < end:
+            merged.append((start, end))
+    return merged
+
+
+def cut(spans: Iterable[Span], holes: Iterable[Span]) -> Iterator[Span]:
+    """Yield what remains of `spans` outside `holes`; both are as `merge` returns them."""
+    waiting = iter(holes)
+    hole = next(waiting, None)
+    for span in spans:
+        start, end = span
+        while hole is not None and hole[0] < end:
+            if start < hole[0]:
+                yield start, hole[0]
+            start = max(start, hole[1])
+            if hole[1] >= end:  # it may reach into the next span
+                break
+            hole = next(waiting, None)
+        if start < end:
+            yield start, end
+
 
 __all__ = [
     "HORIZON",
@@ -296,3 +328,30 @@ def _clamped(instant: datetime) -> datetime:
     if instant.tzinfo is None:
         raise ValueError(f"{instant} has no time zone")
     return min(max(_in(instant, UTC), _EARLIEST), _LATEST)
+
+
+def phase_of(node_id: str) -> float:
+    """Share of the splay for this node id, in [0, 1): the same for ever, uniform over a fleet."""
+    digest = hashlib.sha256(node_id.encode("utf-8", "surrogatepass")).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53  # 53 bits: what a float holds
+
+
+LONGEST: Final = timedelta(days=3660)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Openings within [start, end): merged, splayed, cut, clipped to the range; in UTC."""
+
+    start: datetime
+    end: datetime
+    openings: tuple[Opening, ...]
+
+
+def plan(calendar: Calendar, start: datetime, end: datetime) -> Plan:
+    """Every interval of [start, end) in which the policy allows a reboot; ten years at most."""
+    if end <= start:
+        raise ValueError("the end of the plan must be later than its start")
+    if end - start > LONGEST:
+        raise ValueError("a plan covers ten years at most; bring its start and end closer together")
+    return Plan(start, end, openings(calendar, start, end))

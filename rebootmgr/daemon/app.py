@@ -10,23 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from rebootmgr.adapters.bus import Bus
-from rebootmgr.adapters.bus_address import bus_address
-from rebootmgr.adapters.clock import Alarm, Clock
-from rebootmgr.adapters.control import Control
-from rebootmgr.adapters.fleetlock import FleetLock
-from rebootmgr.adapters.hooks import Hooks, PhaseRunner, choose_hook_runner
-from rebootmgr.adapters.logind import Logind
-from rebootmgr.adapters.metrics_socket import MetricsSocket
-from rebootmgr.adapters.motd import Motd
-from rebootmgr.adapters.notify import Notify
-from rebootmgr.adapters.polkit import read_changers
-from rebootmgr.adapters.process import OwnProcess
-from rebootmgr.adapters.rpmostree import RpmOstree
-from rebootmgr.adapters.state_store import NoStore, StateStore
-from rebootmgr.adapters.systemd import Systemd
-from rebootmgr.adapters.timedate import Timedate
-from rebootmgr.core.deadline import Deadline
+from rebootmgr.bus.connection import Bus, bus_address
+from rebootmgr.config.load import Loaded, load
+from rebootmgr.control.object import Control
+from rebootmgr.control.polkit import read_changers
+from rebootmgr.core.alarm import Deadline
 from rebootmgr.core.effects import Effect
 from rebootmgr.core.events import (
     ClockJumped,
@@ -38,15 +26,24 @@ from rebootmgr.core.events import (
 )
 from rebootmgr.core.facts import Deployments, Look
 from rebootmgr.core.memory import Memory, Unreadable
-from rebootmgr.core.state import State
+from rebootmgr.core.states import State
 from rebootmgr.core.status import Status
 from rebootmgr.daemon.hands import Hands, Store, Tools
 from rebootmgr.daemon.herald import Herald
 from rebootmgr.daemon.look import Eyes
+from rebootmgr.daemon.loop import Runner
 from rebootmgr.daemon.operators import Operators
-from rebootmgr.daemon.runner import Runner
-from rebootmgr.daemon.settings import Loaded, load
 from rebootmgr.errors import BusError
+from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.hooks.phases import Hooks, PhaseRunner, choose_hook_runner
+from rebootmgr.logind.login1 import Logind
+from rebootmgr.show.metrics_socket import MetricsSocket, OwnProcess
+from rebootmgr.show.motd import Motd
+from rebootmgr.state.store import NoStore, StateStore
+from rebootmgr.systemd.boot import Systemd
+from rebootmgr.systemd.notify import Notify
+from rebootmgr.systemd.time import Alarm, Clock, Timedate
+from rebootmgr.updates.rpm_ostree import RpmOstree
 
 log = logging.getLogger(__name__)
 
@@ -267,7 +264,7 @@ class App:
         return self._herald.status(self._runner.state, self._runner.policy, self._clock.read())
 
     def _exposition(self) -> bytes:
-        from rebootmgr.codec.metrics import encode_metrics  # noqa: PLC0415 - 6 MB, if scraped
+        from rebootmgr.show.metrics import encode_metrics  # noqa: PLC0415 - 6 MB, if scraped
 
         return encode_metrics(self._status(), self._herald.counters, self._process.read())
 

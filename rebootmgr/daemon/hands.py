@@ -8,11 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from rebootmgr.adapters.fleetlock import FleetLock
-from rebootmgr.adapters.hooks import Hooks
-from rebootmgr.adapters.terminals import write_warning
-from rebootmgr.codec.fleetlock import Server
-from rebootmgr.codec.logind import encode_warning
 from rebootmgr.core.effects import (
     Acquire,
     CancelRequest,
@@ -41,8 +36,13 @@ from rebootmgr.core.events import (
 )
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Deployment, Phase, Slot, Ticket
-from rebootmgr.core.text import harmless
 from rebootmgr.daemon.look import Eyes
+from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.words import Server
+from rebootmgr.hooks.phases import Hooks
+from rebootmgr.logind.terminals import write_warning
+from rebootmgr.logind.words import encode_warning
+from rebootmgr.text import harmless
 
 log = logging.getLogger(__name__)
 

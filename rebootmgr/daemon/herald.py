@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from rebootmgr.codec.journal import encode_fields, encode_level
+from rebootmgr.config.load import Loaded
 from rebootmgr.core.counters import Api, Counters
 from rebootmgr.core.describe import blockers, describe
 from rebootmgr.core.effects import Acquire, Effect, Release
@@ -14,9 +14,9 @@ from rebootmgr.core.model import DeploymentId, Moment, NoticeKind, Outcome, Reas
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.sentence import say_instant
 from rebootmgr.core.slots import is_worth_a_warning
-from rebootmgr.core.state import Entry, Owed, State
+from rebootmgr.core.states import Entry, Owed, State
 from rebootmgr.core.status import Status
-from rebootmgr.daemon.settings import Loaded
+from rebootmgr.systemd.journal_words import encode_fields, encode_level
 
 log = logging.getLogger("rebootmgr")
 

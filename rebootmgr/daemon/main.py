@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from rebootmgr import __version__
-from rebootmgr.adapters.journal import open_log
 from rebootmgr.daemon.app import Options, serve
 from rebootmgr.errors import RebootmgrError, UsageError
+from rebootmgr.systemd.journal import open_log
 
 log = logging.getLogger("rebootmgr")
 

@@ -5,22 +5,22 @@ import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from rebootmgr.codec.control import (
+from rebootmgr.control.words import (
     NO_SUCH_HOLD,
     NOTHING_PENDING,
     NOTHING_TO_FORGIVE,
     TOO_LATE,
     encode_instant,
 )
-from rebootmgr.codec.span import LONGEST, encode_span
 from rebootmgr.core.events import Cancelled, Forgiven, HoldAdded, HoldReleased, RebootAsked
 from rebootmgr.core.gates import pending
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Deployment, UpdateKey
-from rebootmgr.core.state import Rebooting
-from rebootmgr.core.text import harmless
-from rebootmgr.daemon.runner import Clock, Runner
+from rebootmgr.core.states import Rebooting
+from rebootmgr.daemon.loop import Clock, Runner
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
+from rebootmgr.spans import LONGEST, encode_span
+from rebootmgr.text import harmless
 
 log = logging.getLogger(__name__)
 

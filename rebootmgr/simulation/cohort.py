@@ -6,8 +6,8 @@ and chance enters by the next try alone.
 
 from dataclasses import dataclass
 
-from rebootmgr.codec.fleetlock import Reply
-from rebootmgr.core.state import State
+from rebootmgr.core.states import State
+from rebootmgr.fleetlock.words import Reply
 from rebootmgr.simulation.queueing import Queueing
 
 

@@ -11,7 +11,7 @@ from rebootmgr.core.machine import start, step
 from rebootmgr.core.memory import Memory, PastReboot
 from rebootmgr.core.model import Outcome, Ticket
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.state import State
+from rebootmgr.core.states import State
 from rebootmgr.simulation.host import BOOTS, NO_HOOKS, NOT_YET, OLD, QUIET, Host
 from rebootmgr.simulation.scenario import UP_S, Scenario
 from rebootmgr.simulation.world import World

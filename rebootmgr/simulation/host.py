@@ -4,9 +4,8 @@ from collections import deque
 from dataclasses import replace
 from typing import Final
 
-from rebootmgr.codec.fleetlock import Reply, decode_lock_answer, decode_release_answer
+from rebootmgr.core.alarm import deadline
 from rebootmgr.core.counters import Api
-from rebootmgr.core.deadline import deadline
 from rebootmgr.core.describe import blockers
 from rebootmgr.core.effects import (
     Acquire,
@@ -36,7 +35,8 @@ from rebootmgr.core.events import (
 from rebootmgr.core.facts import Deployments, Facts, Logind, Look
 from rebootmgr.core.machine import start, step
 from rebootmgr.core.model import Blocker, BootId, Deployment, DeploymentId, Phase, UpdateKey
-from rebootmgr.core.state import Asking, Idle, State, Waiting
+from rebootmgr.core.states import Asking, Idle, State, Waiting
+from rebootmgr.fleetlock.words import Reply, decode_lock_answer, decode_release_answer
 from rebootmgr.simulation.agenda import Due
 from rebootmgr.simulation.cohort import Leg, is_common
 from rebootmgr.simulation.queueing import Queueing, queue, unqueue

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from rebootmgr.codec.fleetlock import Reply
 from rebootmgr.core.backoff import Retry, next_retry
 from rebootmgr.core.fit import need
 from rebootmgr.core.gates import view_of
 from rebootmgr.core.model import Moment
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.state import Ours, Setback, State, Waiting
+from rebootmgr.core.states import Ours, Setback, State, Waiting
+from rebootmgr.fleetlock.words import Reply
 from rebootmgr.simulation.scenario import Scenario
 
 NEVER: Final = float("inf")

@@ -7,7 +7,7 @@ from typing import Final
 from rebootmgr.core.backoff import jitter
 from rebootmgr.core.model import Moment, Slot
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.splay import phase_of
+from rebootmgr.core.window import phase_of
 
 UP_S: Final = 7200.0
 """How long every host is up when the simulation begins: what CLOCK_BOOTTIME says then."""

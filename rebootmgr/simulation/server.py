@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from rebootmgr.codec.fleetlock import Answer, Reply, Silence
 from rebootmgr.core.counters import Api
+from rebootmgr.fleetlock.words import Answer, Reply, Silence
 from rebootmgr.simulation.scenario import UP_S, Terms
 from rebootmgr.simulation.tally import Tally
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from rebootmgr.adapters.bus import Bus
+from rebootmgr.bus.connection import Bus
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.fleetlock_tls import Certificate

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from rebootmgr.adapters.bus import Bus
+from rebootmgr.bus.connection import Bus
 from tests.fakes.dbus_daemon import DbusDaemon
 
 

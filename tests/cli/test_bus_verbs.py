@@ -19,17 +19,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebootmgr.adapters.bus import Bus
-from rebootmgr.adapters.control import Control
-from rebootmgr.adapters.metrics_socket import MetricsSocket
+from rebootmgr.bus.connection import Bus
 from rebootmgr.cli.bus_verbs import METRICS, VERBS
 from rebootmgr.cli.page import Page, span
 from rebootmgr.cli.render import render_status, render_why
 from rebootmgr.cli.verb import Context
-from rebootmgr.codec.control import encode_status, encode_why
-from rebootmgr.codec.described import Record, decode_status
+from rebootmgr.control.described import Record, decode_status
+from rebootmgr.control.object import Control
+from rebootmgr.control.words import encode_status, encode_why
 from rebootmgr.core.status import Status
 from rebootmgr.errors import RebootmgrError, UsageError
+from rebootmgr.show.metrics_socket import MetricsSocket
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.operators import Wishes
 from tests.fakes.statuses import ALL, IDLE, NOW, WAITING

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rebootmgr.cli.main import main
-from rebootmgr.codec.table import encode_time
+from rebootmgr.table import encode_time
 
 DROP_INS = "etc/rebootmgr/config.d"
 UNIT = "usr/lib/systemd/system/zincati.service"

@@ -14,11 +14,11 @@ from typing import Final, TypeAlias
 import pytest
 
 from rebootmgr.cli.main import VERBS, _program
-from rebootmgr.codec.control import encode_status
-from rebootmgr.codec.span import decode_span
+from rebootmgr.control.words import encode_status
 from rebootmgr.core.memory import Hold, Quarantine
 from rebootmgr.core.model import UpdateKey
 from rebootmgr.core.status import StateName, Status, Verdict
+from rebootmgr.spans import decode_span
 from tests.doc_text import ROOT, parser_of
 from tests.fakes.host import Host
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rebootmgr.cli.main import main
-from rebootmgr.codec.config import DropIn, decode_config
+from rebootmgr.config.checked import DropIn, decode_config
 
 WINDOW = """
 [[updates.periodic.window]]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rebootmgr.adapters.bus import Bus, Reply, Request
+from rebootmgr.bus.connection import Bus, Reply, Request
 from rebootmgr.cli.tty_agent import PROGRAM, tty_agent
 from rebootmgr.errors import BusError
 from tests.fakes.dbus_daemon import DbusDaemon

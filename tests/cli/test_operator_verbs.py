@@ -9,10 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from rebootmgr.cli.main import main
-from rebootmgr.cli.operator_pages import render_history, render_holds
-from rebootmgr.cli.operator_verbs import VERBS
+from rebootmgr.cli.operator_verbs import VERBS, render_history, render_holds
 from rebootmgr.cli.page import Page
-from rebootmgr.codec.described import decode_status
+from rebootmgr.control.described import decode_status
 from tests.fakes.dbus_daemon import DbusDaemon
 
 PAGE = Page(

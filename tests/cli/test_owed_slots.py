@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from rebootmgr.cli.main import main
-from rebootmgr.codec.state_file import encode_state
 from rebootmgr.core.memory import Debt, Hold, Memory
 from rebootmgr.core.model import Slot
+from rebootmgr.state.words import encode_state
 from tests.cli.client import ctl
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.fleetlock import FakeFleetLock, error, hang, silence

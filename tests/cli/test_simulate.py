@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from rebootmgr.adapters.state_store import StateStore
 from rebootmgr.core.memory import Memory, PastReboot
 from rebootmgr.core.model import DeploymentId, Outcome
+from rebootmgr.state.store import StateStore
 from tests.cli.test_config_verbs import Done, drop_in, run
 from tests.core.script import EPOCH
 

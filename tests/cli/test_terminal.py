@@ -23,12 +23,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rebootmgr.adapters.bus import Bus
-from rebootmgr.adapters.control import Control
+from rebootmgr.bus.connection import Bus
 from rebootmgr.cli.page import Page
 from rebootmgr.cli.render import render_status, render_why
-from rebootmgr.codec.control import encode_status
-from rebootmgr.codec.described import decode_status
+from rebootmgr.control.described import decode_status
+from rebootmgr.control.object import Control
+from rebootmgr.control.words import encode_status
 from rebootmgr.core.memory import Durations, PastReboot
 from rebootmgr.core.model import Outcome
 from rebootmgr.core.status import Status

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from rebootmgr.core.backoff import Retry
 from rebootmgr.core.memory import Durations, Memory
 from rebootmgr.core.model import Blocker, BootId, DeploymentId, Reason, Ticket
-from rebootmgr.core.state import (
+from rebootmgr.core.states import (
     Asking,
     Checking,
     Committing,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 
-from rebootmgr.core.deadline import deadline
+from rebootmgr.core.alarm import deadline
 from rebootmgr.core.describe import blockers, describe
 from rebootmgr.core.effects import Acquire, Effect, ReadFacts, RunHooks
 from rebootmgr.core.events import (
@@ -40,7 +40,7 @@ from rebootmgr.core.model import (
     UpdateKey,
 )
 from rebootmgr.core.policy import ClockRule, Policy, Strategy
-from rebootmgr.core.state import Asking, State
+from rebootmgr.core.states import Asking, State
 from rebootmgr.core.status import Status
 from tests.core.world import SUNDAYS
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rebootmgr.core.deadline import is_at_rest
+from rebootmgr.core.alarm import is_at_rest
 from rebootmgr.core.effects import Acquire, ReadFacts, Reboot, Release, RunHooks
 from rebootmgr.core.events import (
     FactsRead,

@@ -15,7 +15,7 @@ from rebootmgr.core.events import (
 from rebootmgr.core.facts import Logind, Look, OsUnknown
 from rebootmgr.core.memory import Debt, Memory, Quarantine, Unreadable
 from rebootmgr.core.model import BootId, DeploymentId, Outcome, Phase, Reason
-from rebootmgr.core.state import Idle, PostBoot, Rebooting
+from rebootmgr.core.states import Idle, PostBoot, Rebooting
 from tests.core.script import (
     EPOCH,
     FLEET,

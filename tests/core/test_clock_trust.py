@@ -10,7 +10,7 @@ from rebootmgr.core.facts import Look
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import NoticeKind, Reason
 from rebootmgr.core.policy import ClockRule
-from rebootmgr.core.state import Committing, Rebooting
+from rebootmgr.core.states import Committing, Rebooting
 from rebootmgr.core.window import Blackout, Calendar
 from tests.core.script import EPOCH, IMMEDIATE, NEW, SUNDAY, Script, running, settled, shown
 

@@ -8,7 +8,7 @@ import pytest
 from rebootmgr.core.effects import Acquire, ReadFacts, Reboot, RunHooks, StopHooks
 from rebootmgr.core.facts import Deployments, Finalization, Logind
 from rebootmgr.core.model import NoticeKind, Phase, Reason
-from rebootmgr.core.state import Committing, Idle
+from rebootmgr.core.states import Committing, Idle
 from rebootmgr.core.window import Blackout, Ruled
 from tests.core.script import (
     EPOCH,

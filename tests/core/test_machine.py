@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from rebootmgr.core.deadline import Deadline, deadline, is_at_rest
+from rebootmgr.core.alarm import Deadline, deadline, is_at_rest
 from rebootmgr.core.describe import blockers
 from rebootmgr.core.effects import (
     Acquire,
@@ -44,7 +44,7 @@ from rebootmgr.core.facts import Logind, Look, OsUnknown
 from rebootmgr.core.memory import Debt, Intent, Memory, Quarantine, Unreadable
 from rebootmgr.core.model import BootId, DeploymentId, NoticeKind, Outcome, Phase, Reason, Slot
 from rebootmgr.core.policy import ClockRule, Respect, Strategy
-from rebootmgr.core.state import (
+from rebootmgr.core.states import (
     Asking,
     Committing,
     Idle,

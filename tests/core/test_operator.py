@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, timedelta
 
-from rebootmgr.core.deadline import deadline
+from rebootmgr.core.alarm import deadline
 from rebootmgr.core.effects import Acquire
 from rebootmgr.core.events import (
     Cancelled,
@@ -17,7 +17,7 @@ from rebootmgr.core.facts import Logind
 from rebootmgr.core.memory import Ask, Quarantine
 from rebootmgr.core.model import BootId, Reason, UpdateKey
 from rebootmgr.core.policy import Strategy
-from rebootmgr.core.state import Committing
+from rebootmgr.core.states import Committing
 from rebootmgr.core.window import Blackout, Calendar
 from tests.core.script import (
     BACKUP,

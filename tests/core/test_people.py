@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from rebootmgr.core.deadline import deadline
+from rebootmgr.core.alarm import deadline
 from rebootmgr.core.effects import Reboot, Release, RunHooks, StopHooks, Warn
 from rebootmgr.core.events import ClockJumped, HooksPassed, RebootAsked
 from rebootmgr.core.facts import Logind, Look, Session
 from rebootmgr.core.model import Phase, Reason
-from rebootmgr.core.state import Committing
+from rebootmgr.core.states import Committing
 from tests.core.script import (
     ALICE,
     BACKUP,

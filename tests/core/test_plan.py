@@ -5,8 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rebootmgr.core.plan import LONGEST, Plan, plan
-from rebootmgr.core.window import Calendar, Opening, Weekly
+from rebootmgr.core.window import LONGEST, Calendar, Opening, Plan, Weekly, plan
 
 START = datetime(2026, 3, 28, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

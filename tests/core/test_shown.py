@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from rebootmgr.core.deadline import Deadline, deadline
+from rebootmgr.core.alarm import Deadline, deadline
 from rebootmgr.core.effects import Release
 from rebootmgr.core.events import HoldAdded, RebootAccepted, ReleaseUnclear, ShutdownBegan
 from rebootmgr.core.facts import Logind

@@ -30,7 +30,7 @@ from rebootmgr.core.slots import (
     settle,
 )
 from rebootmgr.core.slots import answered as heard
-from rebootmgr.core.state import Entry, Ours, Owed
+from rebootmgr.core.states import Entry, Ours, Owed
 
 ONE = Slot("https://one.example", "default", "me")
 TWO = Slot("https://two.example", "default", "me")

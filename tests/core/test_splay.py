@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from rebootmgr.core.splay import phase_of
+from rebootmgr.core.window import phase_of
 
 
 def test_the_phase_of_a_node_never_changes() -> None:

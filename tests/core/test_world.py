@@ -6,7 +6,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
-from rebootmgr.core.state import Rebooting
+from rebootmgr.core.states import Rebooting
 from tests.core.natures import NATURES
 from tests.core.why import judge_blockers, judge_verdicts, leading_to
 from tests.core.world import Edge, World, explore

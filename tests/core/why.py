@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rebootmgr.core.describe import _verdict, blockers
 from rebootmgr.core.gates import pending
 from rebootmgr.core.model import Reason
-from rebootmgr.core.state import Asking, Committing, PostBoot, Preparing
+from rebootmgr.core.states import Asking, Committing, PostBoot, Preparing
 from rebootmgr.core.status import Verdict
 from tests.core.world import Calling, Edge, Looking, World
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
+from rebootmgr.core.alarm import _monos
 from rebootmgr.core.backoff import Retry
-from rebootmgr.core.deadline import _monos
 from rebootmgr.core.describe import blockers
 from rebootmgr.core.effects import (
     Acquire,
@@ -77,7 +77,7 @@ from rebootmgr.core.model import (
     UpdateKey,
 )
 from rebootmgr.core.policy import Patience, Policy
-from rebootmgr.core.state import (
+from rebootmgr.core.states import (
     Attempt,
     Committing,
     Idle,

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from rebootmgr.adapters.state_store import StateStore
-from rebootmgr.core.deadline import deadline
+from rebootmgr.core.alarm import deadline
 from rebootmgr.core.effects import (
     Acquire,
     CancelRequest,
@@ -52,7 +51,8 @@ from rebootmgr.core.model import (
     UpdateKey,
 )
 from rebootmgr.core.policy import Policy, Strategy
-from rebootmgr.core.state import Idle, State, Waiting
+from rebootmgr.core.states import Idle, State, Waiting
+from rebootmgr.state.store import StateStore
 from tests.fakes.disk import Disk, PowerCut
 
 NOON: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from rebootmgr.codec.table import encode_time
 from rebootmgr.core.model import Reason
+from rebootmgr.table import encode_time
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, silence
 from tests.fakes.host import HANG, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor, Mode

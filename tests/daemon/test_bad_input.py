@@ -3,8 +3,8 @@
 import os
 import signal
 
-from rebootmgr.adapters.hook_process import TERM_S
 from rebootmgr.daemon.app import LAST_ORDERS_S, STOP_S
+from rebootmgr.hooks.process import TERM_S
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import HANG, NODE_ID, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor

@@ -1,6 +1,6 @@
 """The daemon killed, or the power cut, at any call of the disk: the same decision as if not.
 
-tests/adapters/test_crash_points.py is about the file alone; here a whole update goes on around it.
+tests/state/test_crash_points.py is about the file alone; here a whole update goes on around it.
 """
 
 import errno
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rebootmgr.adapters.state_store import DIRECTORY, StateStore
 from rebootmgr.core.model import Outcome
 from rebootmgr.core.policy import Policy, Strategy
+from rebootmgr.state.store import DIRECTORY, StateStore
 from tests.daemon.crash_host import BAD, FIRST, NEW, POLICY, End, Host, what_matters
 from tests.fakes.disk import Disk, PowerCut
 

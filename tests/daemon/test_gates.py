@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from rebootmgr.adapters.logind import NOT_THERE
-from rebootmgr.codec.table import encode_time
+from rebootmgr.logind.login1 import NOT_THERE
+from rebootmgr.table import encode_time
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import Host, fleet_lock, reasons
 from tests.fakes.logind import FakeInhibitor, Mode

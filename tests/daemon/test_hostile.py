@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from rebootmgr.adapters.metrics_socket import unix_address
 from rebootmgr.cli.bus_verbs import METRICS
+from rebootmgr.show.metrics_socket import unix_address
 from tests.fakes.fleetlock import FakeFleetLock, reply
 from tests.fakes.host import Host, Json, fleet_lock
 from tests.fakes.logind import FakeInhibitor

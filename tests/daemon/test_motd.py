@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rebootmgr.adapters.motd import PATH
+from rebootmgr.show.motd import PATH
 from tests.fakes.host import Host
 from tests.fakes.logind import FakeInhibitor
 

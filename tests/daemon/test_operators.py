@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rebootmgr.codec.table import encode_time
+from rebootmgr.table import encode_time
 from tests.daemon.fleet import until_settled
 from tests.fakes.fleetlock import FakeFleetLock, hang
 from tests.fakes.host import HANG, NODE_ID, Host, fleet_lock, reasons

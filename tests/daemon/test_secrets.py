@@ -12,13 +12,13 @@ from typing import Final
 
 import pytest
 
-from rebootmgr.adapters.fleetlock import FleetLock
-from rebootmgr.adapters.fleetlock_request import Order
 from rebootmgr.cli.bus_verbs import METRICS, read_metrics
-from rebootmgr.codec.fleetlock import Server, encode_request
+from rebootmgr.config.load import load
 from rebootmgr.core.counters import Api
 from rebootmgr.core.model import Slot, Ticket
-from rebootmgr.daemon.settings import load
+from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.request import Order
+from rebootmgr.fleetlock.words import Server, encode_request
 from tests.fakes.fleetlock import FakeFleetLock, error, hang, reply, silence
 from tests.fakes.fleetlock_tls import Certificate
 from tests.fakes.host import Host
@@ -228,8 +228,8 @@ async def test_a_traceback_shows_no_credential(host: Host, certificate: Certific
     code = (
         "import logging, os, sys\n"
         "from pathlib import Path\n"
-        "from rebootmgr.adapters.journal import open_log\n"
-        "from rebootmgr.daemon.settings import load\n"
+        "from rebootmgr.systemd.journal import open_log\n"
+        "from rebootmgr.config.load import load\n"
         "open_log('debug', stream=sys.stderr, environ={})\n"
         "def fail(loaded):\n"
         "    (server,) = loaded.servers.values()\n"
@@ -282,7 +282,7 @@ async def test_a_traceback_of_the_child_shows_no_credential(
     ):
         done = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", "rebootmgr.adapters.fleetlock_request"],
+            [sys.executable, "-m", "rebootmgr.fleetlock.request"],
             input=broken,
             capture_output=True,
             check=False,

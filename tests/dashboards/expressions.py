@@ -6,8 +6,8 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from rebootmgr.codec.metrics import encode_metrics
 from rebootmgr.core.counters import Api, Counters, Process
+from rebootmgr.show.metrics import encode_metrics
 from tests.fakes.statuses import ALL, NOW
 
 _PROCESS: Final = Process(start=1, cpu_s=1, resident=1, virtual=1, open_fds=1, max_fds=1)

@@ -8,7 +8,7 @@ from typing import Final
 from rebootmgr.core.events import Cancelled, Forgiven, HoldAdded, HoldReleased, RebootAsked
 from rebootmgr.core.facts import Finalization, Session
 from rebootmgr.core.memory import Hold
-from rebootmgr.core.state import Idle, Waiting
+from rebootmgr.core.states import Idle, Waiting
 from tests.days.machine import Machine, Rtc
 from tests.days.oracle import Oracle, Wish
 from tests.days.rules import Rules

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from rebootmgr.core.alarm import Deadline, deadline
 from rebootmgr.core.built import BUILT
-from rebootmgr.core.deadline import Deadline, deadline
 from rebootmgr.core.describe import blockers, describe
 from rebootmgr.core.effects import Effect, Reboot, RunHooks, Warn
 from rebootmgr.core.facts import Finalization
 from rebootmgr.core.memory import Intent, Memory
 from rebootmgr.core.model import Deployment, Outcome, Phase, UpdateKey
-from rebootmgr.core.state import Idle, Rebooting, State
+from rebootmgr.core.states import Idle, Rebooting, State
 from rebootmgr.core.status import Verdict
 from tests.days.machine import Machine, Rtc
 from tests.days.rules import Rules

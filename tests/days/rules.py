@@ -7,8 +7,8 @@ from functools import lru_cache
 from random import Random
 from typing import Final, Self
 
-from rebootmgr.codec.config import DropIn, decode_config
-from rebootmgr.codec.policy import encode_policy
+from rebootmgr.config.checked import DropIn, decode_config
+from rebootmgr.config.resolve import encode_policy
 from rebootmgr.core.policy import Policy
 from tests.days.almanac import Almanac, almanac
 from tests.days.calendars import ALWAYS, CALENDARS

@@ -15,7 +15,7 @@ from rebootmgr.core.effects import Effect, Reboot, SaveMemory
 from rebootmgr.core.events import FactsRead
 from rebootmgr.core.facts import Deployments
 from rebootmgr.core.model import NoticeKind, Outcome, Slot
-from rebootmgr.core.state import Idle, State
+from rebootmgr.core.states import Idle, State
 from tests.days.calendars import CALENDARS, SEASONS
 from tests.days.home import HOUR, MINUTE, Home
 from tests.days.life import AT_THE_CALL, INCIDENTS, QUICK, UPDATES, Incident

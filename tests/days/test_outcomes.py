@@ -3,11 +3,11 @@
 from collections import Counter
 from dataclasses import replace
 
-from rebootmgr.core.deadline import Deadline, deadline
+from rebootmgr.core.alarm import Deadline, deadline
 from rebootmgr.core.describe import describe
 from rebootmgr.core.effects import Effect, ReadFacts, Reboot, RunHooks, StopHooks
 from rebootmgr.core.model import NoticeKind, Outcome, Phase, Reason
-from rebootmgr.core.state import Idle
+from rebootmgr.core.states import Idle
 from rebootmgr.core.status import StateName, Status
 from tests.days.calendars import NIGHTLY
 from tests.days.home import HOUR, MINUTE, Home

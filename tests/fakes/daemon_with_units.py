@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from rebootmgr.adapters.hook_units import HookUnits
-from rebootmgr.adapters.journal import open_log
 from rebootmgr.daemon.app import Options, serve
+from rebootmgr.hooks.runner_unit import HookUnits
+from rebootmgr.systemd.journal import open_log
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Final, TypeVar
 
-from rebootmgr.adapters.state_store import Files
+from rebootmgr.state.store import Files
 
 READ: Final = ("state.json", "state.json~")
 T = TypeVar("T")

@@ -121,7 +121,7 @@ class FakeHookUnits:
     async def _run(self, name: str, unit: _Unit) -> None:
         await self.may_run.wait()
         options = (unit.phase, "--root", str(self._root))
-        runner = (sys.executable, "-P", "-s", "-m", "rebootmgr.daemon.hook_runner", *options)
+        runner = (sys.executable, "-P", "-s", "-m", "rebootmgr.hooks.runner", *options)
         unit.process = await asyncio.create_subprocess_exec(
             *(self.command or runner),
             stdin=DEVNULL,

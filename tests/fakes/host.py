@@ -17,12 +17,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Final, Self
 
-from rebootmgr.adapters.bus import Bus
-from rebootmgr.adapters.inotify import FileWatch
+from rebootmgr.bus.connection import Bus
 from rebootmgr.cli.bus_verbs import METRICS, read_metrics
 from rebootmgr.cli.main import main
-from rebootmgr.codec.table import encode_time
 from rebootmgr.errors import BusError
+from rebootmgr.table import encode_time
+from rebootmgr.updates.file_watch import FileWatch
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.logind import FakeLogind, Mode
 from tests.fakes.ostree_host import OstreeHost

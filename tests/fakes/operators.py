@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from rebootmgr.codec.control import NO_SUCH_HOLD, NOTHING_PENDING, NOTHING_TO_FORGIVE
+from rebootmgr.control.words import NO_SUCH_HOLD, NOTHING_PENDING, NOTHING_TO_FORGIVE
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from rebootmgr.adapters.bus import Bus, Reply, Request, variant
+from rebootmgr.bus.connection import Bus, Reply, Request, variant
 from rebootmgr.errors import BusError
 from tests.fakes.ostree_host import OstreeHost, Tree
 from tests.waiting import telling

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-from rebootmgr.adapters.bus import Bus
+from rebootmgr.bus.connection import Bus
 from rebootmgr.errors import BusError
 from tests.waiting import telling
 

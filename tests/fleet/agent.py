@@ -1,16 +1,15 @@
-"""One simulated agent: the real decisions, run as rebootmgr.daemon.runner runs them."""
+"""One simulated agent: the real decisions, run as rebootmgr.daemon.loop runs them."""
 
 from collections import deque
 from typing import Final, Protocol
 
-from rebootmgr.codec.state_file import decode_state, encode_state
-from rebootmgr.core.deadline import deadline, is_at_rest
+from rebootmgr.core.alarm import deadline, is_at_rest
 from rebootmgr.core.effects import Effect
 from rebootmgr.core.events import ClockJumped, Event, PolicyLoaded, Ticked
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Slot
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.state import (
+from rebootmgr.core.states import (
     Asking,
     Attempt,
     Checking,
@@ -21,6 +20,7 @@ from rebootmgr.core.state import (
     State,
     Waiting,
 )
+from rebootmgr.state.words import decode_state, encode_state
 from tests.fleet.hands import Client, Hands
 from tests.fleet.host import Host
 from tests.fleet.server import Network

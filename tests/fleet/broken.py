@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from rebootmgr.codec.fleetlock import Reply, decode_lock_answer
 from rebootmgr.core.effects import Acquire, Reboot, Release, SaveMemory
 from rebootmgr.core.events import (
     Event,
@@ -18,8 +17,9 @@ from rebootmgr.core.machine import start, step
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Moment, Slot, Ticket
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.state import State
+from rebootmgr.core.states import State
 from rebootmgr.core.turn import Step
+from rebootmgr.fleetlock.words import Reply, decode_lock_answer
 from tests.fleet.hands import Client
 
 

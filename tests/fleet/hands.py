@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from rebootmgr.codec.fleetlock import Reply, decode_lock_answer, decode_release_answer
 from rebootmgr.core.counters import Api
 from rebootmgr.core.effects import (
     Acquire,
@@ -41,6 +40,7 @@ from rebootmgr.core.machine import start, step
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Phase, Ticket
 from rebootmgr.core.turn import Step
+from rebootmgr.fleetlock.words import Reply, decode_lock_answer, decode_release_answer
 from tests.fleet.host import Host
 from tests.fleet.server import Call, Network
 from tests.fleet.world import World

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from rebootmgr.codec.fleetlock import Answer, Reply, Silence, encode_body
 from rebootmgr.core.counters import Api
 from rebootmgr.core.model import Slot
+from rebootmgr.fleetlock.words import Answer, Reply, Silence, encode_body
 from tests.fleet.world import World
 
 TIMEOUT_S: Final = 120.0

@@ -16,7 +16,7 @@ from rebootmgr.core.events import FactsRead
 from rebootmgr.core.facts import Deployments, Facts
 from rebootmgr.core.model import Slot
 from rebootmgr.core.policy import Patience, Policy, Strategy
-from rebootmgr.core.state import State
+from rebootmgr.core.states import State
 from tests.fleet.agent import Agent
 from tests.fleet.hands import Client
 from tests.fleet.host import Host

@@ -12,12 +12,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from rebootmgr.codec.config import Config, decode_config
-from rebootmgr.codec.config_fragment import DropIn
-from rebootmgr.codec.config_text import effective_values, encode_config
-from rebootmgr.codec.control import decode_until
-from rebootmgr.codec.described import decode_status, decode_why
-from rebootmgr.codec.fleetlock import (
+from rebootmgr.bus.words import decode_match_rule
+from rebootmgr.config.checked import Config, decode_config
+from rebootmgr.config.effective import effective_values, encode_config
+from rebootmgr.config.fragment import DropIn
+from rebootmgr.config.resolve import encode_policy
+from rebootmgr.control.described import decode_status, decode_why
+from rebootmgr.control.polkit_words import decode_answer
+from rebootmgr.control.words import decode_until
+from rebootmgr.core import memory
+from rebootmgr.core.counters import Api
+from rebootmgr.core.events import LockGranted, LockRefused, SlotReleased
+from rebootmgr.core.facts import Deployments, Finalization
+from rebootmgr.core.memory import Memory
+from rebootmgr.core.model import BootId, DeploymentId, Outcome, Phase, Slot, Ticket, UpdateKey
+from rebootmgr.core.window import openings, outlook
+from rebootmgr.errors import RebootmgrError, UsageError
+from rebootmgr.fleetlock.words import (
     LONGEST_RETRY_AFTER_S,
     Answer,
     decode_error_kind,
@@ -25,8 +36,7 @@ from rebootmgr.codec.fleetlock import (
     decode_release_answer,
     decode_reply,
 )
-from rebootmgr.codec.gvariant import decode_strings
-from rebootmgr.codec.hook_exchange import (
+from rebootmgr.hooks.words import (
     Order,
     Result,
     Unusable,
@@ -35,35 +45,25 @@ from rebootmgr.codec.hook_exchange import (
     encode_order,
     encode_result,
 )
-from rebootmgr.codec.logind import (
+from rebootmgr.logind.words import (
     decode_inhibitors,
     decode_logind,
     decode_reboot_error,
     decode_session_paths,
 )
-from rebootmgr.codec.match_rule import decode_match_rule
-from rebootmgr.codec.policy import encode_policy
-from rebootmgr.codec.polkit import decode_answer
-from rebootmgr.codec.rpmostree import (
+from rebootmgr.spans import LONGEST, decode_span, encode_span
+from rebootmgr.state.words import Corrupt, decode_state, encode_state
+from rebootmgr.text import harmless
+from rebootmgr.updates.words import (
     Driver,
     FileContent,
     Unreadable,
     decode_booted_path,
     decode_deployments,
     decode_driver,
+    decode_strings,
     describe_driver,
 )
-from rebootmgr.codec.span import LONGEST, decode_span, encode_span
-from rebootmgr.codec.state_file import Corrupt, decode_state, encode_state
-from rebootmgr.core import memory
-from rebootmgr.core.counters import Api
-from rebootmgr.core.events import LockGranted, LockRefused, SlotReleased
-from rebootmgr.core.facts import Deployments, Finalization
-from rebootmgr.core.memory import Memory
-from rebootmgr.core.model import BootId, DeploymentId, Outcome, Phase, Slot, Ticket, UpdateKey
-from rebootmgr.core.text import harmless
-from rebootmgr.core.window import openings, outlook
-from rebootmgr.errors import RebootmgrError, UsageError
 from tests.fakes.gvariant import encode_dictionary
 from tests.fuzz.dice import NUMBERS, Dice
 

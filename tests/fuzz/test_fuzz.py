@@ -16,19 +16,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebootmgr.adapters.bus import Bus
-from rebootmgr.adapters.control import NAME, PATH, Control
-from rebootmgr.codec.config import decode_config
-from rebootmgr.codec.config_fragment import DropIn
-from rebootmgr.codec.described import decode_status
-from rebootmgr.codec.fleetlock import decode_reply
-from rebootmgr.codec.gvariant import decode_strings
-from rebootmgr.codec.hook_exchange import decode_order
-from rebootmgr.codec.introspection import MANAGER, PROPERTIES_INTERFACE
-from rebootmgr.codec.span import decode_span
-from rebootmgr.codec.state_file import decode_state, encode_state
+from rebootmgr.bus.connection import Bus
+from rebootmgr.config.checked import decode_config
+from rebootmgr.config.fragment import DropIn
+from rebootmgr.control.described import decode_status
+from rebootmgr.control.introspection import MANAGER, PROPERTIES_INTERFACE
+from rebootmgr.control.object import NAME, PATH, Control
 from rebootmgr.core.memory import Memory
 from rebootmgr.errors import BusError, RebootmgrError
+from rebootmgr.fleetlock.words import decode_reply
+from rebootmgr.hooks.words import decode_order
+from rebootmgr.spans import decode_span
+from rebootmgr.state.words import decode_state, encode_state
+from rebootmgr.updates.words import decode_strings
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.operators import Wishes
 from tests.fakes.statuses import IDLE

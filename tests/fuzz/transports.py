@@ -10,9 +10,9 @@ from typing import Final
 
 import aiohttp
 
-from rebootmgr.adapters.fleetlock_request import Order, UnsendableError, _post
-from rebootmgr.adapters.metrics_socket import MOST_CLIENTS, MetricsSocket
-from rebootmgr.codec.fleetlock import LONGEST_BODY
+from rebootmgr.fleetlock.request import Order, UnsendableError, _post
+from rebootmgr.fleetlock.words import LONGEST_BODY
+from rebootmgr.show.metrics_socket import MOST_CLIENTS, MetricsSocket
 from tests.fuzz.dice import Dice
 
 TEXT: Final = b"".join(b"rebootmgr_series_%d 1.0\n" % number for number in range(2000))

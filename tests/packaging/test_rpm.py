@@ -14,8 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from rebootmgr import __version__
-from rebootmgr.codec.state_file import encode_state
 from rebootmgr.core.memory import Memory
+from rebootmgr.state.words import encode_state
 
 ROOT: Final = Path(__file__).parents[2]
 RPM: Final = ROOT / "packaging/rpm"

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from random import Random
 from zoneinfo import ZoneInfo
 
-from rebootmgr.codec.fleetlock import Reply
 from rebootmgr.core.counters import Api
 from rebootmgr.core.policy import Policy, Strategy
 from rebootmgr.core.window import Blackout, Calendar, Weekly
+from rebootmgr.fleetlock.words import Reply
 from rebootmgr.simulation.fleet import Fleet
-from rebootmgr.simulation.outcome import Outcome, outcome
+from rebootmgr.simulation.report import Outcome, outcome
 from rebootmgr.simulation.scenario import Scenario, Terms
 from rebootmgr.simulation.server import LockServer
 

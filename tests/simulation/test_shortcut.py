@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from rebootmgr.core.state import Asking, State
+from rebootmgr.core.states import Asking, State
 from rebootmgr.simulation.fleet import Fleet
-from rebootmgr.simulation.outcome import Outcome, outcome
+from rebootmgr.simulation.report import Outcome, outcome
 from rebootmgr.simulation.scenario import Scenario
 from tests.simulation.fleets import ListeningServer, random_scenario
 

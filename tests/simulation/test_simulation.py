@@ -7,7 +7,7 @@ from datetime import time, timedelta
 import pytest
 
 from rebootmgr.core.window import Calendar
-from rebootmgr.simulation.outcome import Outcome
+from rebootmgr.simulation.report import Outcome
 from rebootmgr.simulation.scenario import Terms
 from tests.simulation.fleets import daily, in_windows, random_scenario, scenario, simulate
 

@@ -12,7 +12,7 @@ from dbus_next.aio.message_bus import MessageBus
 from dbus_next.constants import MessageType
 from dbus_next.message import Message
 
-from rebootmgr.adapters.bus import Bus
+from rebootmgr.bus.connection import Bus
 from tests.waiting import telling
 
 _DRIVER = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.Monitoring")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
-from rebootmgr.adapters.bus import Bus
+from rebootmgr.bus.connection import Bus
 from rebootmgr.errors import BusError
 from tests.fakes.service_manager import ServiceManager
 from tests.fakes.spoken import ASK_AGAIN_S, Json, Spoken

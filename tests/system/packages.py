@@ -51,7 +51,7 @@ def _build_grown() -> Path:
             git init --quiet "$0"
             """
         subprocess.run(["/bin/sh", "-c", copy, tree], cwd=PROJECT, check=True)
-        with (tree / "rebootmgr/codec/state_file.py").open("a") as module:
+        with (tree / "rebootmgr/state/words.py").open("a") as module:
             module.write(_GROWTH)
         return build_rpm(GROWN, tree=tree)
 

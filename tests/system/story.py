@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from rebootmgr.adapters.inotify import FileWatch
+from rebootmgr.updates.file_watch import FileWatch
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.system.machine import Machine
 from tests.waiting import telling

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from rebootmgr.adapters.bus import Bus
+from rebootmgr.bus.connection import Bus
 from tests.fakes.host import Json
 from tests.system.bus_monitor import BusMonitor, Passed
 from tests.system.machine import REBOOTED, Machine

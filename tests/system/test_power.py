@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from rebootmgr.adapters.inotify import FileWatch
+from rebootmgr.updates.file_watch import FileWatch
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import Json, fleet_lock
 from tests.system.held_states import STATES, Held, reach

@@ -1,0 +1,1 @@
+"""Our connection to D-Bus, for neighbours that may not run. Knows no interface of any of them."""

@@ -1,0 +1,4 @@
+"""What the administrator wants: drop-ins on disk, to checked settings, to the core's Policy.
+
+Only drop_ins, identity, load and readable touch the world. No neighbour is asked anything here.
+"""

@@ -1,0 +1,106 @@
+"""The effective configuration, for people and scripts: what `cat-config` shows (SPEC 11)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import reduce
+from itertools import groupby
+from typing import Final
+
+from rebootmgr.config.base_url import redact
+from rebootmgr.config.checked import Config
+from rebootmgr.config.schema import ITEMS, KEYS
+from rebootmgr.config.values import quoted
+from rebootmgr.config.windows import Place
+from rebootmgr.core.policy import Respect, Strategy
+
+_RESPECT: Final = {Respect.ALL: True, Respect.ROOT: "root", Respect.NOBODY: False}
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A value in force, without secrets; `place` is None for a default.
+
+    `table` has an index where it is one of several: `updates.blackout[0]`.
+    """
+
+    table: str
+    name: str
+    value: object
+    place: Place | None
+
+
+def effective_values(config: Config) -> tuple[Effective, ...]:
+    """List every value in force, in the order of SPEC 3."""
+    result: list[Effective] = []
+    tables = groupby(KEYS, key=lambda key: key.rpartition(".")[0])
+    for table, keys in tables:
+        result.extend(_scalars(config, table, keys))
+        if table == "updates.periodic":
+            result.extend(_items(config))
+    return tuple(result)
+
+
+def encode_config(values: Sequence[Effective]) -> str:
+    """Write values as TOML, with the place of each as a comment."""
+    parts: list[str] = []
+    for table, group in groupby(values, key=lambda each: each.table):
+        name = table.partition("[")[0]
+        parts.append(f"\n[[{name}]]" if name in ITEMS else f"\n[{name}]")
+        parts.extend(f"{each.name} = {encode_value(each.value)}  # {_from(each)}" for each in group)
+    return "\n".join(parts).lstrip("\n") + "\n"
+
+
+def encode_value(value: object) -> str:
+    """Write one value as TOML."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return quoted(value)
+        case date():
+            return value.isoformat()
+        case list():
+            return f"[{', '.join(encode_value(each) for each in value)}]"
+        case _:
+            return str(value)
+
+
+def _from(value: Effective) -> str:
+    match value.place:
+        case None:
+            return "default"
+        case Place(file=file, line=None):
+            return f"from {file}"
+        case Place(file=file, line=line):
+            return f"from {file}:{line}"
+
+
+def _scalars(config: Config, table: str, keys: Iterator[str]) -> Iterator[Effective]:
+    for key in keys:
+        value: object = reduce(getattr, key.split("."), config.settings)
+        found = config.merged.values.get(key)
+        name = key.rpartition(".")[2]
+        yield Effective(table, name, _plain(key, value), found.place if found else None)
+
+
+def _items(config: Config) -> Iterator[Effective]:
+    for table, items in config.merged.items.items():
+        for index, item in enumerate(items):
+            for name, found in item.found.items():
+                yield Effective(f"{table}[{index}]", name, found.raw, found.place)
+
+
+def _plain(key: str, value: object) -> object:
+    match key, value:
+        case "updates.fleet_lock.base_url", str():
+            return redact(value)
+        case "metrics.socket_mode", int():
+            return f"{value:04o}"
+        case _, Respect():
+            return _RESPECT[value]
+        case _, frozenset():
+            names = [str(each) for each in Strategy if each in value]
+            return names[0] if len(names) == 1 else names
+        case _:
+            return value

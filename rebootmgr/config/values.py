@@ -1,0 +1,184 @@
+"""One value of the configuration at a time: TOML in, a checked value out.
+
+A rule takes what TOML gave and returns the typed value, or raises `UnfitError`.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime, time
+from enum import StrEnum
+from typing import Final, TypeAlias, TypeVar
+
+from rebootmgr.config.base_url import fault_of, redact
+from rebootmgr.config.zones import LOCALTIME, decode_zone
+from rebootmgr.core.policy import ClockRule, Respect, Strategy
+from rebootmgr.text import nearest
+
+Rule: TypeAlias = Callable[[object], object]
+Word = TypeVar("Word", bound=StrEnum)
+
+_UUID: Final = re.compile(
+    r"(?:urn:uuid:)?\{?[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}\}?"
+)
+
+
+class UnfitError(ValueError):
+    """A value that makes no sense: what is wrong with it, and the cure."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def quoted(text: str) -> str:
+    """Write text as a TOML string that is safe on a terminal."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{"".join(char if char.isprintable() else _escape(char) for char in escaped)}"'
+
+
+def _escape(char: str) -> str:
+    return f"\\u{ord(char):04X}" if ord(char) < 0x10000 else f"\\U{ord(char):08X}"
+
+
+def shown(value: object) -> str:
+    """Show a value from a file as an error may quote it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return quoted(value if len(value) <= 60 else f"{value[:59]}…")
+        case int():
+            return str(value) if abs(value) < 10**18 else "a huge number"
+        case float():
+            return str(value)
+        case datetime() | date() | time():
+            return f"the date or time {value.isoformat()}"
+        case list():
+            return "an array"
+        case _:
+            return "a table"
+
+
+def boolean(value: object) -> bool:
+    """Take a flag."""
+    if isinstance(value, bool):
+        return value
+    raise UnfitError(f"must be true or false, not {shown(value)}", "write it without quotes")
+
+
+def whole(low: int, high: int, *, hint: str = "") -> Rule:
+    """Make a rule that takes a whole number within these bounds, both included."""
+
+    def rule(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        message = f"must be a whole number from {low} to {high}, not {shown(value)}"
+        raise UnfitError(message, hint or "write digits, without quotes")
+
+    return rule
+
+
+def text(value: object) -> str:
+    """Take any text."""
+    if isinstance(value, str):
+        return value
+    raise UnfitError(f"must be text, not {shown(value)}", 'write it in quotes, like "..."')
+
+
+def group(value: object) -> str:
+    """Take the name of a FleetLock group."""
+    name = text(value)
+    if re.fullmatch(r"[a-zA-Z0-9.-]+", name):
+        return name
+    raise UnfitError(f"{shown(name)} is no group name", "use letters, digits, dots and dashes")
+
+
+def node_uuid(value: object) -> str:
+    """Take a UUID in any of its usual spellings, as 32 lower-case hex digits; "" stays."""
+    spelled = text(value)
+    if not spelled or _UUID.fullmatch(spelled.lower()):
+        return re.sub(r"[^0-9a-f]", "", spelled.lower().removeprefix("urn:uuid:"))
+    raise UnfitError(f"{shown(spelled)} is no UUID", "write 32 hex digits, with or without dashes")
+
+
+def strategy(value: object) -> frozenset[Strategy]:
+    """Take one strategy, or an array of those that must all agree; "" is `immediate`."""
+    if value == "":
+        return frozenset({Strategy.IMMEDIATE})
+    names = value if isinstance(value, list) else [value]
+    if not names:
+        raise UnfitError("is an empty array", 'name a strategy, or write "off"')
+    found = [choice(name, Strategy) for name in names]
+    if len(set(found)) < len(found):
+        raise UnfitError("names a strategy twice", "remove one of them")
+    if Strategy.OFF in found and len(found) > 1:
+        raise UnfitError('combines "off" with another strategy', 'write only "off", or remove it')
+    return frozenset(found)
+
+
+def clock_rule(value: object) -> ClockRule:
+    """Take when the clock must be synchronized."""
+    return choice(value, ClockRule)
+
+
+def respect(value: object) -> Respect:
+    """Take whose inhibitors count."""
+    match value:
+        case True:
+            return Respect.ALL
+        case "root":
+            return Respect.ROOT
+        case False:
+            return Respect.NOBODY
+        case _:
+            message = f'must be true, "root" or false, not {shown(value)}'
+            raise UnfitError(message, 'only "root" is written in quotes')
+
+
+def base_url(value: object) -> str:
+    """Take where the lock server is; never quoted with its credentials."""
+    url = text(value)
+    fault = fault_of(url) if url else None
+    if fault is None:
+        return url
+    what, cure = fault
+    raise UnfitError(f"{shown(redact(url))} {what}", cure)
+
+
+def secret_file(value: object) -> str:
+    """Take the absolute path of a file, or "". Not quoted: people write the secret itself here."""
+    path = text(value)
+    if not path or (path.startswith("/") and path.isprintable()):
+        return path
+    raise UnfitError("must be the absolute path of a file", 'write a path that starts with "/"')
+
+
+def socket_mode(value: object) -> int:
+    """Take permission bits, written as in chmod."""
+    if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value):
+        return int(value, 8)
+    message = f"must be three or four octal digits, not {shown(value)}"
+    raise UnfitError(message, 'write them in quotes, like "0666"')
+
+
+def zone_name(value: object) -> str:
+    """Take the name of a time zone that this host knows, or "localtime"."""
+    name = text(value)
+    try:
+        if name != LOCALTIME:
+            decode_zone(name)
+    except LookupError as error:
+        close = f'did you mean "{error}"? ' if str(error) else ""
+        hint = f'{close}`timedatectl list-timezones` lists them; "localtime" is this host\'s'
+        raise UnfitError(f"{shown(name)} is no time zone on this host", hint) from error
+    return name
+
+
+def choice(value: object, kind: type[Word]) -> Word:
+    """Take one of a closed set of words."""
+    if isinstance(value, str) and value in [word.value for word in kind]:
+        return kind(value)
+    known = ", ".join(f'"{word}"' for word in kind)
+    close = nearest(value, kind) if isinstance(value, str) else ""
+    hint = f'did you mean "{close}"?' if close else "write one of these, in quotes"
+    raise UnfitError(f"must be one of {known}, not {shown(value)}", hint)

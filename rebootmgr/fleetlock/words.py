@@ -1,0 +1,205 @@
+"""FleetLock on the wire: what we send, and what an answer means (SPEC 6, facts of the servers)."""
+
+import json
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+from rebootmgr.core.counters import Api
+from rebootmgr.core.events import (
+    LockAnswer,
+    LockGranted,
+    LockRefused,
+    LockReserved,
+    LockUnclear,
+    ReleaseAnswer,
+    ReleaseUnclear,
+    SlotReleased,
+)
+from rebootmgr.core.model import Slot, Ticket
+from rebootmgr.table import FaultError, Table
+from rebootmgr.text import harmless
+
+LONGEST_RETRY_AFTER_S: Final = 3600.0
+LONGEST_BODY: Final = 64 * 1024
+CLIENT_FAILED: Final = "client_failed_request"
+KIND: Final = re.compile(r"[a-z0-9_]{1,64}")
+HTTP_DATES: Final = (  # RFC 9110 §5.6.7: the last two are obsolete, and yet to be understood
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %d-%b-%y %H:%M:%S GMT",
+    "%a %b %d %H:%M:%S %Y",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A lock server and how to reach it. `base_url` may hold a password: never show it.
+
+    `timeout_s` is for one whole request; files are paths to PEM files, "" where there is none;
+    the content of `authorization_file` is the value of the Authorization header.
+    """
+
+    base_url: str = field(repr=False)
+    timeout_s: float
+    ca_file: str = ""
+    client_cert_file: str = ""
+    client_key_file: str = ""
+    authorization_file: str = ""
+
+    @property
+    def public_url(self) -> str:
+        """The base URL without userinfo, query and final slash: the server's name for people."""
+        try:
+            parts = urlsplit(self.base_url)
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            return "(not a URL)"
+        if not parts.hostname:
+            return "(not a URL)"
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        return harmless(f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}", longest=2000)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server said. `retry_after` is the header, "" where there was none."""
+
+    status: int
+    retry_after: str = ""
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why there was no answer."""
+
+    detail: str
+
+
+Reply: TypeAlias = Answer | Silence
+
+
+def join_url(base: str, api: Api) -> str:
+    """Append the operation: the path of `base` kept, exactly one slash, no query."""
+    bare = base.partition("#")[0].partition("?")[0]
+    return f"{bare.rstrip('/')}/v1/{api}"
+
+
+def encode_body(slot: Slot) -> bytes:
+    """Write exactly the two keys that strict servers accept."""
+    params = {"client_params": {"id": slot.id, "group": slot.group}}
+    return json.dumps(params, separators=(",", ":")).encode("ascii")
+
+
+def encode_request(api: Api, slot: Slot, server: Server, *, timeout_s: float) -> bytes:
+    """Write one line of JSON for the child that makes the request."""
+    request = {
+        "url": join_url(server.base_url, api),
+        "body": encode_body(slot).decode("ascii"),
+        "timeout_s": timeout_s,
+        "ca_file": server.ca_file,
+        "client_cert_file": server.client_cert_file,
+        "client_key_file": server.client_key_file,
+        "authorization_file": server.authorization_file,
+    }
+    return json.dumps(request).encode("ascii") + b"\n"
+
+
+def decode_reply(line: bytes) -> Reply:
+    """Read the child's line of JSON; anything else is a silence."""
+    try:
+        table = Table(json.loads(line), "reply")
+        if "error" in table.names():
+            return Silence(table.prose("detail"))
+        return Answer(table.whole("status"), table.text("retry_after"), table.text("body"))
+    except (ValueError, RecursionError):
+        return Silence("the request process gave no usable answer")
+
+
+def decode_lock_answer(ticket: Ticket, slot: Slot, reply: Reply, *, at: datetime) -> LockAnswer:
+    """Decide what a reply to pre-reboot means. The body is for humans and never steers us."""
+    match reply:
+        case Silence(detail):
+            return LockUnclear(ticket, slot, detail, answered=False)
+        case Answer(status=200):
+            return LockGranted(ticket, slot)
+        case Answer(status=202):
+            return LockReserved(ticket, slot, _detail(reply))
+        case Answer(status=409 | 423):  # the only answers that surely leave nothing with us
+            return LockRefused(ticket, slot, _detail(reply), _retry_after_s(reply, at))
+        case Answer():
+            wait_s = _retry_after_s(reply, at)
+            return LockUnclear(ticket, slot, _detail(reply), answered=True, retry_after_s=wait_s)
+
+
+def decode_release_answer(
+    ticket: Ticket, slot: Slot, reply: Reply, *, at: datetime
+) -> ReleaseAnswer:
+    """Decide what a reply to steady-state means; 409 and 423 say that another host holds it."""
+    match reply:
+        case Silence(detail):
+            return ReleaseUnclear(ticket, slot, detail)
+        case Answer(status=200 | 409 | 423):
+            return SlotReleased(ticket, slot)
+        case Answer():
+            return ReleaseUnclear(ticket, slot, _detail(reply), _retry_after_s(reply, at))
+
+
+def decode_error_kind(api: Api, reply: Reply) -> str | None:
+    """Name the metric label for what went wrong: the server's word if it is one, else made up."""
+    match reply:
+        case Silence():
+            return CLIENT_FAILED
+        case Answer(status=200):
+            return None
+        case Answer(status=202) if api is Api.PRE_REBOOT:
+            return None
+        case Answer(status=status, body=body):
+            kind, _ = decode_error(body)
+            return kind if KIND.fullmatch(kind) else f"generic_http_{status}"
+
+
+def decode_error(body: str) -> tuple[str, str]:
+    """Read kind and value of an error, as they came; "" for what is not there.
+
+    JSON is tried whatever the content type says: most servers send text/plain.
+    """
+    try:
+        table = Table(json.loads(body), "body")
+        kind = table.text("kind")
+        value = table.maybe("value", table.text) or ""
+    except (FaultError, ValueError, RecursionError):
+        return "", "" if body.lstrip()[:1] in {"<", "{"} else body
+    return kind, value
+
+
+def _detail(answer: Answer) -> str:
+    kind, value = decode_error(answer.body)
+    try:
+        phrase = HTTPStatus(answer.status).phrase
+    except ValueError:
+        phrase = ""
+    head = f"HTTP {answer.status} {kind or phrase}".rstrip()
+    return harmless(f"{head}: {value}" if value.strip() else head)
+
+
+def _retry_after_s(answer: Answer, at: datetime) -> float:
+    """RFC 9110 §10.2.3: seconds or a date; 0 for anything else."""
+    text = answer.retry_after.strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return min(float(text), LONGEST_RETRY_AFTER_S)
+    until = _date(text)
+    if until is None:
+        return 0.0
+    return min(max((until - at).total_seconds(), 0.0), LONGEST_RETRY_AFTER_S)
+
+
+def _date(text: str) -> datetime | None:
+    for form in HTTP_DATES:
+        with suppress(ValueError):
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+    return None

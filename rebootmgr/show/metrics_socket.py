@@ -1,0 +1,219 @@
+"""The metrics socket: who connects is told everything at once, and nothing is asked (SPEC 10)."""
+
+import asyncio
+import logging
+import os
+import resource
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, Self
+
+from rebootmgr.core.counters import Process
+from rebootmgr.errors import RebootmgrError
+
+STAT: Final = Path("/proc/self/stat")
+STATM: Final = Path("/proc/self/statm")
+FDS: Final = Path("/proc/self/fd")
+STARTTIME: Final = (
+    19  # proc(5): field 22, counted from the one behind the command's closing bracket
+)
+
+
+class OwnProcess:
+    """Reads what a scrape shows of us; the start is taken once, so that it does not jitter.
+
+    prometheus_client's own collector needs /proc/stat, which ProcSubset=pid hides.
+    """
+
+    def __init__(self) -> None:
+        fields = STAT.read_bytes().rpartition(b")")[2].split()
+        after_boot = int(fields[STARTTIME]) / os.sysconf("SC_CLK_TCK")
+        booted = time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._start = booted + after_boot
+
+    def read(self) -> Process:
+        """Look now; OSError where not even /proc can be opened (EMFILE)."""
+        pages = [int(field) for field in STATM.read_bytes().split()[:2]]
+        return Process(
+            start=self._start,
+            cpu_s=time.process_time(),
+            virtual=pages[0] * resource.getpagesize(),
+            resident=pages[1] * resource.getpagesize(),
+            open_fds=sum(1 for _ in FDS.iterdir()) - 1,  # the listing itself is one of them
+            max_fds=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        )
+
+
+log = logging.getLogger(__name__)
+
+MOST_CLIENTS: Final = 16
+BACKLOG: Final = 1024  # a client that finds it full, and does not block, fails at once (unix(7))
+SEND_S: Final = 5.0
+DRAIN_S: Final = 1.0
+DRAIN_BYTES: Final = 64 * 1024
+RETRY_S: Final = 1.0
+LONGEST_ADDRESS: Final = 107  # unix(7): sun_path holds 108 bytes with the final zero
+
+
+@contextmanager
+def unix_address(path: Path) -> Iterator[str]:
+    """Give an address for `path` that the kernel takes, however long the path is (unix(7))."""
+    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
+        yield str(path)
+        return
+    parent = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{parent}/{path.name}"
+    finally:
+        os.close(parent)
+
+
+class MetricsSocket:
+    """A listening socket at `path`; nothing that a client does or omits reaches the daemon."""
+
+    def __init__(self, listener: socket.socket, path: Path, text: Callable[[], bytes]) -> None:
+        self._listener = listener
+        self._path = path
+        self._text = text
+        self._clients: dict[asyncio.Task[None], None] = {}
+        self._retry: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, mode: int, text: Callable[[], bytes]) -> Self:
+        """Bind and listen; connecting needs write permission, so `mode` says who may scrape.
+
+        Raises RebootmgrError when somebody serves there already, or the path cannot be bound.
+        """
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_stale(path)
+            with unix_address(path) as address:
+                listener.bind(address)
+            path.chmod(mode)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            raise RebootmgrError(
+                f"cannot serve metrics at {path}: {error.strerror or error}"
+                " (the daemon's user must own this directory: see RuntimeDirectory= of the unit)"
+            ) from error
+        except RebootmgrError:
+            listener.close()
+            raise
+        return cls(listener, path, text)
+
+    def set_mode(self, mode: int) -> None:
+        """Change who may scrape; RebootmgrError when the socket is gone or not ours."""
+        try:
+            self._path.chmod(mode)
+        except OSError as error:
+            raise RebootmgrError(
+                f"cannot change the mode of {self._path}: {error.strerror}"
+            ) from error
+
+    async def serve(self) -> None:
+        """Answer until cancelled."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            self._listen(group)
+            try:
+                await loop.create_future()
+            finally:
+                loop.remove_reader(self._listener)
+                if self._retry is not None:
+                    self._retry.cancel()
+
+    def _listen(self, group: asyncio.TaskGroup) -> None:
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, group)
+
+    def _accept(self, group: asyncio.TaskGroup) -> None:
+        """Take one client: its task sends before the next one is taken, whatever a flood brings.
+
+        Of more than `MOST_CLIENTS` the oldest goes: it was sent its text long ago.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            client, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:  # no descriptors or memory: the client waits in the backlog
+            log.warning("cannot accept a metrics client: %s", error)
+            loop.remove_reader(self._listener)
+            self._retry = loop.call_later(RETRY_S, self._listen, group)
+            return
+        client.settimeout(0)
+        if len(self._clients) >= MOST_CLIENTS:
+            oldest = next(iter(self._clients))
+            del self._clients[oldest]
+            oldest.cancel()
+        task = group.create_task(self._answer(client))
+        self._clients[task] = None
+        task.add_done_callback(lambda done: self._clients.pop(done, None))
+
+    async def _answer(self, client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with client:
+            try:
+                async with asyncio.timeout(SEND_S):
+                    await loop.sock_sendall(client, self._text())
+                client.shutdown(socket.SHUT_WR)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(DRAIN_S):
+                        await _drain(client)
+                _discard(client)
+            except OSError as error:
+                log.debug("a metrics client went away: %s", error)
+
+    def close(self) -> None:
+        """Stop listening; the file goes first, so that a successor's is never taken for ours."""
+        with suppress(OSError):
+            self._path.unlink()
+        self._listener.close()
+
+
+async def _drain(client: socket.socket) -> None:
+    """Wait for the client to hang up, whatever it says until then."""
+    loop = asyncio.get_running_loop()
+    left = DRAIN_BYTES
+    while left > 0:
+        chunk = await loop.sock_recv(client, left)
+        if not chunk:
+            return
+        left -= len(chunk)
+
+
+def _discard(client: socket.socket) -> None:
+    """Take what is still queued: closing on unread data would reset the client's connection."""
+    client.shutdown(socket.SHUT_RD)
+    with suppress(BlockingIOError):
+        while client.recv(DRAIN_BYTES):
+            pass
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket of a daemon that is gone; RebootmgrError if somebody lives there."""
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise RebootmgrError(f"{path} is in the way of the metrics socket: remove it")
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe,
+        unix_address(path) as address,
+    ):
+        try:
+            probe.connect(address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+        except BlockingIOError:
+            pass  # its backlog is full: alive
+    raise RebootmgrError(
+        f"another process serves metrics at {path}: is a second rebootmgrd running?"
+    )

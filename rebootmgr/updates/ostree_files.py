@@ -1,0 +1,89 @@
+"""The files by which ostree and rpm-ostree say how things are (SPEC 2)."""
+
+import io
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from rebootmgr.core.facts import NotOstree, OsUnknown
+from rebootmgr.text import harmless
+from rebootmgr.updates.words import LONGEST_FILE, FileContent, Unreadable
+
+BOOTED: Final = "run/ostree-booted"
+LIVE: Final = "run/ostree-live"
+STAGED: Final = "run/ostree/staged-deployment"
+LOCK: Final = "run/ostree/staged-deployment-locked"
+DEPLOY: Final = "ostree/deploy"
+DRIVER: Final = "run/rpm-ostree/update-driver.gv"
+WATCHED: Final = (BOOTED, LIVE, STAGED, LOCK, DEPLOY, DRIVER)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_NS: Final = 253_402_300_799 * 10**9  # the year 9999
+
+_Identity = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OstreeFiles:
+    """One look at the files; two that are equal saw the same.
+
+    `deploy` and `replaced` are inode, size and mtime_ns of ostree/deploy, which libostree touches
+    at each change of a deployment, and of the staged file, which it replaces.
+    """
+
+    deploy: _Identity
+    replaced: _Identity
+    staged: FileContent
+    has_lock: bool
+    driver: FileContent
+
+    @property
+    def staged_at(self) -> datetime | None:
+        """When the staged file was written; None without one, or for a time of no calendar."""
+        written_ns = -1 if self.replaced is None else self.replaced[2]
+        if not 0 <= written_ns <= _LATEST_NS:
+            return None
+        return _EPOCH + timedelta(microseconds=written_ns // 1000)
+
+
+def read_ostree_files(root: Path) -> OstreeFiles | NotOstree | OsUnknown:
+    """Look at the files under `root`; never raises for what it finds there."""
+    try:
+        if _identity(root / BOOTED) is None:
+            return NotOstree(f"not booted from ostree: there is no /{BOOTED}")
+        if _identity(root / LIVE) is not None:
+            return NotOstree(f"a live system: there is /{LIVE}")
+        return OstreeFiles(
+            deploy=_identity(root / DEPLOY),
+            replaced=_identity(root / STAGED),
+            staged=_content(root / STAGED),
+            has_lock=_identity(root / LOCK) is not None,
+            driver=_content(root / DRIVER),
+        )
+    except OSError as error:
+        return OsUnknown(harmless(f"cannot look at ostree's files: {error}"))
+
+
+def _identity(path: Path) -> _Identity:
+    """Say which file it is and how old; None where there is none."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _content(path: Path) -> FileContent:
+    """Read a file that should be small; one byte too many shows that it is not."""
+    try:
+        with io.FileIO(path, opener=_open_at_once) as file:
+            return file.read(LONGEST_FILE + 1) or b""
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return Unreadable(harmless(str(error)))
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe in the place of a file must not hold us

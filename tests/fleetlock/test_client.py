@@ -1,0 +1,304 @@
+"""The FleetLock client against a real server, through its real child process."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from asyncio.subprocess import PIPE
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from rebootmgr.core.counters import Api
+from rebootmgr.core.events import (
+    LockAnswer,
+    LockGranted,
+    ReleaseUnclear,
+    SlotReleased,
+)
+from rebootmgr.core.model import Slot, Ticket
+from rebootmgr.fleetlock.client import FleetLock
+from rebootmgr.fleetlock.request import BODY_S
+from rebootmgr.fleetlock.words import Server
+from tests.adapters.lock_requests import children, unclear
+from tests.adapters.patience import PATIENT_S
+from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
+
+T = Ticket(7)
+SLOT = Slot("http://lock", "default", "node1")
+BODY = '{"client_params":{"id":"node1","group":"default"}}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+
+
+class Observer:
+    def __init__(self) -> None:
+        self.told: list[tuple[Api, str | None]] = []
+        self._began = monotonic()
+
+    def __call__(self, api: Api, kind: str | None, seconds: float) -> None:
+        assert 0 <= seconds <= monotonic() - self._began
+        self.told.append((api, kind))
+
+
+@pytest.fixture(autouse=True)
+def no_child_is_left() -> None:
+    assert children() == set()
+
+
+def at(fake: FakeFleetLock) -> Server:
+    return Server(base_url=fake.url, timeout_s=PATIENT_S)
+
+
+async def ask(server: Server, observer: Observer | None = None) -> LockAnswer:
+    answer = await FleetLock(observed=observer or Observer()).acquire(T, SLOT, server)
+    assert children() == set()
+    return answer
+
+
+async def test_a_slot_is_granted_and_given_back(fake: FakeFleetLock) -> None:
+    observer = Observer()
+    client = FleetLock(observed=observer)
+    assert await client.acquire(T, SLOT, at(fake)) == LockGranted(T, SLOT)
+    assert fake.holders == {"default": ["node1"]}
+    assert await client.release(T, SLOT, at(fake)) == SlotReleased(T, SLOT)
+    assert fake.holders == {"default": []}
+    assert [seen.target for seen in fake.seen] == ["/v1/pre-reboot", "/v1/steady-state"]
+    assert observer.told == [(Api.PRE_REBOOT, None), (Api.STEADY_STATE, None)]
+
+
+async def test_the_request_is_exactly_what_strict_servers_accept(fake: FakeFleetLock) -> None:
+    await ask(replace(at(fake), base_url=f"{fake.url}/base//"))
+    (seen,) = fake.seen
+    assert (seen.method, seen.target, seen.body) == ("POST", "/base/v1/pre-reboot", BODY)
+    headers = dict(seen.headers)
+    assert headers.pop("host") == f"localhost:{fake.port}"
+    assert headers.pop("user-agent").startswith("rebootmgr/")
+    assert headers == {
+        "fleet-lock-protocol": "true",
+        "content-type": "application/json",
+        "accept": "application/json",
+        "content-length": str(len(BODY)),
+    }
+
+
+async def test_a_release_tells_confirmed_from_unclear(fake: FakeFleetLock) -> None:
+    client = FleetLock(observed=Observer())
+    fake.script += [reply(423), reply(500), silence()]
+    assert await client.release(T, SLOT, at(fake)) == SlotReleased(T, SLOT)
+    assert isinstance(await client.release(T, SLOT, at(fake)), ReleaseUnclear)
+    assert isinstance(await client.release(T, SLOT, at(fake)), ReleaseUnclear)
+
+
+@pytest.mark.parametrize(
+    ("script", "detail"),
+    [
+        (silence(), "closed the connection"),
+        (Script((b"HTTP/1.1 200 OK\r\nContent-Le",)), "closed the connection"),
+        (Script((b"SSH-2.0-OpenSSH_9.9\r\n",)), "no usable HTTP answer"),
+        (Script((b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",)), "no usable HTTP"),
+        (drip(b"HTTP/1.1 200 OK\r\n", b"X: " + b"x" * 8000 + b"\r\n"), ""),
+    ],
+    ids=["close", "cut head", "not http", "long header", "endless headers"],
+)
+async def test_what_is_no_http_answer_is_unclear(
+    fake: FakeFleetLock, script: Script, detail: str
+) -> None:
+    observer = Observer()
+    fake.script.append(script)
+    unclear(await ask(at(fake), observer), detail, answered=False)
+    assert observer.told == [(Api.PRE_REBOOT, "client_failed_request")]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script((HEAD, b"cut")),
+        reply(200, b"\0" * 10_000_000),
+        drip(HEAD.replace(b"100", b"100000000"), b"x" * 65536),
+        reply(200, b"not gzip", content_encoding="gzip"),
+    ],
+    ids=["cut body", "10 MB body", "endless body", "false gzip"],
+)
+async def test_a_body_never_spoils_a_grant(fake: FakeFleetLock, script: Script) -> None:
+    fake.script.append(script)
+    assert await ask(at(fake)) == LockGranted(T, SLOT)
+
+
+async def test_a_body_that_never_ends_costs_two_seconds_at_most(fake: FakeFleetLock) -> None:
+    assert BODY_S == 2.0
+    fake.script += [hang(HEAD, b"slow"), drip(HEAD, b" ", every_s=0.2)]
+    clients = [FleetLock(observed=Observer()) for _ in range(2)]
+    answers = [client.acquire(T, SLOT, at(fake)) for client in clients]
+    assert await asyncio.gather(*answers) == [LockGranted(T, SLOT)] * 2
+
+
+async def test_a_server_that_hangs_is_given_up_after_the_timeout(fake: FakeFleetLock) -> None:
+    fake.script += [hang(), hang(b"HTTP/1.1 200 OK\r\n")]
+    for _ in range(2):
+        server = replace(at(fake), timeout_s=0.5)
+        unclear(await ask(server), "no answer in time", answered=False)
+
+
+async def test_cancelling_closes_the_connection_and_reaps_the_child(fake: FakeFleetLock) -> None:
+    observer = Observer()
+    fake.script.append(hang())
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(FleetLock(observed=observer).acquire(T, SLOT, at(fake)))
+        await fake.wait_seen(1)
+        assert len(children()) == 1
+        task.cancel()
+    assert task.cancelled()
+    assert children() == set()
+    await fake.wait_closed()
+    assert observer.told == [(Api.PRE_REBOOT, "client_cancelled_request")]
+
+
+async def test_cancelling_at_once_leaves_nothing_behind(fake: FakeFleetLock) -> None:
+    for turns in range(6):
+        async with asyncio.TaskGroup() as group:
+            client = FleetLock(observed=Observer())
+            task = group.create_task(client.acquire(T, SLOT, at(fake)))
+            for _ in range(turns):
+                await one_turn()
+            task.cancel()
+        assert children() == set()
+
+
+async def one_turn() -> None:
+    """Let everything that is ready run once."""
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turned.set)
+    await turned.wait()
+
+
+async def test_the_child_dies_with_its_parent(fake: FakeFleetLock) -> None:
+    fake.script.append(hang())
+    code = (
+        "import asyncio, sys\n"
+        "from rebootmgr.fleetlock.client import FleetLock\n"
+        "from rebootmgr.fleetlock.words import Server\n"
+        "from rebootmgr.core.model import Slot\n"
+        "client = FleetLock(observed=print)\n"
+        "server = Server(base_url=sys.argv[1], timeout_s=3600)\n"
+        "asyncio.run(client.acquire(1, Slot('s', 'g', 'i'), server))\n"
+    )
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, fake.url)
+    await fake.wait_seen(1)
+    parent.kill()
+    await parent.wait()
+    await fake.wait_closed()
+
+
+async def test_nothing_listens(fake: FakeFleetLock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    answer = await ask(Server(base_url=f"http://127.0.0.1:{port}", timeout_s=PATIENT_S))
+    unclear(answer, f"cannot connect to 127.0.0.1:{port}: ", answered=False)
+    assert fake.seen == []
+
+
+async def test_a_host_without_an_address_is_named() -> None:
+    answer = await ask(Server(base_url="http://lock.invalid", timeout_s=PATIENT_S))
+    unclear(answer, "cannot connect to lock.invalid:80: ", answered=False)
+
+
+@pytest.mark.parametrize("url", ["", "ftp://lock/", "http://", "http://lock:99999", "http://[x"])
+async def test_a_url_that_is_none_is_unclear_and_names_the_setting(url: str) -> None:
+    unclear(await ask(Server(base_url=url, timeout_s=PATIENT_S)), "base_url", answered=False)
+
+
+@pytest.mark.parametrize(
+    ("code", "detail"),
+    [
+        ("raise SystemExit(3)", "gave no answer (status 3)"),
+        ("import os; os.abort()", "gave no answer (status -6)"),
+        ("print('junk')", "gave no usable answer"),
+        ("print('[' * 9000)", "gave no usable answer"),
+        ("while True: print('x' * 9999, end='')", "gave no answer (status -9)"),
+    ],
+)
+async def test_a_child_that_fails_is_unclear(tmp_path: Path, code: str, detail: str) -> None:
+    (tmp_path / "broken_child.py").write_text(code)
+    sys.path.insert(0, str(tmp_path))
+    try:
+        client = FleetLock(observed=Observer(), child="broken_child")
+        answer = await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=PATIENT_S))
+    finally:
+        sys.path.remove(str(tmp_path))
+    unclear(answer, f"the request process {detail}", answered=False)
+    assert children() == set()
+
+
+async def test_a_request_that_no_pipe_can_hold_is_unclear() -> None:
+    answer = await ask(Server(base_url="http://h/" + "x" * 99_999, timeout_s=PATIENT_S))
+    unclear(answer, "the request is too long", answered=False)
+
+
+async def test_a_child_that_hangs_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "stuck_child.py").write_text("import signal\nsignal.pause()\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        client = FleetLock(observed=Observer(), child="stuck_child", grace_s=0.2)
+        answer = await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=0.1))
+    finally:
+        sys.path.remove(str(tmp_path))
+    unclear(answer, "no answer in time", answered=False)
+    assert children() == set()
+
+
+async def test_the_child_sees_only_proxies_of_our_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump = tmp_path / "dump"
+    (tmp_path / "env_child.py").write_text(
+        f"import os\nopen({str(dump)!r}, 'w').write('\\n'.join(sorted(os.environ)))\n"
+    )
+    for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "HTTPS_PROXY", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.syspath_prepend(tmp_path)
+    client = FleetLock(observed=Observer(), child="env_child")
+    await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=PATIENT_S))
+    seen = set(dump.read_text().split()) - {"LC_CTYPE"}  # Python itself sets this one
+    assert seen == {"HTTPS_PROXY", "NETRC", "PYTHONPATH"}
+
+
+def test_the_parent_never_imports_aiohttp_nor_ssl() -> None:
+    code = "import sys, rebootmgr.fleetlock.client; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert "rebootmgr.fleetlock.client" in done.stdout.split()
+    assert "aiohttp" not in done.stdout.split()
+
+
+async def test_the_fake_server_is_a_program_too(tmp_path: Path) -> None:
+    port, log = tmp_path / "port", tmp_path / "log"
+    command = ["-m", "tests.fakes.fleetlock", "--port-file", str(port), "--log", str(log)]
+    process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE)
+    try:
+        assert process.stdout is not None
+        said = await process.stdout.readline()
+        number = int(said.split()[-1])
+        assert port.read_text() == f"{number}\n"
+        server = Server(base_url=f"http://localhost:{number}", timeout_s=PATIENT_S)
+        body = json.dumps({"group": "default", "id": "other-host"}).encode()
+        await control(number, "seize", body)
+        answer = await FleetLock(observed=Observer()).acquire(T, SLOT, server)
+        unclear(answer, "all 1 semaphore slots", answered=True)
+        await control(number, "free", body)
+        answer = await FleetLock(observed=Observer()).acquire(T, SLOT, server)
+        assert answer == LockGranted(T, SLOT)
+        assert [json.loads(line)["body"] for line in log.read_text().splitlines()] == [BODY] * 2
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+async def control(port: int, verb: str, body: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST /control/{verb} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    assert b" 200 " in await reader.read()
+    writer.close()
+    await writer.wait_closed()

@@ -1,0 +1,196 @@
+"""Boot and clock state against the fake systemd, on a real bus."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rebootmgr.bus.connection import Bus
+from rebootmgr.core.facts import BootTimes
+from rebootmgr.systemd.boot import Systemd, read_boot_id
+from rebootmgr.systemd.time import Timedate
+from tests.adapters.patience import PATIENT_S
+from tests.fakes.dbus_daemon import DbusDaemon
+from tests.fakes.systemd1 import STAMPS, FakeSystemd, FakeTimedate
+
+ROOT = Path(__file__).parent.parent.parent
+UUID = "d2f9a1b0-0000-4000-8000-0123456789ab"
+HEX = "d2f9a1b0000040008000" + "0123456789ab"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with DbusDaemon() as daemon:
+        yield daemon.address
+
+
+@pytest.fixture
+async def bus(address: str) -> AsyncIterator[Bus]:
+    connection = await Bus.connect(address)
+    yield connection
+    await connection.close()
+
+
+def patient(bus: Bus) -> Systemd:
+    return Systemd(bus, patience_s=PATIENT_S)
+
+
+def with_boot_id(root: Path, text: str) -> Path:
+    path = root / "proc/sys/kernel/random/boot_id"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return root
+
+
+def test_the_boot_id_of_the_unit_wins_over_proc(tmp_path: Path) -> None:
+    root = with_boot_id(tmp_path, f"{UUID}\n")
+    assert read_boot_id(root, {}) == HEX
+    assert read_boot_id(root, {"REBOOTMGR_BOOT_ID": ""}) == HEX
+    assert read_boot_id(root, {"REBOOTMGR_BOOT_ID": "f" * 32}) == "f" * 32
+
+
+def test_both_ways_of_writing_a_boot_id_are_the_same_boot(tmp_path: Path) -> None:
+    root = with_boot_id(tmp_path, f"{UUID}\n")
+    assert read_boot_id(root, {}) == read_boot_id(root, {"REBOOTMGR_BOOT_ID": HEX})
+
+
+def test_a_root_without_boot_id_has_the_real_one(tmp_path: Path) -> None:
+    real = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+    assert read_boot_id(tmp_path, {}) == real
+
+
+@pytest.mark.parametrize(("soft_reboots", "count"), [(0, 0), (3, 3), (None, 0)])
+async def test_a_boot_is_its_id_and_the_number_of_soft_reboots(
+    address: str, bus: Bus, soft_reboots: int | None, count: int
+) -> None:
+    async with FakeSystemd(address, soft_reboots=soft_reboots):
+        boot = await patient(bus).read_boot(root=Path("/"), environ={"REBOOTMGR_BOOT_ID": HEX})
+        assert boot == f"{HEX}:{count}"
+
+
+async def test_without_systemd_the_boot_counts_as_complete(bus: Bus) -> None:
+    systemd = patient(bus)
+    assert await systemd.read_boot(root=Path("/"), environ={"REBOOTMGR_BOOT_ID": HEX}) == f"{HEX}:0"
+    await systemd.watch(lambda _: None)
+    assert await systemd.read_boot_incomplete() == ""
+
+
+async def test_an_incomplete_boot_says_what_failed(address: str, bus: Bus) -> None:
+    async with FakeSystemd(address, boot_complete=False) as fake:
+        systemd = patient(bus)
+        assert await systemd.read_boot_incomplete() == "waiting for boot-complete.target"
+        fake.set_failed(["greenboot-healthcheck.service", "nfs.mount"])
+        assert await systemd.read_boot_incomplete() == (
+            "boot-complete.target is not reached; failed: greenboot-healthcheck.service, nfs.mount"
+        )
+
+
+async def test_a_boot_that_completes_is_told_once_and_then_costs_nothing(
+    address: str, bus: Bus
+) -> None:
+    async with FakeSystemd(address, boot_complete=False) as fake:
+        told: asyncio.Queue[str] = asyncio.Queue()
+        systemd = patient(bus)
+        await systemd.watch(told.put_nowait)
+        assert await systemd.read_boot_incomplete() != ""
+        fake.set_boot_complete(reached=True)
+        assert await told.get() == "boot-complete.target"
+        assert await systemd.read_boot_incomplete() == ""
+        assert fake.calls == ["Subscribe", "ListUnitsFiltered"]
+        fake.service.emit_changed(*TARGET_STATE)
+        assert await systemd.read_boot_incomplete() == ""
+        await bus.call("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetId")
+        assert told.empty()
+
+
+TARGET_STATE = (
+    "/org/freedesktop/systemd1/unit/boot_2dcomplete_2etarget",
+    "org.freedesktop.systemd1.Unit",
+    "ActiveState",
+)
+
+
+async def test_a_complete_boot_is_not_watched(address: str, bus: Bus) -> None:
+    async with FakeSystemd(address) as fake:
+        systemd = patient(bus)
+        assert await systemd.read_boot_incomplete() == ""
+        await systemd.watch(lambda _: None)
+        assert fake.calls == []
+
+
+@pytest.mark.parametrize("is_synchronized", [True, False, None])
+async def test_timedated_says_whether_the_clock_is_synchronized(
+    address: str, bus: Bus, *, is_synchronized: bool | None
+) -> None:
+    async with FakeTimedate(address, synchronized=is_synchronized):
+        assert await Timedate(bus, patience_s=PATIENT_S).read_synchronized() is is_synchronized
+
+
+async def test_without_timedated_nobody_knows(bus: Bus) -> None:
+    assert await Timedate(bus, patience_s=PATIENT_S).read_synchronized() is None
+
+
+async def control(bus: Bus, member: str, signature: str, *body: Any) -> None:
+    path, interface = "/org/rebootmgr/test", "org.rebootmgr.test.Systemd1"
+    await bus.call("org.freedesktop.systemd1", path, interface, member, signature, body)
+
+
+async def test_the_fake_alone_is_scripted_over_the_bus(address: str, bus: Bus) -> None:
+    fake = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.fakes.systemd1", "--boot-incomplete"),
+        cwd=ROOT,
+        env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": address},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert fake.stdout is not None
+    assert await fake.stdout.readline() == b"ready\n"
+    try:
+        systemd = patient(bus)
+        await control(bus, "SetFailed", "as", ["a.service"])
+        assert "failed: a.service" in await systemd.read_boot_incomplete()
+        await control(bus, "SetBootComplete", "b", True)  # noqa: FBT003 - an argument on the bus
+        assert await systemd.read_boot_incomplete() == ""
+        assert await Timedate(bus, patience_s=PATIENT_S).read_synchronized() is True
+        await control(bus, "SetSynchronized", "b", False)  # noqa: FBT003
+        assert await Timedate(bus, patience_s=PATIENT_S).read_synchronized() is False
+    finally:
+        fake.terminate()
+        await fake.wait()
+
+
+async def test_what_systemd_measured_is_read_once_the_boot_is_complete(
+    address: str, bus: Bus
+) -> None:
+    async with FakeSystemd(address, boot_complete=False) as fake:
+        fake.stamps = dict(zip(STAMPS, (15_000_000, 4_000_000, 8_500_000, 28_000_000), strict=True))
+        systemd = patient(bus)
+        await systemd.read_boot_incomplete()
+        assert await systemd.read_boot_times() is None
+        fake.set_boot_complete(reached=True)
+        await systemd.read_boot_incomplete()
+        times = BootTimes(firmware_s=15.0, userspace_s=8.5, complete_s=28.0)
+        assert await systemd.read_boot_times() == times
+        fake.stamps = dict.fromkeys(STAMPS, 0)
+        assert await systemd.read_boot_times() == times
+
+
+@pytest.mark.parametrize("stamp", [2**64 - 1, 10**15])
+async def test_a_stamp_that_no_clock_can_show_is_not_believed(
+    address: str, bus: Bus, stamp: int
+) -> None:
+    async with FakeSystemd(address) as fake:
+        fake.stamps["UserspaceTimestampMonotonic"] = stamp
+        systemd = patient(bus)
+        assert await systemd.read_boot_incomplete() == ""
+        assert await systemd.read_boot_times() is None
+
+
+async def test_without_systemd_nobody_measured_the_boot(bus: Bus) -> None:
+    systemd = patient(bus)
+    assert await systemd.read_boot_incomplete() == ""
+    assert await systemd.read_boot_times() is None
