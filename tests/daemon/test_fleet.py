@@ -145,7 +145,6 @@ async def test_a_newer_update_takes_over_the_place_in_the_queue(
 
 
 async def test_sigterm_while_asking_gives_back_and_ends(host: Host, server: FakeFleetLock) -> None:
-    host.program = "tests.fakes.patient_daemon"
     await until_asking(host, server, hang())
     assert await host.stop() == 0
     assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]

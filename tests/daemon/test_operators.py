@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from rebootmgr.cli import daemon_calls
 from rebootmgr.instants import encode_instant
 from tests.daemon.fleet import until_settled
 from tests.fakes.fleetlock import FakeFleetLock, hang
@@ -19,7 +18,6 @@ from tests.fakes.logind import FakeInhibitor, Mode
 from tests.fakes.polkit import FakePolkit
 from tests.fakes.polkit import Mode as Polkit
 from tests.spans import noting_the_time
-from tests.waiting import BOUND_S
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 OFF = '[updates]\nstrategy = "off"\n'
@@ -45,13 +43,6 @@ async def done(host: Host, *arguments: str) -> str:
     status, out, err = await host.main(*arguments)
     assert (status, err) == (0, "")
     return out
-
-
-@pytest.fixture
-def _has_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what comes of a request, rebootmgrctl waits as long as it takes here."""
-    monkeypatch.setattr(daemon_calls, "SETTLE_S", BOUND_S)
-    monkeypatch.setattr(daemon_calls, "QUIET_S", BOUND_S)
 
 
 async def told(host: Host, *arguments: str) -> Any:
@@ -117,7 +108,6 @@ async def test_a_hold_that_comes_too_late_says_so(host: Host) -> None:
     )
 
 
-@pytest.mark.usefixtures("_has_time")
 async def test_a_reboot_that_was_asked_for_works_under_strategy_off(host: Host) -> None:
     host.configure(OFF)
     await host.os.stage("42.2")
@@ -138,15 +128,16 @@ async def test_asking_does_not_open_what_nobody_may_skip(host: Host) -> None:
     assert [blocker["reason"] for blocker in document["blockers"]] == ["disabled"]
 
 
-@pytest.mark.usefixtures("_has_time")
 async def test_asking_drops_the_back_off(host: Host, server: FakeFleetLock) -> None:
+    """Of an hour, as the server wishes."""
     host.configure(fleet_lock(server.url))
     server.seize("default", "other")
     await host.os.stage("42.2")
     await host.start()
     await host.until_blocked("lock_refused")
     server.free("default", "other")
-    assert "Verdict: reboot" in await done(host, "reboot")
+    await done(host, "reboot")
+    await host.until_state("rebooting")
 
 
 async def test_now_skips_the_window_and_says_so_but_never_an_inhibitor(host: Host) -> None:

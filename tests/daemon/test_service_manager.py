@@ -33,7 +33,6 @@ async def test_a_life_from_ready_to_stopping(host: Host) -> None:
 
 
 async def test_ready_comes_with_the_first_look(host: Host) -> None:
-    host.program = "tests.fakes.patient_daemon"
     host.logind.add_inhibitor(FakeInhibitor())
     await host.os.stage("42.2")
     async with ServiceManager(host.dbus.dir) as manager:
