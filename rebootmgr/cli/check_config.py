@@ -10,7 +10,7 @@ from typing import Final
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.config.checked import Config, DropIn, Fragment
 from rebootmgr.config.drop_ins import DIRECTORIES
-from rebootmgr.config.identity import Identity, MissingIdentity
+from rebootmgr.config.identity import HostIdentity, MissingIdentity
 from rebootmgr.config.load import Loaded, load
 from rebootmgr.config.readable import User, find_obstacle, read_daemon_user
 from rebootmgr.config.resolve import unknown_variables
@@ -47,7 +47,7 @@ def _review(loaded: Loaded, root: Path) -> Review:
     config, host, at = loaded.config, loaded.host, datetime.now(UTC)
     found = review_config(config, at=at, node_id=host.node_id, reboot_takes=_reboot_takes(root))
     match host:
-        case Identity(variables=variables):
+        case HostIdentity(variables=variables):
             return replace(found, errors=(*found.errors, *unknown_variables(config, variables)))
         case MissingIdentity(detail=detail):
             return replace(found, warnings=(*found.warnings, *_anonymous(config, detail)))

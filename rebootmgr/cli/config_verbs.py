@@ -9,7 +9,7 @@ from typing import Final
 from rebootmgr.cli.page import span
 from rebootmgr.cli.verb import Context, Verb, no_arguments
 from rebootmgr.config.effective import effective_values, encode_config
-from rebootmgr.config.identity import Identity, MissingIdentity
+from rebootmgr.config.identity import HostIdentity, MissingIdentity
 from rebootmgr.config.load import Loaded, load
 from rebootmgr.config.resolve import resolve_calendar
 from rebootmgr.config.settings import Updates
@@ -65,7 +65,7 @@ def _plan(arguments: Namespace, context: Context) -> int:
     return 0
 
 
-def _calendar(updates: Updates, host: Identity | MissingIdentity) -> Calendar:
+def _calendar(updates: Updates, host: HostIdentity | MissingIdentity) -> Calendar:
     if isinstance(host, MissingIdentity) and updates.periodic.splay_minutes:
         raise RebootmgrError(f"the splay of this host is not known: {host.detail}")
     return resolve_calendar(updates, node_id=host.node_id)

@@ -25,7 +25,7 @@ ID: Final = re.compile(r"[a-zA-Z0-9._:-]{1,253}")  # what servers take, and a te
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class SlotOrder:
     """One request for a script. `is_ours`: the slot is that of this host."""
 
     api: Api
@@ -34,7 +34,7 @@ class Order:
     is_ours: bool
 
 
-def read_order(arguments: Namespace, context: Context) -> Order:
+def read_order(arguments: Namespace, context: Context) -> SlotOrder:
     """Complete what was given with the host's configuration.
 
     UsageError for what is given wrong or nowhere, ConfigError when the configuration is needed.
@@ -57,7 +57,7 @@ def read_order(arguments: Namespace, context: Context) -> Order:
     group = arguments.group or settings.identity.group
     url = _url(arguments.base_url, config, {**host.variables, "group": group})
     id_ = arguments.id or host.node_id
-    return Order(
+    return SlotOrder(
         api=Api.PRE_REBOOT if arguments.operation == "lock" else Api.STEADY_STATE,
         slot=Slot(server=without_userinfo(url), group=group, id=id_),
         server=server_at(url, settings.updates.fleet_lock),

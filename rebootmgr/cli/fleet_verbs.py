@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from rebootmgr.bus.connection import bus_address
-from rebootmgr.cli.fleet_order import Order, note, read_order
+from rebootmgr.cli.fleet_order import SlotOrder, note, read_order
 from rebootmgr.cli.owed_slots import unlock_owed
 from rebootmgr.cli.script_lock import ScriptLock, reach_daemon
 from rebootmgr.cli.verb import Context, Verb
@@ -63,7 +63,7 @@ def _unlock_owed(arguments: Namespace, context: Context) -> int:
     return unlock_owed(context)
 
 
-async def _carry_out(order: Order, context: Context) -> Reply:
+async def _carry_out(order: SlotOrder, context: Context) -> Reply:
     if not order.is_ours:
         return await _ask(order, order.api)
     address = bus_address(context.root, os.environ)
@@ -76,7 +76,7 @@ async def _carry_out(order: Order, context: Context) -> Reply:
         return await _unlock(order, daemon)
 
 
-async def _ask(order: Order, api: Api, *, longest_s: float = LONGEST_RELEASE_S) -> Reply:
+async def _ask(order: SlotOrder, api: Api, *, longest_s: float = LONGEST_RELEASE_S) -> Reply:
     timeout_s = order.server.timeout_s
     if api is Api.STEADY_STATE:
         timeout_s = min(timeout_s, longest_s)
@@ -84,7 +84,7 @@ async def _ask(order: Order, api: Api, *, longest_s: float = LONGEST_RELEASE_S) 
     return await client.ask(api, order.slot, order.server, timeout_s)
 
 
-async def _lock(order: Order, daemon: ScriptLock, context: Context) -> Reply:
+async def _lock(order: SlotOrder, daemon: ScriptLock, context: Context) -> Reply:
     async with daemon.hold(order.server.timeout_s) as hold:
         try:
             reply = await _ask(order, Api.PRE_REBOOT)
@@ -107,7 +107,7 @@ async def _lock(order: Order, daemon: ScriptLock, context: Context) -> Reply:
 
 
 async def _give_back(
-    order: Order,
+    order: SlotOrder,
     daemon: ScriptLock,
     hold: str,
     context: Context,
@@ -126,7 +126,7 @@ async def _give_back(
             pass
 
 
-async def _unlock(order: Order, daemon: ScriptLock) -> Reply:
+async def _unlock(order: SlotOrder, daemon: ScriptLock) -> Reply:
     await daemon.check_unused()
     async with daemon.hold(LONGEST_RELEASE_S):
         reply = await _ask(order, Api.STEADY_STATE)
@@ -138,7 +138,7 @@ async def _unlock(order: Order, daemon: ScriptLock) -> Reply:
         return reply
 
 
-def _outcome(order: Order, reply: Reply) -> tuple[bool, str]:
+def _outcome(order: SlotOrder, reply: Reply) -> tuple[bool, str]:
     """Whether it was done, and one line that says so or says what to do."""
     slot, now = order.slot, datetime.now(UTC)
     where = f"group {slot.group} at {slot.server}, id {slot.id}"
@@ -164,7 +164,7 @@ def _outcome(order: Order, reply: Reply) -> tuple[bool, str]:
             return False, f"not asked: {where}"
 
 
-def _encode(order: Order, reply: Reply, *, is_done: bool) -> dict[str, object]:
+def _encode(order: SlotOrder, reply: Reply, *, is_done: bool) -> dict[str, object]:
     kind, value = decode_error(reply.body) if isinstance(reply, Answer) else ("", reply.detail)
     return {
         "operation": "lock" if order.api is Api.PRE_REBOOT else "unlock",

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from rebootmgr.cli.page import Page, span
-from rebootmgr.simulation.report import Left, Outcome
+from rebootmgr.simulation.report import Left, Rollout
 from rebootmgr.simulation.scenario import Scenario
 
 MOST_ROWS: Final = 18
@@ -18,7 +18,7 @@ NUMBER: Final = 8
 
 
 def render_outcome(
-    found: Outcome, scenario: Scenario, zone: tzinfo, *, width: int
+    found: Rollout, scenario: Scenario, zone: tzinfo, *, width: int
 ) -> Iterator[str]:
     """Give what was simulated, what came of it, and how it went over time."""
     page = Page(now=scenario.start, zone=zone, width=width, color=False)
@@ -47,7 +47,7 @@ def _fleet(scenario: Scenario) -> str:
     return ", ".join(parts)
 
 
-def _updated(found: Outcome, page: Page) -> str:
+def _updated(found: Rollout, page: Page) -> str:
     if found.last_update is None or found.first_request is None:
         return f"none of {found.hosts}"
     many = (
@@ -69,13 +69,13 @@ def _left(left: Left) -> str:
     return f"{which}: {why}"
 
 
-def _slots(found: Outcome) -> str:
+def _slots(found: Rollout) -> str:
     most = max(found.down.values(), default=0)
     used = f"{100 * found.utilisation:.1f} % in use while any host wanted one"
     return f"{used}; at most {_count(most, 'host')} down at the same time"
 
 
-def _requests(found: Outcome) -> str:
+def _requests(found: Rollout) -> str:
     each = found.all_requests / found.hosts
     return (
         f"{found.all_requests}, {each:.1f} for each host (2 are the least); "
@@ -92,7 +92,7 @@ class _Row:
     down: float
 
 
-def _bars(found: Outcome, *, width: int) -> Iterator[str]:
+def _bars(found: Rollout, *, width: int) -> Iterator[str]:
     rows = list(_rows(found))
     room = (width - TIME - 2 * (NUMBER + 2)) // 2
     busiest = max(row.requests for row in rows) or 1.0
@@ -106,7 +106,7 @@ def _bars(found: Outcome, *, width: int) -> Iterator[str]:
         yield f"{span(row.start):<{TIME}}{left}{row.down:>{NUMBER}.0f} {down}".rstrip()
 
 
-def _rows(found: Outcome) -> Iterator[_Row]:
+def _rows(found: Rollout) -> Iterator[_Row]:
     first = min(found.requests)
     end = max(*found.requests, *found.down, first + 1) + 1
     whole = end - first
@@ -149,7 +149,7 @@ TICKS: Final = 6
 STYLE: Final = 'font-family="sans-serif" font-size="12" fill="#333"'
 
 
-def encode_plot(found: Outcome) -> str:
+def encode_plot(found: Rollout) -> str:
     """Draw it; the first moment, in which all hosts may ask at once, is cut off and said."""
     first = min(found.requests, default=0)
     end = max([first + COLUMNS, *found.requests, *found.down]) + 1

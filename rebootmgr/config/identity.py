@@ -23,7 +23,7 @@ _STREAMS: Final = {"1": "next", "2": "testing", "3": "stable"}  # Fedora CoreOS:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class HostIdentity:
     """The FleetLock id of a host, and its variables of base_url; "" where there is no value."""
 
     node_id: str
@@ -54,12 +54,12 @@ class MissingIdentity:
         return {}
 
 
-def read_identity(root: Path, *, node_uuid: str) -> Identity | MissingIdentity:
+def read_identity(root: Path, *, node_uuid: str) -> HostIdentity | MissingIdentity:
     """Read who this host is. `node_uuid` (32 hex digits, or "") makes the machine id unneeded."""
     node_id = node_uuid or _read_node_id(root)
     if isinstance(node_id, MissingIdentity):
         return node_id
-    return Identity(
+    return HostIdentity(
         node_id=node_id,
         basearch=_safe(platform.machine()),
         stream=_read_stream(root),

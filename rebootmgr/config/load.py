@@ -8,7 +8,7 @@ from pathlib import Path
 from rebootmgr.config.checked import Config, decode_config
 from rebootmgr.config.drop_ins import DIRECTORIES, read_drop_ins
 from rebootmgr.config.fragment import Fragment
-from rebootmgr.config.identity import Identity, MissingIdentity, read_identity, read_localtime
+from rebootmgr.config.identity import HostIdentity, MissingIdentity, read_identity, read_localtime
 from rebootmgr.config.resolve import request_url, resolve_policy, server_at
 from rebootmgr.config.review import advise
 from rebootmgr.core.model import Slot
@@ -27,7 +27,7 @@ class Loaded:
     fragments: tuple[Fragment, ...] = field(repr=False)
     config: Config
     localtime: tzinfo | None
-    host: Identity | MissingIdentity
+    host: HostIdentity | MissingIdentity
     policy: Policy
     servers: Mapping[Slot, Server]
     errors: tuple[Problem, ...]
@@ -71,9 +71,9 @@ def load(root: Path, *, directories: Sequence[str] = DIRECTORIES, dry_run: bool 
     )
 
 
-def _nameless(config: Config, host: Identity | MissingIdentity) -> Iterator[Problem]:
+def _nameless(config: Config, host: HostIdentity | MissingIdentity) -> Iterator[Problem]:
     """Say of a host without a name that a lock server needs one."""
-    if isinstance(host, Identity) or not config.settings.updates.fleet_lock.base_url:
+    if isinstance(host, HostIdentity) or not config.settings.updates.fleet_lock.base_url:
         return
     place = config.provenance.get("updates.fleet_lock.base_url")
     yield Problem(

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from rebootmgr.core import clock, people
 from rebootmgr.core.backoff import Retry, jitter
-from rebootmgr.core.durations import waited
 from rebootmgr.core.effects import Reboot
 from rebootmgr.core.events import (
     HooksAnswer,
@@ -25,7 +24,7 @@ from rebootmgr.core.events import (
 from rebootmgr.core.facts import Deployments, Look
 from rebootmgr.core.memory import Intent
 from rebootmgr.core.model import Blocker, Deployment, Phase, Reason
-from rebootmgr.core.outcome import after_post_boot, look_after_boot, start_up
+from rebootmgr.core.outcome import after_post_boot, look_after_boot, start_up, waited
 from rebootmgr.core.states import (
     ATTEMPT,
     Asking,

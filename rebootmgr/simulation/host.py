@@ -35,11 +35,9 @@ from rebootmgr.core.model import (
 )
 from rebootmgr.core.states import Asking, Idle, State, Waiting
 from rebootmgr.fleetlock.words import Reply, decode_lock_answer, decode_release_answer
-from rebootmgr.simulation.agenda import Due
-from rebootmgr.simulation.cohort import Leg, is_common
 from rebootmgr.simulation.executor import Events, carry_out
-from rebootmgr.simulation.queueing import Queueing, queue, unqueue
-from rebootmgr.simulation.world import World
+from rebootmgr.simulation.queueing import Leg, Queueing, is_common, queue, unqueue
+from rebootmgr.simulation.world import Due, World
 
 OLD: Final = Deployment(id=DeploymentId("os-old.0"), key=UpdateKey("old"), version="old")
 NEW: Final = Deployment(id=DeploymentId("os-new.0"), key=UpdateKey("new"), version="new")

@@ -99,3 +99,23 @@ def unqueue(state: State, queueing: Queueing, scenario: Scenario) -> State:
         setbacks=(replace(queueing.setback, retry=queueing.retry),),
         tickets=state.tickets + queueing.asked,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """From `before` to `after`, with the lock server's `reply` where it was asked.
+
+    `before` is kept because the place of a host is the identity of its state.
+    """
+
+    before: State
+    after: State
+    reply: Reply | None
+    queueing: Queueing | None
+    alarm: float
+
+
+def is_common(leg: Leg) -> bool:
+    """Whether other hosts can follow: nothing of this one is in it, and it asked at most once."""
+    anonymous = not leg.before.ledger and not leg.after.ledger and not leg.before.setbacks
+    return anonymous and (leg.reply is None) is (leg.queueing is None)

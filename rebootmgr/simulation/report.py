@@ -23,7 +23,7 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Rollout:
     """`first_request` and `last_update` are None where there was none; `ended` when it was over.
 
     `utilisation` is the share of the slots that was in use, while any host wanted one. By second
@@ -66,7 +66,7 @@ class Outcome:
         return self.all_requests / (max(self.requests) - min(self.requests) + 1)
 
 
-def outcome(fleet: Fleet) -> Outcome:
+def outcome(fleet: Fleet) -> Rollout:
     """Sum up a simulation that has ended."""
     scenario, tally = fleet.scenario, fleet.world.tally
     wanted = scenario.terms.slots * sum(usage.wanted_s for usage in tally.usage)
@@ -79,7 +79,7 @@ def outcome(fleet: Fleet) -> Outcome:
     for second in sorted(tally.changes):
         level += tally.changes[second]
         down[second - begin] = level
-    return Outcome(
+    return Rollout(
         hosts=scenario.hosts,
         updated=tally.updated,
         left=_left(fleet),

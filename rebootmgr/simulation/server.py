@@ -5,7 +5,7 @@ from typing import Final
 from rebootmgr.core.counters import Api
 from rebootmgr.fleetlock.words import Answer, Reply, Silence
 from rebootmgr.simulation.scenario import UP_S, Terms
-from rebootmgr.simulation.tally import Tally
+from rebootmgr.simulation.world import Tally
 
 PATIENCE_S: Final = 10.0  # of the server, or of the proxy before it: then it answers 503
 GRANTED: Final = Answer(200)

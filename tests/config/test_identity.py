@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rebootmgr.config.identity import (
-    Identity,
+    HostIdentity,
     MissingIdentity,
     app_specific,
     read_identity,
@@ -33,7 +33,7 @@ def put(root: Path, name: str, content: str | bytes) -> Path:
 
 def test_the_node_id_is_the_one_of_zincati(tmp_path: Path) -> None:
     put(tmp_path, "etc/machine-id", f"{MACHINE}\n")
-    assert read_identity(tmp_path, node_uuid="") == Identity(
+    assert read_identity(tmp_path, node_uuid="") == HostIdentity(
         node_id=NODE, basearch=platform.machine(), stream="", platform=""
     )
 
@@ -73,7 +73,7 @@ def test_a_host_without_machine_id_says_what_to_do(
     assert detail in missing.detail
     assert missing.detail.endswith("run systemd-machine-id-setup, or set identity.node_uuid")
     known = read_identity(tmp_path, node_uuid=NODE)
-    assert isinstance(known, Identity)
+    assert isinstance(known, HostIdentity)
     assert known.node_id == NODE
 
 
@@ -87,7 +87,7 @@ def test_a_fedora_coreos_host_knows_its_stream_and_platform(tmp_path: Path) -> N
     put(tmp_path, "usr/lib/os-release", release)
     put(tmp_path, "proc/cmdline", "quiet ignition.platform.id=qemu rw\n")
     host = read_identity(tmp_path, node_uuid=NODE)
-    assert isinstance(host, Identity)
+    assert isinstance(host, HostIdentity)
     assert host.variables == {
         "basearch": platform.machine(),
         "stream": "stable",
@@ -99,7 +99,7 @@ def test_a_fedora_coreos_host_knows_its_stream_and_platform(tmp_path: Path) -> N
 def test_a_platform_that_could_bend_a_url_is_not_taken(tmp_path: Path, value: str) -> None:
     put(tmp_path, "proc/cmdline", f"ignition.platform.id={value}")
     host = read_identity(tmp_path, node_uuid=NODE)
-    assert isinstance(host, Identity)
+    assert isinstance(host, HostIdentity)
     assert host.platform == ""
 
 

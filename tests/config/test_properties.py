@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rebootmgr.config.checked import DropIn, decode_config
 from rebootmgr.config.effective import effective_values, encode_config, encode_value
-from rebootmgr.config.lines import Path, locate_keys
+from rebootmgr.config.fragment import Path, locate_keys
 from rebootmgr.config.schema import ITEMS, KEYS
 
 WORDS = st.sampled_from(["off", "periodic", "Sat", "23:30", "UTC", "localtime", "FREQ=DAILY", ""])

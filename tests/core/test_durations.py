@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from rebootmgr.core.durations import by_phase, waited, whole
 from rebootmgr.core.effects import Acquire, Reboot, RunHooks
 from rebootmgr.core.events import HooksPassed, HostChanged, LockGranted, LockRefused, ShutdownBegan
 from rebootmgr.core.facts import BootTimes, Logind, Look
 from rebootmgr.core.memory import Durations, Intent, Memory, PastReboot
 from rebootmgr.core.model import BootId, Moment, Outcome, Phase
+from rebootmgr.core.outcome import by_phase, waited, whole
 from tests.core.script import EPOCH, FLEET, NEW, OLD, SLOT, Script, running, settled
 
 INTENT = Intent(

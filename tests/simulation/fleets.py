@@ -10,7 +10,7 @@ from rebootmgr.core.policy import Policy, Strategy
 from rebootmgr.core.window import Blackout, Calendar, Weekly
 from rebootmgr.fleetlock.words import Reply
 from rebootmgr.simulation.fleet import Fleet
-from rebootmgr.simulation.report import Outcome, outcome
+from rebootmgr.simulation.report import Rollout, outcome
 from rebootmgr.simulation.scenario import Scenario, Terms
 from rebootmgr.simulation.server import LockServer
 
@@ -109,7 +109,7 @@ class ListeningServer(LockServer):
         return reply, heard_at
 
 
-def simulate(scenario: Scenario) -> Outcome:
+def simulate(scenario: Scenario) -> Rollout:
     fleet = Fleet(scenario)
     for _ in fleet.run():
         pass

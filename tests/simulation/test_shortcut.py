@@ -6,7 +6,7 @@ import pytest
 
 from rebootmgr.core.states import Asking, State
 from rebootmgr.simulation.fleet import Fleet
-from rebootmgr.simulation.report import Outcome, outcome
+from rebootmgr.simulation.report import Rollout, outcome
 from rebootmgr.simulation.scenario import Scenario
 from tests.simulation.fleets import ListeningServer, random_scenario
 
@@ -15,7 +15,7 @@ SEEDS = range(1, 25)
 
 def live_through(
     scenario: Scenario, *, shortcuts: bool
-) -> tuple[list[object], list[State | None], Outcome]:
+) -> tuple[list[object], list[State | None], Rollout]:
     fleet = Fleet(scenario, shortcuts=shortcuts)
     fleet.world.server = server = ListeningServer(fleet)
     for _ in fleet.run():

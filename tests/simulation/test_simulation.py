@@ -7,7 +7,7 @@ from datetime import time, timedelta
 import pytest
 
 from rebootmgr.core.window import Calendar
-from rebootmgr.simulation.report import Outcome
+from rebootmgr.simulation.report import Rollout
 from rebootmgr.simulation.scenario import Terms
 from tests.simulation.fleets import daily, in_windows, random_scenario, scenario, simulate
 
@@ -15,7 +15,7 @@ AROUND_S, SETTLING_S = 900, 300
 BUSY = 2  # requests a second
 
 
-def worst_peak(found: Outcome, *, bin_s: int) -> float:
+def worst_peak(found: Rollout, *, bin_s: int) -> float:
     """After five minutes, the fullest bin against the mean of the half an hour around it.
 
     Where less than `BUSY` requests a second come on average, bins are so empty that one has twice
@@ -108,7 +108,7 @@ def test_a_slow_server_answers_no_faster_than_it_can() -> None:
     assert simulate(slow).updated == 200
 
 
-def most_down(found: Outcome, *, before: int) -> int:
+def most_down(found: Rollout, *, before: int) -> int:
     return max(level for second, level in found.down.items() if second < before)
 
 
