@@ -14,7 +14,7 @@ TOPS: Final = (
     "tests",
 )  # fmt: skip
 RECIPE: Final = re.compile(
-    r"^## How to add ([^\n]+)\n.*?^As with (.+?), which stands? in:\n(.+?)\n\n", re.MULTILINE | re.DOTALL
+    r"(?ms)^## How to add ([^\n]+)\n.*?^As with (.+?), which stands? in:\n(.+?)\n\n"
 )
 RECIPES: Final = {found[1]: found for found in RECIPE.finditer((ROOT / "HACKING.md").read_text())}
 
