@@ -1,4 +1,4 @@
-"""What one look at the host found. Read by the adapters, judged by the gates."""
+"""What one look at the host found. Read in the rooms of the neighbours, judged by the gates."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Thirty days of a host or two, in virtual time: the real decisions, codecs and configuration.
+"""Thirty days of a host or two, in virtual time: the real decisions, state.json and configuration.
 
 The storm is random; the calm after it is not: what is owed goes back, what failed is forgiven, and
 a good update is applied in the next opening that fits. `Tally` says what a seed came to.

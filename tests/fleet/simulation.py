@@ -1,4 +1,4 @@
-"""A fleet under fire, in virtual time: every agent is the real core and codec (SPEC 6, 13).
+"""A fleet under fire, in virtual time: every agent is the real core (SPEC 6, 13).
 
 While the storm lasts, requests meet trouble, daemons are killed at any effect, and whatever an
 agent does with the fleet tempts a misfortune. After it, everything must come to an end. What
