@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rebootmgr.bus.connection import Bus
 from tests.fakes.dbus_daemon import DbusDaemon
@@ -14,6 +15,11 @@ from tests.waiting import bounded
 
 # Machines are booted by `make system`, in namespaces that end with the tests, and nowhere else.
 collect_ignore = [] if os.environ.get("REBOOTMGR_SYSTEM_TESTS") == "alone" else ["system"]
+
+
+# How fast examples come says how busy the machine is.
+settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("calm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -60,6 +60,7 @@ class Oracle:
         self.kept: set[str] = set()
         self.outcomes: Counter[Outcome] = Counter()
         self.calls = 0
+        self.dated_early_s: dict[float, float] = {}  # by when it was called
         self.stormy = True
         self._promised: dict[str, tuple[str, float]] = {}
         self._disk = agent.disk
@@ -89,6 +90,7 @@ class Oracle:
         skips = self._skips(target)
         self._check_target(target)
         self._check_history(target)
+        self._note_date()
         self._check_time(skips=skips)
         self._check_logind(target, skips=skips)
         self._check_consent(target)
@@ -122,12 +124,22 @@ class Oracle:
             skipped = sum(by for at, by in machine.jumps if at >= first and by > 0)
             careless = self.rules.clock == "never" and machine.rtc is not Rtc.GOOD
             careless |= not machine.synchronized and machine.fast_s > 0  # nobody can know
-            rested = now - first + skipped >= DAY_S - SLACK_S
+            early = self.dated_early_s[first]
+            rested = now - first + skipped + early >= DAY_S - SLACK_S
             need(rested or careless, "one reboot too many in 24 h")
         intent = self.agent.disk.intent
         need(intent is not None, "the intent is not on record")
         assert intent is not None
         need((intent.target, intent.boot) == (target.id, machine.boot), "the record is wrong")
+
+    def _note_date(self) -> None:
+        """A clock that nobody vouches for, and that is not behind what is known, dates this call.
+
+        How far behind the truth it is, nobody can know then or later.
+        """
+        machine = self.machine
+        early = 0.0 if machine.synchronized else max(0.0, -machine.fast_s)
+        self.dated_early_s[self.agent.world.agenda.now] = early
 
     def _check_time(self, *, skips: bool) -> None:
         wall = self.machine.at.wall
