@@ -1,1 +1,4 @@
-"""Our connection to D-Bus, for neighbours that may not run. Knows no interface of any of them."""
+"""Our connection to D-Bus, for neighbours that may not run.
+
+Knows no interface of any of them.
+"""
