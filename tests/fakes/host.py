@@ -30,16 +30,16 @@ from tests.fakes.rpmostreed import FakeRpmOstree
 from tests.fakes.spoken import MANAGER, NAME, Json, Spoken, reasons
 from tests.fakes.systemd1 import FakeSystemd, FakeTimedate
 from tests.fakes.terminal import Terminal
-from tests.waiting import telling
+from tests.waiting import BOUND_S, telling
 
 __all__ = ["NAME", "Host", "Json", "fleet_lock", "reasons"]
 
 MACHINE_ID: Final = "00112233445566778899aabbccddeeff"
 NODE_ID: Final = "eee0097b460c4b2dbf94510d0330626c"
 STATE: Final = "var/lib/rebootmgr/state.json"
-_ENDLESS: Final = ("setpriv", "--pdeathsig", "KILL", "sleep", "infinity")
+_ENDLESS: Final = ("setpriv", "--pdeathsig", "KILL", "sleep", f"{2 * BOUND_S:.0f}")
 HANG: Final = f"exec {' '.join(_ENDLESS)}"
-"""For a hook that goes on until it is ended, or whoever runs it ends."""
+"""For a hook that goes on until it is ended, or whoever runs it ends; none outlives the tests."""
 
 
 class Host(Spoken):

@@ -154,14 +154,14 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a clock that was set by a day measures a reboot",
-        "durations.py",
+        "outcome.py",
         "    return intent.hooks_s + took if 0.0 < took < LONGEST_REBOOT_S else 0.0",
         "    return intent.hooks_s + took if 0.0 < took else 0.0",
         (DURATIONS + "test_a_clock_that_was_set_meanwhile_measures_nothing",),
     ),
     Mutant(
         "time in the queue is waited for twice",
-        "durations.py",
+        "outcome.py",
         "    return max(seconds - but_for, 0.0) if",
         "    return max(seconds, 0.0) if",
         (DURATIONS + "test_the_time_waited_is_what_has_no_other_name",),
