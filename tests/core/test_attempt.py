@@ -110,6 +110,20 @@ def test_a_grant_ends_the_ladder_of_refusals() -> None:
     assert script.seconds - asked <= 15.0
 
 
+def test_a_drain_that_fails_waits_longer_each_time_although_the_fleet_agrees() -> None:
+    """Each cause has a ladder of its own, or a broken hook would drain the node again and again."""
+    script = staged(FLEET, hooks=frozenset({Phase.PRE_REBOOT}))
+    waits = []
+    for _ in range(4):
+        drain = script.granted().get(RunHooks)
+        script.on(HooksFailed(drain.ticket, "10-drain", "no"))
+        release = script.passed().get(Release)
+        failed = script.on(SlotReleased(release.ticket, SLOT)).seconds
+        assert script.sleep().has(Acquire)
+        waits.append(script.seconds - failed)
+    assert [5 * 2**n <= wait <= 15 * 2**n for n, wait in enumerate(waits)] == [True] * 4
+
+
 def test_a_server_in_trouble_is_given_the_time_that_it_asks_for() -> None:
     script = asking()
     trouble = LockUnclear(script.get(Acquire).ticket, SLOT, "503", answered=True, retry_after_s=600)

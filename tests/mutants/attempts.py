@@ -309,6 +309,13 @@ MUTANTS: Final = (
         (ATTEMPT + "test_after_a_check_that_said_no_at_the_commit_checks_come_before_the_fleet",),
     ),
     Mutant(
+        "a grant ends the ladder of a failing drain",
+        "attempt.py",
+        "            turn.succeed(Cause.LOCK)\n",
+        "            turn.try_anew()\n",
+        (ATTEMPT + "test_a_drain_that_fails_waits_longer_each_time_although_the_fleet_agrees",),
+    ),
+    Mutant(
         "a grant leaves the ladder of refusals standing",
         "attempt.py",
         "            turn.succeed(Cause.LOCK)\n",
