@@ -6,11 +6,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Final
 
+from rebootmgr.bus.words import ABSENT
 from rebootmgr.cli.daemon_calls import CURE, explained, visit
 from rebootmgr.cli.page import Page
 from rebootmgr.cli.render import render_status, render_why
 from rebootmgr.cli.verb import Context, Verb, no_arguments
-from rebootmgr.control.daemon_client import NOT_THERE, PATIENCE_S
+from rebootmgr.control.daemon_client import PATIENCE_S
 from rebootmgr.control.described import Record, decode_why
 from rebootmgr.errors import BusError, RebootmgrError
 from rebootmgr.show.metrics_socket import unix_address
@@ -43,7 +44,7 @@ async def _read_status(context: Context) -> Record:
 
 def _explained(error: BusError, member: str) -> RebootmgrError:
     """Reading takes nobody's leave: whatever fails, the daemon is to be looked at."""
-    if error.name in NOT_THERE:
+    if error.name in ABSENT:
         return explained(error, member)
     return RebootmgrError(f"rebootmgrd does not answer ({error.text}): {CURE}")
 

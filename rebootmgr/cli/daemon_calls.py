@@ -13,8 +13,9 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Final
 
 from rebootmgr.bus.connection import bus_address
+from rebootmgr.bus.words import ABSENT
 from rebootmgr.cli.verb import Context
-from rebootmgr.control.daemon_client import NOT_THERE, DaemonClient, Explain, connected
+from rebootmgr.control.daemon_client import DaemonClient, Explain, connected
 from rebootmgr.control.members import NAME, Member
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
 
@@ -30,7 +31,7 @@ AGENT_S: Final = 5.0
 
 def explained(error: BusError, member: str) -> RebootmgrError:
     """Say what the failure of a call means, and the cure."""
-    if error.name in NOT_THERE:
+    if error.name in ABSENT:
         return RebootmgrError(f"rebootmgrd is not running: {CURE}")
     if error.name == INVALID:
         return UsageError(error.text)

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 from rebootmgr.bus.connection import Bus
+from rebootmgr.bus.words import ABSENT, PROPERTIES
 from rebootmgr.control.described import Record, decode_status
-from rebootmgr.control.introspection import PROPERTIES_INTERFACE
 from rebootmgr.control.members import DESCRIBE, MANAGER, NAME, PATH, Member
 from rebootmgr.errors import BusError, RebootmgrError
 
@@ -19,12 +19,8 @@ LEAVE_S: Final = 35.0  # the daemon waits 25 s for polkit
 PASSWORD_S: Final = 135.0  # and two minutes for somebody who types
 SETTLE_S: Final = 5.0
 QUIET_S: Final = 1.0
-NOT_THERE: Final = {
-    "org.freedesktop.DBus.Error.ServiceUnknown",
-    "org.freedesktop.DBus.Error.NameHasNoOwner",
-}
 CHANGES: Final = (
-    f"type='signal',sender='{NAME}',interface='{PROPERTIES_INTERFACE}',member='PropertiesChanged'"
+    f"type='signal',sender='{NAME}',interface='{PROPERTIES}',member='PropertiesChanged'"
 )
 
 Explain: TypeAlias = Callable[[BusError, str], RebootmgrError]
@@ -119,7 +115,7 @@ async def _found(stack: AsyncExitStack, address: str, explain: Explain) -> Daemo
     try:
         await daemon.status()
     except RebootmgrError as error:
-        if is_caused_by(error, NOT_THERE):
+        if is_caused_by(error, ABSENT):
             return None
         raise
     return daemon

@@ -3,11 +3,19 @@
 from collections.abc import Iterator
 from typing import Final
 
+from rebootmgr.bus.words import PROPERTIES as PROPERTIES_INTERFACE
 from rebootmgr.control.members import MANAGER, PROPERTIES, STEERING, Member
+
+__all__ = [
+    "INTROSPECTABLE",
+    "PEER",
+    "PROPERTIES_INTERFACE",
+    "encode_introspection",
+    "encode_parent",
+]
 
 INTROSPECTABLE: Final = "org.freedesktop.DBus.Introspectable"
 PEER: Final = "org.freedesktop.DBus.Peer"
-PROPERTIES_INTERFACE: Final = "org.freedesktop.DBus.Properties"
 
 _DOCTYPE: Final = (
     '<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"\n'

@@ -18,6 +18,7 @@ _PATH: Final = "/org/freedesktop/systemd1"
 _MANAGER: Final = (_PATH, f"{_SYSTEMD}.Manager")
 _UNIT: Final = f"{_SYSTEMD}.Unit"
 _ALREADY: Final = f"{_SYSTEMD}.AlreadySubscribed"  # by another of us: it counts for the connection
+_ODD: Final = "org.freedesktop.DBus.Error.Failed"
 NO_SUCH_UNIT: Final = f"{_SYSTEMD}.NoSuchUnit"
 
 log = logging.getLogger(__name__)
@@ -64,13 +65,20 @@ class ServiceManager:
                     pass
 
         try:
-            [path] = await self.call("GetUnit", "s", [unit])
+            path = await self._path_of(unit)
             await self.follow(path, heard)
             return harmless(str(await self.get_of(path, "ActiveState")))
         except BusError as error:
             if error.name not in ABSENT | {NO_SUCH_UNIT}:
                 raise
             return "inactive"
+
+    async def _path_of(self, unit: str) -> str:
+        match await self.call("GetUnit", "s", [unit]):
+            case [str(path)]:
+                return path
+            case _:
+                raise BusError(_ODD, f"{_SYSTEMD} answered GetUnit with something else")
 
     async def follow(self, path: str, heard: Callable[[Signal], None]) -> None:
         """Have `heard` called when properties of a unit change, its Job among them.
