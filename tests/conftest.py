@@ -64,6 +64,13 @@ def daemon() -> Iterator[DbusDaemon]:
         yield daemon
 
 
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A bus for a whole module, where nothing that is left on it matters to the next test."""
+    with DbusDaemon() as daemon:
+        yield daemon.address
+
+
 @pytest.fixture
 async def bus(daemon: DbusDaemon) -> AsyncIterator[Bus]:
     """A connection to it."""

@@ -1,7 +1,7 @@
 """A service that may not run, and how it is asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +15,6 @@ from tests.fakes.dbus_daemon import DbusDaemon
 
 NAME = "org.example.Service"
 OBJECT = ("/object", "org.example.Interface")
-
-
-@pytest.fixture
-def daemon() -> Iterator[DbusDaemon]:
-    with DbusDaemon() as daemon:
-        yield daemon
-
-
-@pytest_asyncio.fixture
-async def bus(daemon: DbusDaemon) -> AsyncIterator[Bus]:
-    bus = await Bus.connect(daemon.address)
-    yield bus
-    await bus.close()
 
 
 @pytest_asyncio.fixture

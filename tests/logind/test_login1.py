@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,6 @@ ROOT = Path(__file__).parent.parent.parent
 NAME = "org.freedesktop.login1"
 PATH = "/org/freedesktop/login1"
 MANAGER = "org.freedesktop.login1.Manager"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with DbusDaemon() as daemon:
-        yield daemon.address
 
 
 @pytest.fixture

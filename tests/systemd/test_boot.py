@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,12 @@ from rebootmgr.bus.connection import Bus
 from rebootmgr.core.facts import BootTimes
 from rebootmgr.systemd.boot import BootWatch, read_boot_id
 from rebootmgr.systemd.time import Timedate
-from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.systemd1 import STAMPS, FakeSystemd, FakeTimedate
 from tests.waiting import PATIENT_S
 
 ROOT = Path(__file__).parent.parent.parent
 UUID = "d2f9a1b0-0000-4000-8000-0123456789ab"
 HEX = "d2f9a1b0000040008000" + "0123456789ab"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with DbusDaemon() as daemon:
-        yield daemon.address
 
 
 @pytest.fixture

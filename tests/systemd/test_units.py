@@ -1,21 +1,14 @@
 """systemd's manager, asked on a real bus; and which link has a unit started."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from rebootmgr.bus.connection import Bus
 from rebootmgr.systemd.units import ServiceManager, find_starting_link
-from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.systemd1 import FakeSystemd
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with DbusDaemon() as daemon:
-        yield daemon.address
 
 
 @pytest.fixture
