@@ -16,6 +16,7 @@ from tests.system.packages import make_packages
 from tests.system.roots import SUITES, read_root
 
 AT_ONCE = 4  # machines mostly wait
+AGAIN = 1  # a machine among others on few cores; whatever needed it is named as RERUN at the end
 
 
 def main() -> None:
@@ -34,7 +35,8 @@ def main() -> None:
             remove_cgroup(old)
     os.chdir(Path(__file__).parents[2])
     alone = ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc")
-    tests = (sys.executable, "-m", "pytest", "tests/system", "-n", str(AT_ONCE), *sys.argv[1:])
+    how = ("-n", str(AT_ONCE), "--reruns", str(AGAIN), "-raR")
+    tests = (sys.executable, "-m", "pytest", "tests/system", *how, *sys.argv[1:])
     os.environ["REBOOTMGR_SYSTEM_TESTS"] = "alone"
     up = ("sh", "-c", 'ip link set lo up && exec "$@"', "sh")
     os.execvp(alone[0], [*alone, *up, *tests])  # noqa: S606 - nothing of ours is to be left
