@@ -34,10 +34,10 @@ class Growth:
 
 
 MEMORY: Final = (
-    Ratio(1.35, "immediate, RSS", "skeleton, RSS"),
-    Ratio(1.35, "periodic, RSS", "skeleton, RSS"),
-    Ratio(1.35, "immediate, scraped, RSS", "skeleton, RSS"),
-    Ratio(1.35, "periodic, scraped, RSS", "skeleton, RSS"),
+    Ratio(1.05, "immediate, RSS", "skeleton, RSS"),
+    Ratio(1.05, "periodic, RSS", "skeleton, RSS"),
+    Ratio(1.05, "immediate, scraped, RSS", "skeleton, RSS"),
+    Ratio(1.05, "periodic, scraped, RSS", "skeleton, RSS"),
     Ratio(1.15, "fleet_lock, RSS", "immediate, RSS"),
 )
 # Paths are interned, and each update has paths of its own. Now and then Python makes its table of

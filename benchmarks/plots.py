@@ -65,8 +65,8 @@ def _memory(axes: Axes, read: Read) -> None:
     axes.barh(names, own, color=STRONG, label="its own")
     for row, value in enumerate(rss):
         axes.text(value - 0.4, row, f"{value:.1f}", va="center", ha="right")
-    limit = 1.35 * read["skeleton, RSS"]["median"]
-    axes.axvline(limit, color=RED, linestyle="--", label="budget: 1.35 x skeleton")
+    limit = 1.05 * read["skeleton, RSS"]["median"]
+    axes.axvline(limit, color=RED, linestyle="--", label="budget: 1.05 x skeleton")
     axes.invert_yaxis()
     axes.set_xlabel("resident memory at rest, MB")
     axes.set_title("What rebootmgrd keeps in memory")

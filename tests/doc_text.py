@@ -11,7 +11,7 @@ from typing import Final
 
 from rebootmgr.cli.main import VERBS, _program
 from rebootmgr.config.checked import DropIn, decode_config
-from rebootmgr.daemon.main import _parser
+from rebootmgr.daemon.arguments import parser
 
 ROOT: Final = Path(__file__).parent.parent
 BLOCK: Final = re.compile(
@@ -84,7 +84,7 @@ def check_call(line: list[str]) -> None:
     """See that our programs take this command line."""
     program, *arguments = line
     if program == "rebootmgrd":
-        _parser().parse_args(arguments)
+        parser().parse_args(arguments)
         return
     chosen = _program().parse_args(arguments)
     assert chosen.verb in VERBS, f"there is no verb {chosen.verb}"

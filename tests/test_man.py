@@ -27,7 +27,7 @@ from rebootmgr.control.words import encode_status
 from rebootmgr.core.counters import Counters, Process
 from rebootmgr.core.model import NoticeKind, Outcome, Phase, Reason
 from rebootmgr.core.status import StateName
-from rebootmgr.daemon.main import _parser
+from rebootmgr.daemon.arguments import parser
 from rebootmgr.show.metrics import encode_metrics
 from tests.doc_text import (
     GUIDES,
@@ -192,7 +192,7 @@ def option_strings(parser: ArgumentParser) -> list[str]:
 
 
 def test_every_option_of_both_programs_is_described() -> None:
-    assert sorted(terms(section(DAEMON, "OPTIONS"))) == option_strings(_parser())
+    assert sorted(terms(section(DAEMON, "OPTIONS"))) == option_strings(parser())
     assert sorted(terms(section(CLIENT, "OPTIONS"))) == option_strings(client._program())
 
 

@@ -13,10 +13,14 @@ import io
 import itertools
 import logging
 import struct
-import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from dbus_next._private.unmarshaller import Unmarshaller
+from dbus_next.constants import MessageFlag, MessageType
+from dbus_next.message import Message
+from dbus_next.signature import SignatureTree, Variant
 
 from rebootmgr.bus.framing import Wire
 from rebootmgr.bus.signals import Subscriptions
@@ -33,14 +37,6 @@ from rebootmgr.bus.words import (
 )
 from rebootmgr.errors import BusError, UsageError
 from rebootmgr.text import harmless
-
-if not hasattr(typing, "no_type_check_decorator"):  # Python 3.15 dropped what dbus-next imports
-    vars(typing)["no_type_check_decorator"] = lambda decorator: decorator
-
-from dbus_next._private.unmarshaller import Unmarshaller
-from dbus_next.constants import MessageFlag, MessageType
-from dbus_next.message import Message
-from dbus_next.signature import SignatureTree, Variant
 
 __all__ = ["SYSTEM_BUS", "Bus", "Reply", "Request", "Signal", "variant"]
 

@@ -2,3 +2,7 @@
 
 It changes nothing.
 """
+
+from rebootmgr.lean import import_bare
+
+import_bare("prometheus_client", "metrics_core", "utils")

@@ -3,18 +3,18 @@
 Every series is there from the first scrape; an instant that is not known is 0.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     Metric,
     SummaryMetricFamily,
 )
+from prometheus_client.utils import floatToGoString
 
 from rebootmgr import __version__
 from rebootmgr.core.counters import Api, Calls, Counters, Process
@@ -27,30 +27,42 @@ from rebootmgr.text import harmless
 PREFIX: Final = "rebootmgr_"
 API: Final = ("api",)
 LONGEST_LABEL: Final = 120
+_encode_float: Final[Callable[[float], str]] = floatToGoString
 
 
 def encode_metrics(status: Status, counters: Counters, process: Process) -> bytes:
     """Everything that can be scraped, ending in a newline."""
-    return generate_latest(_Snapshot(status, counters, process))
+    return "".join(_lines(_collect(status, counters, process))).encode()
 
 
-class _Snapshot:
-    """One instant as a prometheus_client collector."""
+def _lines(metrics: Iterable[Metric]) -> Iterator[str]:
+    """The text format, as the library's exposition writes it, without the web server beside that.
 
-    def __init__(self, status: Status, counters: Counters, process: Process) -> None:
-        self._status = status
-        self._counters = counters
-        self._process = process
+    Our families of type info are gauges; there is no histogram.
+    """
+    for metric in metrics:
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        yield f"# HELP {name} {metric.documentation}\n# TYPE {name} {metric.type}\n"
+        for sample in metric.samples:
+            labels = ",".join(
+                f'{key}="{_quoted(sample.labels[key])}"' for key in sorted(sample.labels)
+            )
+            yield f"{sample.name}{labels and f'{{{labels}}}'} {_encode_float(sample.value)}\n"
 
-    def collect(self) -> Iterator[Metric]:
-        yield _labelled("build_info", "Version of rebootmgr.", {"version": __version__})
-        yield from _decision(self._status)
-        yield from _windows(self._status)
-        yield from _slots(self._status)
-        yield from _reboots(self._status)
-        yield from _fleet_lock(self._counters)
-        yield from _health(self._status, self._counters)
-        yield from _process(self._process)
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _collect(status: Status, counters: Counters, process: Process) -> Iterator[Metric]:
+    yield _labelled("build_info", "Version of rebootmgr.", {"version": __version__})
+    yield from _decision(status)
+    yield from _windows(status)
+    yield from _slots(status)
+    yield from _reboots(status)
+    yield from _fleet_lock(counters)
+    yield from _health(status, counters)
+    yield from _process(process)
 
 
 def _decision(status: Status) -> Iterator[Metric]:

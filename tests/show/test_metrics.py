@@ -2,11 +2,13 @@
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,7 +23,7 @@ from rebootmgr.core.model import (
     UpdateKey,
 )
 from rebootmgr.core.status import StateName, Status
-from rebootmgr.show.metrics import encode_metrics
+from rebootmgr.show.metrics import _collect, encode_metrics
 from tests.fakes.statuses import ALL, IDLE, NOW, REBOOTING, STARTING, STUCK, WAITING, ahead
 
 PROCESS = Process(
@@ -116,6 +118,19 @@ def test_nothing_is_said_twice() -> None:
     said = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
     assert len(said) == len(set(said))
     assert not [line for line in lines if "_created" in line]
+
+
+@pytest.mark.parametrize("version", ["42.1", 'a "b" \\ c', "\\n"])
+@pytest.mark.parametrize("status", ALL.values(), ids=ALL)
+def test_it_is_written_as_the_library_writes_it(status: Status, version: str) -> None:
+    booted = status.booted and dataclasses.replace(status.booted, version=version)
+    shown = dataclasses.replace(status, booted=booted)
+
+    class Snapshot:
+        def collect(self) -> Iterator[Metric]:
+            return _collect(shown, Counters(), PROCESS)
+
+    assert encode_metrics(shown, Counters(), PROCESS) == generate_latest(Snapshot())
 
 
 @pytest.mark.parametrize("status", ALL.values(), ids=ALL)
