@@ -132,21 +132,20 @@ def align(ledger: Ledger, claim: Claim, now: float) -> tuple[Ledger, tuple[Effec
 
 def give_back(
     ledger: Ledger, now: float, ticket: Callable[[], Ticket]
-) -> tuple[Ledger, tuple[Effect, ...]]:
-    """Send every release that is due."""
-    entries: list[Entry] = []
-    effects: list[Effect] = []
-    for entry in ledger:
-        match entry.tenure:
-            case Owed(releasing=None, retry=retry) if retry.is_due(now):
-                request = Release(ticket(), entry.slot)
-                effects.append(request)
-                entries.append(
-                    replace(entry, tenure=replace(entry.tenure, releasing=request.ticket))
-                )
-            case Owed() | Ours():
-                entries.append(entry)
-    return tuple(entries), tuple(effects)
+) -> tuple[Ledger, tuple[Release, ...]]:
+    """Send the release that has been due for longest, unless another is under way.
+
+    One at a time: each is a process of its own, and a ledger may be long.
+    """
+    debts = {entry.slot: entry.tenure for entry in ledger if isinstance(entry.tenure, Owed)}
+    due = {slot: owed.retry.at for slot, owed in debts.items() if owed.retry.is_due(now)}
+    if not due or any(owed.releasing is not None for owed in debts.values()):
+        return ledger, ()
+    slot = min(due, key=lambda one: due[one])
+    request = Release(ticket(), slot)
+    under_way = replace(debts[slot], releasing=request.ticket)
+    entries = (replace(one, tenure=under_way) if one.slot == slot else one for one in ledger)
+    return tuple(entries), (request,)
 
 
 def is_worth_a_warning(entry: Entry, told: float | None, now: float) -> bool:

@@ -1,6 +1,7 @@
 """The ledger by itself: who is asked, what stays ours, and when it goes back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count, pairwise
 
 from rebootmgr.core.backoff import UNTRIED, Retry
@@ -90,9 +91,35 @@ def test_each_server_has_a_rhythm_of_its_own() -> None:
     for _ in range(8):
         ledger, wait = fail(ledger, now)
         now += wait
-    both = (*ledger, *align((Entry(slot=TWO, tenure=Ours()),), NOTHING, now)[0])
-    _, effects = give_back(both, now, tickets())
-    assert Release(Ticket(2), TWO) in effects
+    before = now - 1.0
+    both = (*ledger, *align((Entry(slot=TWO, tenure=Ours()),), NOTHING, before)[0])
+    assert give_back(both, before, tickets())[1] == (Release(Ticket(1), TWO),)
+
+
+def test_debts_are_paid_one_at_a_time_and_who_waits_longest_is_next() -> None:
+    """Each request is a process of its own, and a ledger may be as long as a file says."""
+    slots = [replace(ONE, id=f"n{n}") for n in range(64)]
+    owed_since = {slot: NOW - n for n, slot in enumerate(slots)}
+    ledger = tuple(
+        entry
+        for slot, since in owed_since.items()
+        for entry in align((Entry(slot=slot, tenure=Ours()),), NOTHING, since)[0]
+    )
+    paid = []
+    while ledger:
+        ledger, (request,) = give_back(ledger, NOW, tickets())
+        assert give_back(ledger, NOW, tickets()) == (ledger, ()), "one is under way"
+        paid.append(request.slot)
+        ledger = released(ledger, SlotReleased(request.ticket, request.slot), NOW, POLICY)
+    assert paid == slots[::-1]
+
+
+def test_a_server_that_does_not_answer_lets_the_next_have_its_turn() -> None:
+    ledger, (first,) = give_back((*owed(ONE), *owed(TWO)), NOW, tickets())
+    unclear = ReleaseUnclear(first.ticket, first.slot, "timed out")
+    ledger = released(ledger, unclear, NOW, POLICY)
+    _, (second,) = give_back(ledger, NOW, tickets())
+    assert {first.slot, second.slot} == {ONE, TWO}
 
 
 def test_a_question_takes_a_debt_over_and_starts_its_rhythm_anew() -> None:

@@ -12,6 +12,20 @@ from tests.mutants.mutant import (
 
 MUTANTS: Final = (
     Mutant(
+        "every debt is paid at once",
+        "slots.py",
+        "    if not due or any(owed.releasing is not None for owed in debts.values()):",
+        "    if not due:",
+        (SLOTS + "test_debts_are_paid_one_at_a_time_and_who_waits_longest_is_next",),
+    ),
+    Mutant(
+        "the debt that waits for longest is paid last",
+        "slots.py",
+        "    slot = min(due, key=lambda one: due[one])",
+        "    slot = max(due, key=lambda one: due[one])",
+        (SLOTS + "test_debts_are_paid_one_at_a_time_and_who_waits_longest_is_next",),
+    ),
+    Mutant(
         "an unanswered question is forgotten",
         "slots.py",
         "unanswered=entry.unanswered or not answered)",
