@@ -7,7 +7,9 @@ from typing import Final
 from rebootmgr.errors import UsageError
 from rebootmgr.text import harmless
 
-_YEARS: Final = range(1970, 3000)
+YEARS: Final = range(1970, 3000)
+"""What the clock of a host can show (Linux keeps it below 2263) and what people mean, with room
+for every sum and difference that is made of it."""
 _LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?", re.ASCII)
 _RFC_3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -41,7 +43,7 @@ def decode_instant(written: str, zone: tzinfo | None = None) -> datetime:
 def decode_typed_instant(typed: str, zone: tzinfo) -> datetime:
     """Read what somebody typed, in `zone` where it names none, as UTC; UsageError with the cure."""
     is_legal = _RFC_3339.fullmatch(typed) or _LOCAL.fullmatch(typed)
-    if is_legal and int(typed[:4]) in _YEARS:
+    if is_legal and int(typed[:4]) in YEARS:
         try:
             return decode_instant(typed.upper(), zone)
         except ValueError:

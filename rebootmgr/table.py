@@ -4,13 +4,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
-from rebootmgr.instants import decode_instant
+from rebootmgr.instants import YEARS, decode_instant
 from rebootmgr.text import harmless
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Value = TypeVar("Value")
+
+LONGEST_S: Final = 1e10
+"""A bit more than three centuries, in seconds: no clock of ours has counted that far."""
+MOST: Final = 2**53
+"""Counts are exact in a float up to here, and so everywhere where they are shown."""
 
 
 class FaultError(ValueError):
@@ -41,7 +46,7 @@ class Table:
                 raise self._fault(key, "a string", other)
 
     def prose(self, key: str) -> str:
-        """Read a string that is shown to people."""
+        """Read a string that is shown to people, as text from anywhere (SPEC 7)."""
         return harmless(self.text(key))
 
     def whole(self, key: str, *, default: int | None = None) -> int:
@@ -53,6 +58,20 @@ class Table:
                 return value
             case other:
                 raise self._fault(key, "a whole number", other)
+
+    def count(self, key: str, *, default: int | None = None) -> int:
+        """Read how often something happened."""
+        value = self.whole(key, default=default)
+        if not 0 <= value <= MOST:
+            raise FaultError(f"{self.where}.{key}: {value} is no count")
+        return value
+
+    def seconds(self, key: str, *, default: float | None = None) -> float:
+        """Read how long something took, or what a clock showed that counts from 0."""
+        value = self.number(key, default=default)
+        if not 0.0 <= value <= LONGEST_S:
+            raise FaultError(f"{self.where}.{key}: {value} s is out of range")
+        return value
 
     def number(self, key: str, *, default: float | None = None) -> float:
         """Read a finite number."""
@@ -73,12 +92,20 @@ class Table:
                 raise self._fault(key, "true or false", other)
 
     def time(self, key: str) -> datetime:
-        """Read an RFC 3339 instant, in UTC."""
+        """Read an RFC 3339 instant, in UTC; FaultError for one that no clock shows."""
         text = self.text(key)
         try:
-            return decode_instant(text)
+            at = decode_instant(text)
         except ValueError as error:
             raise self._fault(key, str(error), text) from None
+        except OverflowError:
+            raise self._out_of_range(key) from None
+        if at.year not in YEARS:
+            raise self._out_of_range(key)
+        return at
+
+    def _out_of_range(self, key: str) -> FaultError:
+        return FaultError(f"{self.where}.{key}: no clock shows such a time, it is out of range")
 
     def maybe(self, key: str, read: Callable[[str], Value]) -> Value | None:
         """Let `read` read `key`, unless it is null or missing."""
@@ -100,7 +127,7 @@ class Table:
     def counts(self, key: str) -> tuple[tuple[str, int], ...]:
         """Read an object of whole numbers; empty when it is missing."""
         inner = Table(self._value(key, {}), f"{self.where}.{key}")
-        return tuple((name, inner.whole(name)) for name in inner.names())
+        return tuple((name, inner.count(name)) for name in inner.names())
 
     def _object(self) -> dict[str, Json]:
         match self.json:

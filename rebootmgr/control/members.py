@@ -12,6 +12,7 @@ from typing import Any, Final
 from rebootmgr import __version__
 from rebootmgr.core.model import Deployment
 from rebootmgr.core.status import Status
+from rebootmgr.instants import YEARS
 
 NAME: Final = "org.rebootmgr1"
 PATH: Final = "/org/rebootmgr1"
@@ -94,11 +95,14 @@ def encode_usec(at: datetime | None) -> int:
 
 
 def decode_usec(usec: int) -> datetime | None:
-    """Read an instant as `encode_usec` writes it; ValueError for no such day."""
+    """Read an instant as `encode_usec` writes it; ValueError for one that no clock shows."""
     try:
-        return _EPOCH + timedelta(microseconds=usec) if usec else None
+        at = _EPOCH + timedelta(microseconds=usec) if usec else None
     except OverflowError:
         raise ValueError("no such day") from None
+    if at is not None and at.year not in YEARS:  # state.json would not take it back
+        raise ValueError("no such day")
+    return at
 
 
 DESCRIBE: Final = Member("Describe", gives=(_text("json"),))

@@ -32,6 +32,8 @@ from rebootmgr.text import harmless
 
 log = logging.getLogger(__name__)
 
+MOST_HOLDS: Final = 500  # half of what state.json takes back
+
 
 class Operators:
     """Passes wishes on to the core; `obeyed` waits until what the core ordered is done.
@@ -150,6 +152,9 @@ class Operators:
         return self._clock.read().wall
 
     def _new_hold(self, reason: str, by: str, until: datetime | None) -> Hold:
+        if len(self._runner.state.memory.holds) >= MOST_HOLDS:
+            text = f"there are {MOST_HOLDS} holds already: release some, see `rebootmgrctl holds`"
+            raise RebootmgrError(text)
         id_, owner = secrets.token_hex(4), harmless(by)
         return Hold(id=id_, owner=owner, reason=reason, since=self._now(), until=until)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from rebootmgr.core.memory import Hold, Memory, Unreadable
-from rebootmgr.state.words import LARGEST, Corrupt, decode_state, encode_state
+from rebootmgr.state.words import LARGEST, MOST_DEBTS, Corrupt, decode_state, encode_state
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,10 @@ class StateStore:
         """Remember: the newest good copy. With every copy lost, a hold from `at` for 24 h."""
         match newest := _read(self._newest):
             case Good(_, memory):
+                if len(memory.debts) == MOST_DEBTS:
+                    log.warning(
+                        "%s owes %s slots or more: no others count", self._newest, MOST_DEBTS
+                    )
                 return memory
             case Unreadable():
                 return newest

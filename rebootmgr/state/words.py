@@ -1,9 +1,11 @@
 """state.json: what survives, as JSON (SPEC 9). The schema only grows."""
 
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from rebootmgr.core.memory import (
     Ask,
@@ -18,86 +20,22 @@ from rebootmgr.core.memory import (
 )
 from rebootmgr.core.model import BootId, Deployment, DeploymentId, Outcome, Slot, UpdateKey
 from rebootmgr.instants import encode_instant
+from rebootmgr.state.growth_words import is_deep, keep_unknown
 from rebootmgr.table import FaultError, Json, Table, finite
 from rebootmgr.text import harmless
 
-# At these keys things come and go. One that has the same values here is the same, seen again.
-_IDENTITY: Final = {
-    "booted": ("id",),
-    "intent": ("target", "boot", "at"),
-    "releases_owed": ("server", "group", "id"),
-    "quarantine": ("key", "since"),
-    "holds": ("id",),
-    "ask": ("target", "boot", "until"),
-    "reboots": ("at", "target"),
-}
-# A word that only a newer rebootmgr knows is read as null: it stays what it was.
-_WORDS: Final = {"reboots": ("outcome",)}
-# The keys in it are data: one that is not ours is one that we dropped.
-_ONLY_OURS: Final = frozenset({"attempts"})
-DEEPEST: Final = 64
-
-
-def is_deep(json: Json) -> bool:
-    """Whether something is nested in it more than `DEEPEST` levels down."""
-    level = [json]
-    for _ in range(DEEPEST):
-        level = [inner for one in level for inner in _inside(one)]
-    return bool(level)
-
-
-def _inside(json: Json) -> Iterable[Json]:
-    match json:
-        case dict():
-            return json.values()
-        case list():
-            return json
-        case _:
-            return ()
-
-
-def keep_unknown(ours: dict[str, Json], before: Json) -> dict[str, Json]:
-    """Add to `ours`, a state file, what the one `before` it has and we do not know."""
-    if not isinstance(before, dict):
-        return ours
-    kept = {key: _keep(key, value, before.get(key)) for key, value in ours.items()}
-    return {**kept, **{key: value for key, value in before.items() if key not in ours}}
-
-
-def _keep(key: str, ours: Json, before: Json) -> Json:
-    """Do so for what is at `key`, in both."""
-    match ours, before:
-        case list(), list():
-            found = {name: one for one in before if (name := _name(key, one))}
-            return [_same(key, one, found.get(_name(key, one))) for one in ours]
-        case dict(), dict() if key in _IDENTITY:
-            return _same(key, ours, before) if _name(key, ours) == _name(key, before) else ours
-        case dict(), dict() if key not in _ONLY_OURS:
-            return keep_unknown(ours, before)
-        case _:
-            return ours
-
-
-def _same(key: str, ours: Json, before: Json) -> Json:
-    """Do so for one thing that is seen again; `before` is null where it is new."""
-    if not (isinstance(ours, dict) and isinstance(before, dict)):
-        return ours
-    words = {word for word in _WORDS.get(key, ()) if ours[word] is None and word in before}
-    return keep_unknown({**ours, **{word: before[word] for word in words}}, before)
-
-
-def _name(key: str, thing: Json) -> str:
-    """Which of the things at `key` it is, "" if none that can be told from others."""
-    names = _IDENTITY.get(key, ())
-    return repr([thing.get(name) for name in names]) if isinstance(thing, dict) else ""
-
-
 Value = TypeVar("Value")
 
+_URL: Final = re.compile(r"[!-~]*")
 MAJOR: Final = 1
 MINOR: Final = 0
 LARGEST: Final = 4 * 1024 * 1024
 """Bytes; a file beyond this is not ours, and none of ours may grow beyond it."""
+MOST: Final = 1000
+"""Of each list, the newest that are kept."""
+MOST_DEBTS: Final = 64
+LONGEST_SERVER: Final = 8192
+LONGEST_NAME: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +85,22 @@ def _to_memory(top: Table) -> Memory | Unreadable:
         )
     if major < 1:
         raise FaultError(f"version: {major} is no major version")
+    attempts = {UpdateKey(harmless(key)): n for key, n in top.counts("attempts")}
     return Memory(
-        settled=top.maybe("settled", lambda key: BootId(top.text(key))),
+        settled=top.maybe("settled", lambda key: BootId(top.prose(key))),
         booted=top.maybe("booted", lambda key: _to_deployment(top.table(key))),
         intent=top.maybe("intent", lambda key: _to_intent(top.table(key))),
-        debts=top.each("releases_owed", _to_debt),
+        debts=_to_debts(top),
         drained=top.flag("drained"),
-        attempts=tuple((UpdateKey(key), n) for key, n in top.counts("attempts")),
-        quarantine=top.each("quarantine", _to_quarantine),
-        holds=top.each("holds", _to_hold),
+        attempts=tuple(attempts.items())[-MOST:],
+        quarantine=top.each("quarantine", _to_quarantine)[-MOST:],
+        holds=_to_holds(top),
         ask=top.maybe("ask", lambda key: _to_ask(top.table(key))),
-        reboots=top.each("reboots", _to_past_reboot),
+        reboots=top.each("reboots", _to_past_reboot)[-MOST:],
         outcomes=tuple(
             (_OUTCOMES[key], n) for key, n in top.counts("outcomes") if key in _OUTCOMES
         ),
-        reboots_total=top.whole("reboots_total", default=0),
+        reboots_total=top.count("reboots_total", default=0),
         last_seen=top.maybe("last_seen", top.time),
     )
 
@@ -199,11 +138,18 @@ def _from_deployment(it: Deployment) -> Json:
 
 def _to_deployment(table: Table) -> Deployment:
     return Deployment(
-        id=DeploymentId(table.text("id")),
-        key=UpdateKey(table.text("key")),
+        id=DeploymentId(table.prose("id")),
+        key=UpdateKey(table.prose("key")),
         version=table.prose("version"),
-        timestamp=table.whole("timestamp", default=0),
+        timestamp=_to_timestamp(table),
     )
+
+
+def _to_timestamp(table: Table) -> int:
+    timestamp = table.whole("timestamp", default=0)
+    if timestamp < 0:
+        raise FaultError(f"{table.where}.timestamp: {timestamp} is before the epoch")
+    return timestamp
 
 
 def _from_intent(it: Intent) -> Json:
@@ -226,16 +172,16 @@ def _from_intent(it: Intent) -> Json:
 
 def _to_intent(table: Table) -> Intent:
     return Intent(
-        target=DeploymentId(table.text("target")),
-        key=UpdateKey(table.text("key")),
+        target=DeploymentId(table.prose("target")),
+        key=UpdateKey(table.prose("key")),
         version=table.prose("version"),
-        booted=DeploymentId(table.text("booted")),
-        boot=BootId(table.text("boot")),
+        booted=DeploymentId(table.prose("booted")),
+        boot=BootId(table.prose("boot")),
         at=table.time("at"),
-        mono=table.number("mono"),
-        waiting_s=table.number("waiting_s", default=0.0),
-        lock_s=table.number("lock_s", default=0.0),
-        hooks_s=table.number("hooks_s", default=0.0),
+        mono=table.seconds("mono"),
+        waiting_s=table.seconds("waiting_s", default=0.0),
+        lock_s=table.seconds("lock_s", default=0.0),
+        hooks_s=table.seconds("hooks_s", default=0.0),
         shutdown_seen=table.flag("shutdown_seen"),
         down_at=table.maybe("down_at", table.time),
         seen_booted=table.flag("seen_booted"),
@@ -252,12 +198,52 @@ def _from_debt(it: Debt) -> Json:
     }
 
 
+def _to_debts(top: Table) -> tuple[Debt, ...]:
+    """Read what may be ours. One slot is one debt, and more than `MOST_DEBTS` no host has."""
+    debts: dict[Slot, Debt] = {}
+    for debt in top.each("releases_owed", _to_debt):
+        twin = debts.get(debt.slot, debt)
+        debts[debt.slot] = Debt(
+            slot=debt.slot,
+            unanswered=debt.unanswered or twin.unanswered,
+            kept=debt.kept or twin.kept,
+        )
+    return tuple(debts.values())[:MOST_DEBTS]
+
+
 def _to_debt(table: Table) -> Debt:
     return Debt(
-        slot=Slot(table.text("server"), table.text("group"), table.text("id")),
+        slot=_to_slot(table),
         unanswered=table.flag("unanswered"),
         kept=table.flag("kept"),
     )
+
+
+def _to_slot(table: Table) -> Slot:
+    return Slot(_to_server(table), _to_name(table, "group"), _to_name(table, "id"))
+
+
+def _to_name(table: Table, key: str) -> str:
+    return harmless(table.text(key), longest=LONGEST_NAME)  # cut, it would be another's slot
+
+
+def _to_server(table: Table) -> str:
+    """Read a lock server's base URL. Credentials come from the configuration, and only from it."""
+    url = table.text("server")
+    if len(url) <= LONGEST_SERVER and _URL.fullmatch(url) and (parts := _split(url)) is not None:
+        netloc = parts.netloc.rpartition("@")[2].lower()
+        return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+    raise FaultError(f"{table.where}.server: expected the URL of a lock server")
+
+
+def _split(url: str) -> SplitResult | None:
+    """Take the URL of a server apart; None for anything else."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # reading the port checks it
+    except ValueError:
+        return None
+    return parts if parts.scheme in {"http", "https"} and host else None
 
 
 def _from_quarantine(it: Quarantine) -> Json:
@@ -266,7 +252,7 @@ def _from_quarantine(it: Quarantine) -> Json:
 
 def _to_quarantine(table: Table) -> Quarantine:
     return Quarantine(
-        key=UpdateKey(table.text("key")), why=table.prose("why"), since=table.time("since")
+        key=UpdateKey(table.prose("key")), why=table.prose("why"), since=table.time("since")
     )
 
 
@@ -280,9 +266,17 @@ def _from_hold(it: Hold) -> Json:
     }
 
 
+def _to_holds(top: Table) -> tuple[Hold, ...]:
+    """Read the holds: none of them may be forgotten, so too many are no state of ours."""
+    holds = top.each("holds", _to_hold)
+    if len(holds) > MOST:
+        raise FaultError(f"{top.where}.holds: expected {MOST} at most, found {len(holds)}")
+    return holds
+
+
 def _to_hold(table: Table) -> Hold:
     return Hold(
-        id=table.text("id"),
+        id=table.prose("id"),
         owner=table.prose("owner"),
         reason=table.prose("reason"),
         since=table.time("since"),
@@ -302,8 +296,8 @@ def _from_ask(it: Ask) -> Json:
 
 def _to_ask(table: Table) -> Ask:
     return Ask(
-        target=DeploymentId(table.text("target")),
-        boot=BootId(table.text("boot")),
+        target=DeploymentId(table.prose("target")),
+        boot=BootId(table.prose("boot")),
         by=table.prose("by"),
         now=table.flag("now"),
         until=table.time("until"),
@@ -324,20 +318,20 @@ def _from_past_reboot(it: PastReboot) -> Json:
 def _to_past_reboot(table: Table) -> PastReboot:
     return PastReboot(
         at=table.time("at"),
-        target=DeploymentId(table.text("target")),
+        target=DeploymentId(table.prose("target")),
         version=table.prose("version"),
         outcome=table.maybe("outcome", lambda key: _OUTCOMES.get(table.text(key))),
-        seconds=table.number("seconds", default=0.0),
+        seconds=table.seconds("seconds", default=0.0),
         phases=table.maybe("phases", lambda key: _to_durations(table.table(key))) or Durations(),
     )
 
 
 def _to_durations(table: Table) -> Durations:
     return Durations(
-        waiting_s=table.number("waiting", default=0.0),
-        lock_s=table.number("lock", default=0.0),
-        hooks_s=table.number("hooks", default=0.0),
-        shutdown_s=table.number("shutdown", default=0.0),
-        boot_s=table.number("boot", default=0.0),
-        boot_complete_s=table.number("boot_complete", default=0.0),
+        waiting_s=table.seconds("waiting", default=0.0),
+        lock_s=table.seconds("lock", default=0.0),
+        hooks_s=table.seconds("hooks", default=0.0),
+        shutdown_s=table.seconds("shutdown", default=0.0),
+        boot_s=table.seconds("boot", default=0.0),
+        boot_complete_s=table.seconds("boot_complete", default=0.0),
     )

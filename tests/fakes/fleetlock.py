@@ -60,6 +60,7 @@ class FakeFleetLock:
     port: int = 0
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
     open_connections: int = 0
+    most_connections: int = 0
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -117,6 +118,7 @@ class FakeFleetLock:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self.open_connections += 1
+        self.most_connections = max(self.most_connections, self.open_connections)
         try:
             request = await read_request(reader)
             await self._record(request)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from rebootmgr.core.model import BootId, Deployment, DeploymentId, Outcome, Slot
 from rebootmgr.state.words import LARGEST, Corrupt, decode_state, encode_state
 from rebootmgr.text import harmless
 
+RANGE = tuple(datetime.fromisoformat(year) for year in ("1970-01-01", "2999-12-31"))
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FULL = Memory(
     settled=BootId("b1"),
@@ -92,44 +94,53 @@ def everything(cls: type, **known: st.SearchStrategy[Any]) -> st.SearchStrategy[
 
 def memories() -> st.SearchStrategy[Memory]:
     prose = st.text(max_size=30).map(harmless)
-    instant = st.datetimes(timezones=st.just(UTC))
-    amount = st.floats(allow_nan=False, allow_infinity=False)
+    instant = st.datetimes(*RANGE, timezones=st.just(UTC))
+    end = st.none() | instant
+    amount = st.floats(min_value=0.0, max_value=1e10)
+    counter = st.integers(min_value=0, max_value=2**53)
     phases = everything(Durations, **{f.name: amount for f in fields(Durations)})
     deployment = everything(
-        Deployment, version=prose, timestamp=st.integers(min_value=0, max_value=2**64 - 1)
+        Deployment,
+        id=prose,
+        key=prose,
+        version=prose,
+        timestamp=st.integers(min_value=0, max_value=2**64 - 1),
     )
-    counter = st.integers(min_value=0, max_value=2**63)
+    intent = everything(
+        Intent,
+        target=prose,
+        key=prose,
+        version=prose,
+        booted=prose,
+        boot=prose,
+        at=instant,
+        mono=amount,
+        waiting_s=amount,
+        lock_s=amount,
+        hooks_s=amount,
+        down_at=end,
+    )
+    server = st.sampled_from(("https://lock/base", "http://[::1]:8080", "https://lock.example"))
+    debt = everything(Debt, slot=everything(Slot, server=server, group=prose, id=prose))
+    quarantine = everything(Quarantine, key=prose, why=prose, since=instant)
+    hold = everything(Hold, id=prose, owner=prose, reason=prose, since=instant, until=end)
+    past = everything(
+        PastReboot, at=instant, target=prose, version=prose, seconds=amount, phases=phases
+    )
     drawn: st.SearchStrategy[Memory] = everything(
         Memory,
+        settled=st.none() | prose,
         booted=st.none() | deployment,
-        intent=st.none()
-        | everything(
-            Intent,
-            at=instant,
-            mono=amount,
-            waiting_s=amount,
-            lock_s=amount,
-            hooks_s=amount,
-            down_at=st.none() | instant,
-            version=prose,
-        ),
-        debts=st.lists(everything(Debt, slot=everything(Slot)), max_size=3).map(tuple),
-        attempts=st.dictionaries(st.text(), counter, max_size=3).map(lambda d: tuple(d.items())),
-        quarantine=st.lists(everything(Quarantine, why=prose, since=instant), max_size=3).map(
-            tuple
-        ),
-        holds=st.lists(
-            everything(Hold, owner=prose, reason=prose, since=instant, until=st.none() | instant),
-            max_size=3,
-        ).map(tuple),
-        ask=st.none() | everything(Ask, by=prose, until=instant),
-        reboots=st.lists(
-            everything(PastReboot, at=instant, version=prose, seconds=amount, phases=phases),
-            max_size=3,
-        ).map(tuple),
+        intent=st.none() | intent,
+        debts=st.lists(debt, max_size=3, unique_by=attrgetter("slot")).map(tuple),
+        attempts=st.dictionaries(prose, counter, max_size=3).map(lambda d: tuple(d.items())),
+        quarantine=st.lists(quarantine, max_size=3).map(tuple),
+        holds=st.lists(hold, max_size=3).map(tuple),
+        ask=st.none() | everything(Ask, target=prose, boot=prose, by=prose, until=instant),
+        reboots=st.lists(past, max_size=3, unique_by=attrgetter("at")).map(tuple),
         outcomes=st.dictionaries(st.sampled_from(Outcome), counter).map(lambda d: tuple(d.items())),
         reboots_total=counter,
-        last_seen=st.none() | instant,
+        last_seen=end,
     )
     return drawn
 
@@ -321,6 +332,47 @@ def test_text_for_people_is_made_harmless() -> None:
     assert found.holds[0].reason == "a b [2J"
 
 
+PAST = {"at": "2026-03-01T12:00:00Z", "target": "fcos-bb.0", "version": "42"}
+DEBT = {"server": "https://lock/base", "group": "default", "id": "n1"}
+HELD = {"id": "h", "owner": "root", "reason": "visit", "since": "2026-03-01T12:00:00Z"}
+
+
+def version_and(**keys: object) -> bytes:
+    return json.dumps({"version": {"major": 1, "minor": 0}, **keys}).encode()
+
+
+def test_names_are_made_harmless_too_and_carry_no_half_of_a_character() -> None:
+    found = decode_state(
+        version_and(
+            settled="b1\ud800",
+            booted={"id": "fcos-\x1b[2J", "key": "k" * 500, "version": "42\nREADY=1"},
+            attempts={"a\nb": 1, "a b": 2},
+            releases_owed=[{**DEBT, "id": "n1\x07"}],
+        )
+    )
+    assert isinstance(found, Memory)
+    assert found.settled == "b1"
+    assert found.booted == Deployment(
+        id=DeploymentId("fcos- [2J"), key=UpdateKey("k" * 199 + "…"), version="42 READY=1"
+    )
+    assert found.attempts == (("a b", 2),)
+    assert [debt.slot.id for debt in found.debts] == ["n1"]
+
+
+def test_a_debt_carries_no_credentials_and_is_one_debt() -> None:
+    servers = ("https://eve:secret@Lock/base", "https://lock/base", "https://lock/base?q#f")
+    owed = [{**DEBT, "server": server} for server in servers]
+    found = decode_state(version_and(releases_owed=[{**owed[0], "kept": True}, *owed[1:]]))
+    slot = Slot("https://lock/base", "default", "n1")
+    assert found == Memory(debts=(Debt(slot=slot, kept=True),))
+
+
+def test_of_more_debts_than_any_host_has_the_first_are_kept() -> None:
+    found = decode_state(version_and(releases_owed=[{**DEBT, "id": f"n{n}"} for n in range(300)]))
+    assert isinstance(found, Memory)
+    assert [debt.slot.id for debt in found.debts] == [f"n{n}" for n in range(64)]
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [
@@ -349,6 +401,18 @@ def test_text_for_people_is_made_harmless() -> None:
             b'{"version": {"major": 1, "minor": 0}, "holds": [{"id": "a"}]}',
             "the file.holds[0].owner: expected a string, found nothing",
         ),
+        (version_and(reboots=[{**PAST, "at": "9999-12-31T23:59:59Z"}]), "reboots[0].at: no clock"),
+        (version_and(last_seen="1969-12-31T23:59:59Z"), "last_seen: no clock shows such a time"),
+        (version_and(last_seen="9999-12-31T23:59:59-23:59"), "last_seen: no clock shows"),
+        (version_and(reboots=[{**PAST, "seconds": 1e18}]), "reboots[0].seconds: 1e+18 s is out"),
+        (version_and(reboots=[{**PAST, "seconds": -1}]), "reboots[0].seconds: -1.0 s is out"),
+        (version_and(reboots=[{**PAST, "seconds": 10**400}]), "out of range"),
+        (version_and(attempts={"fcos:aa": -1}), "attempts.fcos:aa: -1 is no count"),
+        (version_and(reboots_total=2**60), "reboots_total: 1152921504606846976 is no count"),
+        (version_and(releases_owed=[{**DEBT, "server": "file:///etc/passwd"}]), "lock server"),
+        (version_and(releases_owed=[{**DEBT, "server": "https://[::1"}]), "lock server"),
+        (version_and(releases_owed=[{**DEBT, "server": "https://a\x1b[2J/"}]), "lock server"),
+        (version_and(holds=[HELD] * 1001), "holds: expected 1000 at most, found 1001"),
     ],
 )
 def test_junk_is_corrupt_and_says_where(data: bytes, why: str) -> None:
