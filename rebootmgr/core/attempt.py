@@ -232,13 +232,18 @@ def after_lock(turn: Turn, asking: Asking, event: LockAnswer) -> None:
             turn.put_off(Setback(Cause.LOCK, blocker, retry))
         case LockRefused(detail=detail, retry_after_s=wish):
             turn.set_back(Cause.LOCK, Reason.LOCK_REFUSED, detail, at_least=wish)
-        case LockUnclear(detail=detail, answered=answered, retry_after_s=wish):
-            reason = Reason.LOCK_REFUSED if answered else Reason.LOCK_UNREACHABLE
-            turn.set_back(Cause.LOCK, reason, detail, at_least=wish)
+        case LockUnclear(detail=detail, retry_after_s=wish):
+            turn.set_back(Cause.LOCK, _unclear(event), detail, at_least=wish)
         case LockUnasked():
             detail = "the question could not be put on record"
             turn.set_back(Cause.LOCK, Reason.LOCK_PENDING, detail)
     turn.become(Waiting(asking.target, queued=True))
+
+
+def _unclear(answer: LockUnclear) -> Reason:
+    if answer.refused:
+        return Reason.LOCK_REFUSED
+    return Reason.LOCK_FAILING if answer.answered else Reason.LOCK_UNREACHABLE
 
 
 # `Preparing`. The hooks of pre-reboot.d are running, or those of checks.d once more.

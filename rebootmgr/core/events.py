@@ -77,13 +77,17 @@ class LockRefused:
 
 @dataclass(frozen=True, slots=True)
 class LockUnclear:
-    """Any other answer, or none (`answered` is false then): the slot may be ours."""
+    """Any other answer, or none (`answered` is false then): the slot may be ours.
+
+    `refused`: it is worded as a refusal, which chooses the word for people and nothing else.
+    """
 
     ticket: Ticket
     slot: Slot
     detail: str
     answered: bool
     retry_after_s: float = 0.0
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     LOCK_PENDING = "lock_pending"
     LOCK_DRAINING = "lock_draining"
     LOCK_REFUSED = "lock_refused"
+    LOCK_FAILING = "lock_failing"
     LOCK_UNREACHABLE = "lock_unreachable"
     DRY_RUN = "dry_run"
     REBOOTING = "rebooting"

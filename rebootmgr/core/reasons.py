@@ -227,10 +227,18 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         ),
         Reason.LOCK_REFUSED: Words(
             "the lock server refused",
-            meaning="the server answered, and not with a grant",
-            advice="see its kind and value; mostly, another host has the slot",
+            meaning="somebody else has the slot, or the server says that it is not our turn",
+            advice="wait; see its kind and value, and which hosts have a slot",
             until="next try",
             asked=Asked.FLEET,
+        ),
+        Reason.LOCK_FAILING: Words(
+            "the lock server is in trouble",
+            meaning="the server answered with an error: it is in trouble, or does not know us",
+            advice="see its kind and value; its store and its log, our group and credentials",
+            until="next try",
+            asked=Asked.FLEET,
+            level=Level.WARNING,
         ),
         Reason.LOCK_UNREACHABLE: Words(
             "the lock server cannot be reached",

@@ -27,6 +27,7 @@ from rebootmgr.fleetlock.words import (
     decode_release_answer,
     decode_reply,
     encode_request,
+    is_refusal,
 )
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,8 @@ class LockClient:
     def _tell(self, server: Server, reply: Reply) -> None:
         """Log once what only a change of the configuration can cure."""
         match reply:
+            case Answer() if is_refusal(reply):
+                pass
             case Answer(status=400 | 401 | 403 as status) if server not in self._told:
                 self._told.add(server)
                 log.error(

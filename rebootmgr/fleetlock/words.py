@@ -121,7 +121,10 @@ def decode_reply(line: bytes) -> Reply:
 
 
 def decode_lock_answer(ticket: Ticket, slot: Slot, reply: Reply, *, at: datetime) -> LockAnswer:
-    """Decide what a reply to pre-reboot means. The body is for humans and never steers us."""
+    """Decide what a reply to pre-reboot means.
+
+    The body chooses the word that people see; whose the slot is it says in one case alone.
+    """
     match reply:
         case Silence(detail):
             return LockUnclear(ticket, slot, detail, answered=False)
@@ -129,11 +132,15 @@ def decode_lock_answer(ticket: Ticket, slot: Slot, reply: Reply, *, at: datetime
             return LockGranted(ticket, slot)
         case Answer(status=202):
             return LockReserved(ticket, slot, _detail(reply))
-        case Answer(status=409 | 423):  # the only answers that surely leave nothing with us
+        case Answer() if is_held_by_another(reply, slot):
             return LockRefused(ticket, slot, _detail(reply), _retry_after_s(reply, at))
         case Answer():
-            wait_s = _retry_after_s(reply, at)
-            return LockUnclear(ticket, slot, _detail(reply), answered=True, retry_after_s=wait_s)
+            return LockUnclear(
+                *(ticket, slot, _detail(reply)),
+                answered=True,
+                retry_after_s=_retry_after_s(reply, at),
+                refused=is_refusal(reply),
+            )
 
 
 def decode_release_answer(
@@ -143,10 +150,53 @@ def decode_release_answer(
     match reply:
         case Silence(detail):
             return ReleaseUnclear(ticket, slot, detail)
-        case Answer(status=200 | 409 | 423):
+        case Answer(status=200):
+            return SlotReleased(ticket, slot)
+        case Answer() if is_held_by_another(reply, slot):
             return SlotReleased(ticket, slot)
         case Answer():
             return ReleaseUnclear(ticket, slot, _detail(reply), _retry_after_s(reply, at))
+
+
+def is_held_by_another(answer: Answer, slot: Slot) -> bool:
+    """Whether this answer surely leaves nothing with us: 409 and 423 do.
+
+    One server says 423 `lock_held` of a write whose own answer was lost, and then names as the
+    holder nobody, or us: the slot may well be ours.
+    """
+    if answer.status not in {409, 423}:
+        return False
+    kind, value = decode_error(answer.body)
+    _, held_by, holder = value.rpartition("held by")
+    return not (kind == "lock_held" and held_by and holder.strip() in {"", slot.id})
+
+
+def is_refusal(answer: Answer) -> bool:
+    """Whether an answer is worded as "not now": somebody else has it, or it is not our turn.
+
+    Anything else but a grant is trouble of the server, or with it (SPEC 7).
+    """
+    kind, value = decode_error(answer.body)
+    if kind == "failed_lock" or "too many nodes down" in value:
+        return True
+    match answer.status:
+        case 409 | 423 | 429:
+            return True
+        case 404:
+            return kind == "f1"
+        case 403:
+            return "outside_maintenance_window" in {kind, value.strip()}
+        case 400:
+            return "__type" in _names(answer.body)  # DynamoDB's own words for a lost condition
+        case _:
+            return False
+
+
+def _names(body: str) -> frozenset[str]:
+    try:
+        return frozenset(Table(json.loads(body), "body").names())
+    except (FaultError, ValueError, RecursionError):
+        return frozenset()
 
 
 def decode_error_kind(api: Api, reply: Reply) -> str | None:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from rebootmgr.core.alarm import Deadline, deadline, is_at_rest
 from rebootmgr.core.describe import blockers
 from rebootmgr.core.effects import (
@@ -237,6 +239,20 @@ def test_an_unclear_answer_leaves_the_slot_presumed_ours() -> None:
     assert shown(script).lock_held
     script.logind = Logind(inhibitors=(BACKUP,))
     assert script.on(LOGIND_CHANGED).look().has(Release)
+
+
+@pytest.mark.parametrize(
+    ("refused", "reason"), [(True, Reason.LOCK_REFUSED), (False, Reason.LOCK_FAILING)]
+)
+def test_trouble_of_the_server_is_told_from_a_refusal_in_other_words(
+    *, refused: bool, reason: Reason
+) -> None:
+    script = asking()
+    ticket = script.get(Acquire).ticket
+    script.on(LockUnclear(ticket, SLOT, "HTTP 500", answered=True, refused=refused))
+    assert script.reasons == [reason]
+    script.logind = Logind(inhibitors=(BACKUP,))
+    assert script.on(LOGIND_CHANGED).look().has(Release), "whose the slot is, no word says"
 
 
 def test_an_inhibitor_that_appears_while_asking_takes_the_question_back() -> None:

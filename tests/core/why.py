@@ -16,7 +16,12 @@ from tests.core.world import Calling, Edge, Looking, World
 
 FRIENDLY = {"FactsRead", "HooksPassed", "LockGranted", "SlotReleased", "Saved"}
 PASSING = {Reason.HOOK_RUNNING, Reason.LOCK_PENDING}
-LAST_ANSWER = {Reason.LOCK_REFUSED, Reason.LOCK_DRAINING, Reason.LOCK_UNREACHABLE}
+LAST_ANSWER = {
+    Reason.LOCK_REFUSED,
+    Reason.LOCK_FAILING,
+    Reason.LOCK_DRAINING,
+    Reason.LOCK_UNREACHABLE,
+}
 
 
 def says_reboot(world: World) -> bool:

@@ -284,6 +284,13 @@ RUNNING: Final = (
         arrange=answered("refused", lambda: error(409, "failed_lock", "semaphore is full")),
     ),
     Lone(
+        reason=Reason.LOCK_FAILING,
+        said="HTTP 500 failed_sem_init: context deadline exceeded",
+        arrange=answered(
+            "failing", lambda: error(500, "failed_sem_init", "context deadline exceeded")
+        ),
+    ),
+    Lone(
         reason=Reason.LOCK_UNREACHABLE,
         said="the server closed the connection",
         arrange=answered("unreachable", silence),

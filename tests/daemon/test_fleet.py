@@ -9,6 +9,7 @@ import pytest
 
 from tests.daemon.fleet import debt, paths, until_settled
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, reply, silence
+from tests.fakes.fleetlock_store import Trouble
 from tests.fakes.host import HANG, NODE_ID, Host, fleet_lock, reasons
 from tests.fakes.logind import FakeInhibitor
 
@@ -45,6 +46,38 @@ async def test_a_refusal_is_shown_with_kind_and_value(
     failed = 'rebootmgr_fleet_lock_errors_total{api="pre-reboot",kind="failed_lock"}'
     assert metrics[failed] == 1
     assert host.reboots() == 0
+
+
+async def test_a_dead_store_behind_the_server_is_no_refusal(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    server.trouble = Trouble.BACKEND_DOWN
+    await host.os.stage("42.2")
+    shown = await host.until_blocked("lock_failing")
+    assert "failed_sem_init" in shown["blockers"][0]["detail"]
+    metrics = await host.metrics()
+    assert metrics['rebootmgr_blocked{reason="lock_failing"}'] == 1
+    assert metrics['rebootmgr_blocked{reason="lock_refused"}'] == 0
+    server.trouble = None
+    assert await host.reload() == ""  # which drops the back-off
+    await host.until_state("rebooting")
+
+
+async def test_a_write_whose_answer_the_server_lost_is_given_back_when_nobody_needs_it(
+    host: Host, server: FakeFleetLock
+) -> None:
+    """Seen at poseidon's: it names nobody, and the slot is ours."""
+    await until_settled(host, server)
+    server.seize("default", NODE_ID)
+    server.script.append(error(423, "lock_held", "reboot lease lock unavailable, held by "))
+    await host.os.stage("42.2")
+    await host.until_blocked("lock_refused")
+    assert server.holders == {"default": [NODE_ID]}
+    host.trees.cleanup()
+    await host.os.refresh()
+    await host.until(lambda status: not status["slots"] and not status["lock_held"])
+    assert server.holders == {"default": []}
 
 
 async def test_a_server_that_hangs_up_is_unreachable_and_asked_again(

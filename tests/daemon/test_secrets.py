@@ -158,7 +158,7 @@ async def test_no_credential_shows_from_the_refusal_to_the_reboot(
     away = f"https://node:{PASSWORD}@elsewhere.invalid/"
     fleet.script += [error(401, "no", echo), *[reply(302, location=away)] * 99]
     await host.os.stage("42.2")
-    await host.until_blocked("lock_refused")
+    await host.until_blocked("lock_failing")
     await everything.look("401")
     await everything.run_verbs("401")
 

@@ -95,6 +95,7 @@ WAITING: Final = Status(
             Reason.HOOK_FAILED,
             Reason.LOCK_PENDING,
             Reason.LOCK_REFUSED,
+            Reason.LOCK_FAILING,
         ),
     ),
     predicted=ahead(hours=3, minutes=20),

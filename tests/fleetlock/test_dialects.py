@@ -57,17 +57,18 @@ Told: TypeAlias = tuple[LockAnswer | ReleaseAnswer, str | None]
 
 
 class Meaning(StrEnum):
-    """What an answer lets us do; the last three are for a release."""
+    """What an answer lets us do; the last two are for a release."""
 
     GRANTED = "granted"
     RESERVED = "reserved"
     REFUSED = "refused"
     UNCLEAR = "unclear"
+    FAILING = "failing"
     RELEASED = "released"
     OWED = "owed"
 
 
-G, RES, REF, U, FREE, OWED = Meaning
+G, RES, REF, U, F, FREE, OWED = Meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +167,8 @@ LOCKS: Final = (
     ("airlock", "ours", G, ""),
     ("airlock", "busy", U, "HTTP 500 failed_lock: all 1 semaphore slots currently locked"),
     ("airlock", "race", U, "HTTP 500 failed_lock: conflict on semaphore detected, aborting"),
-    ("airlock", "unknown group", U, 'HTTP 400 unknown_group: unknown group "default"'),
-    ("airlock", "down", U, "HTTP 500 failed_sem_init: context deadline exceeded"),
+    ("airlock", "unknown group", F, 'HTTP 400 unknown_group: unknown group "default"'),
+    ("airlock", "down", F, "HTTP 500 failed_sem_init: context deadline exceeded"),
     ("airlock", "corrupt", U, "HTTP 500 failed_lock: unexpected end of JSON input"),
     ("poseidon", "free", G, ""),
     ("poseidon", "ours", G, ""),
@@ -178,14 +179,14 @@ LOCKS: Final = (
         REF,
         "HTTP 423 lock_held: reboot lease lock unavailable, held by somebody",
     ),
-    ("poseidon", "race", REF, "HTTP 423 lock_held: reboot lease lock unavailable, held by"),
-    ("poseidon", "down", U, "HTTP 500 internal_error: error getting reboot lease"),
+    ("poseidon", "race", U, "HTTP 423 lock_held: reboot lease lock unavailable, held by"),
+    ("poseidon", "down", F, "HTTP 500 internal_error: error getting reboot lease"),
     ("poseidon, no such node", "free", G, ""),
     ("heathcliff", "free", G, ""),
     ("heathcliff", "ours", G, ""),
     ("heathcliff", "busy", REF, "HTTP 423 all_slots_full: Could not reserve a slot"),
-    ("heathcliff", "unknown group", U, "HTTP 500 error: An unexpected error occured"),
-    ("heathcliff", "down", U, "HTTP 500 error: An unexpected error occured"),
+    ("heathcliff", "unknown group", F, "HTTP 500 error: An unexpected error occured"),
+    ("heathcliff", "down", F, "HTTP 500 error: An unexpected error occured"),
     ("heathcliff, draining", "free", RES, "HTTP 202 waiting_for_node_drain: The slot is reserved"),
     ("heathcliff, draining", "ours", RES, "HTTP 202 waiting_for_node_drain: The slot is reserved"),
     ("knubbis", "free", G, ""),
@@ -193,14 +194,14 @@ LOCKS: Final = (
     ("knubbis", "busy", REF, "HTTP 409 failed_lock: all 1 slots are currently taken: [somebody]"),
     ("knubbis", "race", U, "HTTP 500 failed_lock: failed getting lock"),
     ("knubbis", "unknown group", U, "HTTP 500 failed_lock: group does not exist in config"),
-    ("knubbis", "no password", U, "HTTP 401 unauthorized_request: not authorized"),
-    ("knubbis", "wrong password", U, "HTTP 401 unauthorized_request: not authorized"),
+    ("knubbis", "no password", F, "HTTP 401 unauthorized_request: not authorized"),
+    ("knubbis", "wrong password", F, "HTTP 401 unauthorized_request: not authorized"),
     ("knubbis", "down", U, "HTTP 500 failed_lock: failed getting lock"),
     ("knubbis", "corrupt", U, "HTTP 500 failed_lock: failed getting lock"),
     (
         "knubbis, other passwords",
         "unknown group",
-        U,
+        F,
         "HTTP 401 unauthorized_request: not authorized",
     ),
     ("knubbis, [ratelimit] missing", "free", U, "HTTP 429 request_ratelimit: too many requests"),
@@ -209,10 +210,10 @@ LOCKS: Final = (
     ("krm", "unknown group", G, ""),
     ("krm", "busy", U, "HTTP 404 f1: other nodes rebooting"),
     ("krm", "race", U, "HTTP 404 f1: other nodes rebooting"),
-    ("krm", "down", U, "HTTP 500 Internal Server Error"),
+    ("krm", "down", F, "HTTP 500 Internal Server Error"),
     ("krm, evicting", "free", U, "HTTP 404 f1: pods still evicting"),
-    ("krm, no such node", "free", U, "HTTP 500 Internal Server Error"),
-    ("krm, no annotation", "free", U, "HTTP 500 Internal Server Error"),
+    ("krm, no such node", "free", F, "HTTP 500 Internal Server Error"),
+    ("krm, no annotation", "free", F, "HTTP 500 Internal Server Error"),
     ("dynamodb", "free", G, ""),
     ("dynamodb", "ours", G, ""),
     ("dynamodb", "busy", U, "HTTP 400 Bad Request"),
@@ -392,7 +393,9 @@ def test_every_answer_has_its_next_action(cell: Cell) -> None:
         case Meaning.REFUSED:
             _there_is_nothing_to_give_back(cell)
         case Meaning.UNCLEAR:
-            _the_slot_is_presumed_ours(cell)
+            _the_slot_is_presumed_ours(cell, Reason.LOCK_REFUSED)
+        case Meaning.FAILING:
+            _the_slot_is_presumed_ours(cell, Reason.LOCK_FAILING)
         case Meaning.RELEASED:
             _that_is_the_end_of_it(cell)
         case Meaning.OWED:
@@ -444,11 +447,9 @@ def _there_is_nothing_to_give_back(cell: Cell) -> None:
     assert not script.has(Release)
 
 
-def _the_slot_is_presumed_ours(cell: Cell) -> None:
+def _the_slot_is_presumed_ours(cell: Cell, reason: Reason) -> None:
     script = heard(cell)
-    assert [(one.reason, one.detail) for one in shown(script).blockers] == [
-        (Reason.LOCK_REFUSED, cell.detail)
-    ]
+    assert [(one.reason, one.detail) for one in shown(script).blockers] == [(reason, cell.detail)]
     assert isinstance(script.state.attempt, Waiting)
     assert script.state.memory.debts == (Debt(slot=SLOT),)
     asks_again(script, not_before=5.0, at_last=15)

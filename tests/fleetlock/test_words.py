@@ -128,6 +128,67 @@ def test_only_409_and_423_leave_nothing_with_us() -> None:
     assert released == [200, 409, 423]
 
 
+NAMELESS = {
+    "reboot lease lock unavailable, held by ": True,
+    "reboot lease lock unavailable, held by": True,
+    "reboot lease lock unavailable, held by node1": True,
+    "reboot lease unlock unavailable, held by node1 ": True,
+    "reboot lease lock unavailable, held by node10": False,
+    "reboot lease lock unavailable, held by NODE1": False,
+    "held by nobody": False,
+    "reboot lease lock unavailable": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("value", "may_be_ours"), NAMELESS.items())
+@pytest.mark.parametrize("status", [409, 423])
+def test_held_by_nobody_or_by_us_is_no_clean_refusal(
+    value: str, *, may_be_ours: bool, status: int
+) -> None:
+    for kind, is_unclear in (("lock_held", may_be_ours), ("failed_lock", False), ("", False)):
+        reply = Answer(status, "7", json.dumps({"kind": kind, "value": value}))
+        answer = lock(reply)
+        assert isinstance(answer, LockUnclear if is_unclear else LockRefused)
+        assert answer.retry_after_s == 7.0
+        if isinstance(answer, LockUnclear):
+            assert answer.answered, "nothing can be granted late"
+            assert answer.refused
+        assert isinstance(release(reply), ReleaseUnclear if is_unclear else SlotReleased)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_refused"),
+    [
+        (429, "", True),
+        (500, AIRLOCK, True),
+        (401, AIRLOCK, True),
+        (404, '{"kind": "f1", "value": "pods still evicting"}', True),
+        (404, "404 page not found\n", False),
+        (403, '{"kind": "outside_maintenance_window", "value": "until 22:00"}', True),
+        (403, "outside_maintenance_window\n", True),
+        (403, '{"kind": "forbidden", "value": "no"}', False),
+        (400, '{"__type": "com.amazon#ConditionalCheckFailedException", "message": "no"}', True),
+        (400, '{"kind": "unknown_group", "value": "__type"}', False),
+        (400, "[" * 60000, False),
+        (503, "too many nodes down, cannot lock yet", True),
+        (503, "<html>upstream is down", False),
+        (500, '{"kind": "failed_sem_init", "value": "context deadline exceeded"}', False),
+        (500, '{"kind": "internal_error", "value": "error getting reboot lease"}', False),
+        (500, "", False),
+        (401, "", False),
+        (301, "", False),
+        (204, "", False),
+    ],
+)
+def test_the_words_of_an_answer_tell_not_now_from_trouble(
+    status: int, body: str, *, is_refused: bool
+) -> None:
+    answer = lock(Answer(status, "", body))
+    assert isinstance(answer, LockUnclear), "words never say whose the slot is"
+    assert answer.refused is is_refused
+
+
 def test_only_202_is_a_reservation_and_never_a_release() -> None:
     assert [s for s in range(1000) if isinstance(lock(Answer(s)), LockReserved)] == [202]
     assert isinstance(release(Answer(202)), ReleaseUnclear)

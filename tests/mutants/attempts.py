@@ -244,8 +244,8 @@ MUTANTS: Final = (
     Mutant(
         "a 503 may be asked again at once",
         "attempt.py",
-        "            turn.set_back(Cause.LOCK, reason, detail, at_least=wish)",
-        "            turn.set_back(Cause.LOCK, reason, detail)",
+        "            turn.set_back(Cause.LOCK, _unclear(event), detail, at_least=wish)",
+        "            turn.set_back(Cause.LOCK, _unclear(event), detail)",
         (ATTEMPT + "test_a_server_in_trouble_is_given_the_time_that_it_asks_for",),
     ),
     Mutant(
@@ -258,9 +258,16 @@ MUTANTS: Final = (
     Mutant(
         "no answer counts as an answer",
         "attempt.py",
-        "            reason = Reason.LOCK_REFUSED if answered else Reason.LOCK_UNREACHABLE",
-        "            reason = Reason.LOCK_REFUSED",
+        "    return Reason.LOCK_FAILING if answer.answered else Reason.LOCK_UNREACHABLE",
+        "    return Reason.LOCK_FAILING",
         (MACHINE + "test_an_unclear_answer_leaves_the_slot_presumed_ours",),
+    ),
+    Mutant(
+        "trouble of the server counts as a refusal",
+        "attempt.py",
+        "    return Reason.LOCK_FAILING if answer.answered else Reason.LOCK_UNREACHABLE",
+        "    return Reason.LOCK_REFUSED if answer.answered else Reason.LOCK_UNREACHABLE",
+        (MACHINE + "test_trouble_of_the_server_is_told_from_a_refusal_in_other_words",),
     ),
     Mutant(
         "checks that passed hours ago count",
