@@ -34,7 +34,7 @@ from rebootmgr.daemon.herald import Herald
 from rebootmgr.daemon.look import Eyes
 from rebootmgr.daemon.loop import Runner
 from rebootmgr.daemon.operators import Operators
-from rebootmgr.errors import BusError
+from rebootmgr.errors import BusError, RebootmgrError
 from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.hooks.launch import PhaseRunner, choose_hook_runner
 from rebootmgr.hooks.phases import HookPhases
@@ -195,20 +195,33 @@ class App:
         self._alarm.arm(wall=due.wall, mono=due.mono)
 
     async def reload(self) -> tuple[str, ...]:
-        """Take the configuration anew, or keep the old one and say what is wrong with the new."""
+        """Take the configuration anew, whole or not at all; what is wrong with it, () if nothing.
+
+        After a failure, of whatever, everything is as it was before.
+        """
         self._notify.reloading()
-        loaded = load(self._options.root, dry_run=self._options.dry_run)
+        problems = self._take_anew()
+        self._notify.ready()
+        self._news.set()
+        return problems
+
+    def _take_anew(self) -> tuple[str, ...]:
+        try:  # first what can fail
+            loaded = load(self._options.root, dry_run=self._options.dry_run)
+            problems = tuple(str(one) for one in loaded.errors) or (loaded.policy.invalid,)
+            if not any(problems):
+                self._metrics.set_mode(loaded.socket_mode)
+        except (OSError, RebootmgrError) as error:
+            why = str(error)
+            self._herald.note_failed_loading(why, self._clock.read().wall)
+            return (why,)
         self._herald.note_loading(loaded, self._clock.read().wall)
-        if loaded.errors or loaded.policy.invalid:
-            self._notify.ready()
-            self._news.set()
-            return tuple(str(problem) for problem in loaded.errors) or (loaded.policy.invalid,)
+        if any(problems):
+            return problems
         self._loaded = loaded
         self._hands.servers = {**self._hands.servers, **loaded.servers}
-        self._metrics.set_mode(loaded.socket_mode)
         self._runner.load(loaded.policy)
         log.info("configuration reloaded")
-        self._notify.ready()
         return ()
 
     async def _watch(self) -> None:

@@ -42,6 +42,12 @@ class Herald:
         self.counters = self.counters.config_loaded(at, ok=ok)
         self.problems = tuple(str(problem) for problem in loaded.errors)
 
+    def note_failed_loading(self, why: str, at: datetime) -> None:
+        """Tell that a new configuration could not be taken although nothing is wrong with it."""
+        log.error("%s", why)
+        self.counters = self.counters.config_loaded(at, ok=False)
+        self.problems = (why,)
+
     def count(self, effects: tuple[Effect, ...]) -> None:
         """Count the requests among what is to be done."""
         for effect in effects:

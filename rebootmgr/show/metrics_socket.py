@@ -81,6 +81,8 @@ class MetricsSocket:
         self._text = text
         self._clients: dict[asyncio.Task[None], None] = {}
         self._retry: asyncio.TimerHandle | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._inode = path.lstat().st_ino
 
     @classmethod
     def open(cls, path: Path, *, mode: int, text: Callable[[], bytes]) -> Self:
@@ -88,45 +90,50 @@ class MetricsSocket:
 
         Raises RebootmgrError when somebody serves there already, or the path cannot be bound.
         """
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_stale(path)
-            with unix_address(path) as address:
-                listener.bind(address)
-            path.chmod(mode)
-            listener.listen(BACKLOG)
-        except OSError as error:
-            listener.close()
-            raise RebootmgrError(
-                f"cannot serve metrics at {path}: {error.strerror or error}"
-                " (the daemon's user must own this directory: see RuntimeDirectory= of the unit)"
-            ) from error
-        except RebootmgrError:
-            listener.close()
-            raise
-        return cls(listener, path, text)
+        return cls(_listening(path, mode), path, text)
 
     def set_mode(self, mode: int) -> None:
-        """Change who may scrape; RebootmgrError when the socket is gone or not ours."""
+        """Change who may scrape; a socket whose file is gone is put there again.
+
+        RebootmgrError, and everything as it was, when something else is in its place.
+        """
         try:
-            self._path.chmod(mode)
+            is_ours = self._path.lstat().st_ino == self._inode
+            if is_ours:
+                self._path.chmod(mode)
+        except FileNotFoundError:
+            is_ours = False
         except OSError as error:
-            raise RebootmgrError(
-                f"cannot change the mode of {self._path}: {error.strerror}"
-            ) from error
+            text = f"cannot change the mode of {self._path}: {error.strerror}"
+            raise RebootmgrError(text) from error
+        if not is_ours:
+            self._replace(_listening(self._path, mode))
+
+    def _replace(self, listener: socket.socket) -> None:
+        """Go on with another listener; who still waits at the old one finds nobody."""
+        if self._group is not None:
+            self._hush()
+        self._listener.close()
+        self._listener, self._inode = listener, self._path.lstat().st_ino
+        if self._group is not None:
+            self._listen(self._group)
 
     async def serve(self) -> None:
         """Answer until cancelled."""
-        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
+            self._group = group
             self._listen(group)
             try:
-                await loop.create_future()
+                await asyncio.get_running_loop().create_future()
             finally:
-                loop.remove_reader(self._listener)
-                if self._retry is not None:
-                    self._retry.cancel()
+                self._hush()
+                self._group = None
+
+    def _hush(self) -> None:
+        """Accept nobody for now."""
+        asyncio.get_running_loop().remove_reader(self._listener)
+        if self._retry is not None:
+            self._retry.cancel()
 
     def _listen(self, group: asyncio.TaskGroup) -> None:
         asyncio.get_running_loop().add_reader(self._listener, self._accept, group)
@@ -174,6 +181,28 @@ class MetricsSocket:
         with suppress(OSError):
             self._path.unlink()
         self._listener.close()
+
+
+def _listening(path: Path, mode: int) -> socket.socket:
+    """Bind and listen at `path`; RebootmgrError when somebody serves there, or nobody could."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path)
+        with unix_address(path) as address:
+            listener.bind(address)
+        path.chmod(mode)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise RebootmgrError(
+            f"cannot serve metrics at {path}: {error.strerror or error}"
+            " (the daemon's user must own this directory: see RuntimeDirectory= of the unit)"
+        ) from error
+    except RebootmgrError:
+        listener.close()
+        raise
+    return listener
 
 
 async def _drain(client: socket.socket) -> None:
