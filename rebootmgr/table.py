@@ -1,7 +1,7 @@
 """A JSON object from outside, read field by field: the right kind of value, or a FaultError."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias, TypeVar
@@ -12,10 +12,30 @@ from rebootmgr.text import harmless
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Value = TypeVar("Value")
 
+DEEPEST: Final = 64
+"""What can be read must be written somewhere further down the stack."""
 LONGEST_S: Final = 1e10
 """A bit more than three centuries, in seconds: no clock of ours has counted that far."""
 MOST: Final = 2**53
 """Counts are exact in a float up to here, and so everywhere where they are shown."""
+
+
+def is_deep(json: Json) -> bool:
+    """Whether something is nested in it more than `DEEPEST` levels down."""
+    level = [json]
+    for _ in range(DEEPEST):
+        level = [inner for one in level for inner in _inside(one)]
+    return bool(level)
+
+
+def _inside(json: Json) -> Iterable[Json]:
+    match json:
+        case dict():
+            return json.values()
+        case list():
+            return json
+        case _:
+            return ()
 
 
 class FaultError(ValueError):

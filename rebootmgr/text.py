@@ -18,6 +18,12 @@ def harmless(text: str, *, longest: int = LONGEST) -> str:
     return squeezed if len(squeezed) <= longest else squeezed[: longest - 1] + "…"
 
 
+def harmless_lines(text: str) -> str:
+    """Strip control characters from a whole document; its lines stay as they are."""
+    lines = text.split("\n")
+    return "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Find the known word most like `word`, case aside; "" where nothing is like it."""
     folded = {candidate.casefold(): candidate for candidate in known}

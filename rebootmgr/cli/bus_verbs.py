@@ -1,9 +1,14 @@
 """The verbs that show what the daemon says: status, why, metrics."""
 
 import asyncio
+import os
 import socket
+import stat
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from rebootmgr.bus.words import ABSENT
@@ -14,8 +19,9 @@ from rebootmgr.cli.verb import Context, Verb, no_arguments
 from rebootmgr.control.daemon_client import PATIENCE_S
 from rebootmgr.control.described import Record, decode_why
 from rebootmgr.errors import BusError, RebootmgrError
-from rebootmgr.show.metrics_socket import unix_address
+from rebootmgr.text import harmless_lines
 
+MOST_METRICS: Final = 4 * 1024 * 1024
 METRICS: Final = "run/rebootmgr/public/metrics.promsock"
 
 
@@ -49,27 +55,56 @@ def _explained(error: BusError, member: str) -> RebootmgrError:
     return RebootmgrError(f"rebootmgrd does not answer ({error.text}): {CURE}")
 
 
-def read_metrics(path: Path) -> str:
-    """Read the metrics socket to its end; RebootmgrError with the cure when that fails."""
-    chunks = []
+def read_metrics(path: Path, *, patience_s: float = PATIENCE_S) -> str:
+    """Read the metrics socket to its end, as text fit for a terminal.
+
+    RebootmgrError with the cure when that fails, takes too long or never ends: whoever serves it
+    may be anybody.
+    """
     try:
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client,
-            unix_address(path) as address,
-        ):
-            client.settimeout(PATIENCE_S)
-            client.connect(address)
-            while chunk := client.recv(65536):
-                chunks.append(chunk)
+        data = _received(path, monotonic() + patience_s)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise RebootmgrError(f"nobody serves {path}: {CURE}") from error
     except PermissionError as error:
         raise RebootmgrError(
             f"{path} may not be read by you: be root, or set metrics.socket_mode"
         ) from error
-    except OSError as error:
+    except OSError as error:  # TimeoutError is one
         raise RebootmgrError(f"cannot read {path}: {error}: {CURE}") from error
-    return b"".join(chunks).decode(errors="replace")
+    return harmless_lines(data.decode(errors="replace"))
+
+
+def _received(path: Path, end: float) -> bytes:
+    """Take what comes until somebody hangs up; OSError where `path` is no socket, too."""
+    data = bytearray()
+    with _pinned(path) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(_left(end))
+        client.connect(address)
+        while chunk := client.recv(65536):
+            data += chunk
+            if len(data) > MOST_METRICS:
+                raise OSError(f"there are more than {MOST_METRICS} bytes")
+            client.settimeout(_left(end))
+    return bytes(data)
+
+
+def _left(end: float) -> float:
+    """Say how much of the time is left (s); TimeoutError if nothing is."""
+    if (left := end - monotonic()) <= 0:
+        raise TimeoutError("it does not end")
+    return left
+
+
+@contextmanager
+def _pinned(path: Path) -> Iterator[str]:
+    """Give an address for the socket at `path` itself: what lies there is the daemon's to say."""
+    found = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(found).st_mode):
+            raise OSError("it is no socket")
+        yield f"/proc/self/fd/{found}"
+    finally:
+        os.close(found)
 
 
 VERBS: Final = (

@@ -23,6 +23,8 @@ DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 CONFIG_INVALID: Final = 78  # EX_CONFIG of sysexits.h
+MOST_LINES: Final = 200
+LONGEST_ERROR: Final = 1024 * 1024
 INTERRUPTED: Final = 130  # what a shell reports for SIGINT
 
 
@@ -120,8 +122,11 @@ def _examples(examples: Sequence[str]) -> str:
 
 
 def _fail(error: RebootmgrError, status: int) -> int:
-    for line in str(error).splitlines():
+    lines = str(error)[:LONGEST_ERROR].splitlines()
+    for line in lines[:MOST_LINES]:
         print(f"{PROGRAM}: {harmless(line, longest=2000)}", file=sys.stderr)
+    if len(lines) > MOST_LINES:
+        print(f"{PROGRAM}: and {len(lines) - MOST_LINES} lines more", file=sys.stderr)
     return status
 
 

@@ -1,6 +1,7 @@
 """The verbs that change something, and the two lists that belong to them (SPEC 11)."""
 
 import asyncio
+import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from rebootmgr.cli.render import render_why
 from rebootmgr.cli.verb import Context, Verb, no_arguments
 from rebootmgr.config.identity import read_localtime
 from rebootmgr.control.daemon_client import DaemonClient, is_caused_by
-from rebootmgr.control.described import UNKNOWN, Record, decode_why
+from rebootmgr.control.described import MOST_SHOWN, UNKNOWN, Record, decode_why
 from rebootmgr.control.members import (
     CANCEL,
     CONFIG_INVALID,
@@ -108,13 +109,13 @@ async def _hold(arguments: Namespace, context: Context) -> int:
         raise UsageError("--reason is empty; say why, for whoever finds the hold")
     async with visit(context) as daemon:
         is_late = _is_called(await daemon.status())
-        id_ = await ask(daemon, HOLD, reason, until)
+        id_ = harmless(str(await ask(daemon, HOLD, reason, until)))
     ends = Page.of(context).when(until) if until is not None else "it is released"
     text = [f"hold {id_} until {ends}"]
     if is_late:
         text.append("too late for the reboot that is being called: it is not stopped")
     document = {
-        "id": str(id_),
+        "id": id_,
         "until": encode_instant(until, timespec="seconds"),
         "too_late": is_late,
     }
@@ -179,13 +180,13 @@ def _is_called(status: Record) -> bool:
 async def _cancel(arguments: Namespace, context: Context) -> int:
     length = decode_span(arguments.span)
     async with visit(context) as daemon:
-        id_ = await ask(daemon, CANCEL, length)
+        id_ = harmless(str(await ask(daemon, CANCEL, length)))
     until = datetime.now(UTC) + length
     text = [
         f"cancelled, and held until {Page.of(context).when(until)}",
-        f"`rebootmgrctl release {id_}` lets it go on",
+        f"`rebootmgrctl release {shlex.quote(id_)}` lets it go on",
     ]
-    context.emit({"id": str(id_), "until": encode_instant(until, timespec="seconds")}, text)
+    context.emit({"id": id_, "until": encode_instant(until, timespec="seconds")}, text)
     return 0
 
 
@@ -195,11 +196,11 @@ async def _forgive(arguments: Namespace, context: Context) -> int:
         raise UsageError("KEY is empty; leave it out to forgive every update")
     async with visit(context) as daemon:
         before = await daemon.status()
-        keys = await ask(daemon, FORGIVE, key)
+        keys = [harmless(str(each)) for each in await ask(daemon, FORGIVE, key)][:MOST_SHOWN]
     freed = [slot for slot in before.parts("slots") if slot.is_true("kept")]
-    text = [f"forgiven: {harmless(each)}" for each in keys]
+    text = [f"forgiven: {each}" for each in keys]
     text += [f"given back: the slot at {slot.text('server')}" for slot in freed]
-    found = {"forgiven": [str(each) for each in keys], "slots": _members(freed)}
+    found = {"forgiven": keys, "slots": _members(freed)}
     context.emit(found, text or ["failed attempts are forgotten"])
     return 0
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from rebootmgr.errors import RebootmgrError
 from rebootmgr.instants import decode_instant
-from rebootmgr.table import Json
+from rebootmgr.table import Json, finite, is_deep
 from rebootmgr.text import harmless
 
 WHY: Final = ("pending", "verdict", "blockers", "gates", "notices", "predicted")
@@ -17,13 +17,16 @@ BIGGEST: Final = 1e15
 EARLIEST_YEAR: Final = 2
 LATEST_YEAR: Final = 9998
 LONGEST_SHOWN: Final = 1000
+MOST_SHOWN: Final = 1000
+LARGEST: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """An object of the daemon's JSON, read without trust: the one place before a terminal.
 
-    What is missing or of another type is `UNKNOWN` or None; text is stripped of control characters.
+    What is missing or of another type is `UNKNOWN` or None; text is stripped of control characters,
+    and no list is longer than `MOST_SHOWN`.
     """
 
     members: Mapping[str, Json]
@@ -44,7 +47,7 @@ class Record:
         """Give a list of strings."""
         match self.members.get(name):
             case list() as values:
-                return tuple(Record({"": value}).text("") for value in values)
+                return tuple(Record({"": value}).text("") for value in values[:MOST_SHOWN])
             case _:
                 return ()
 
@@ -87,7 +90,8 @@ class Record:
         """Give a list of objects."""
         match self.members.get(name):
             case list() as values:
-                return tuple(Record(value) for value in values if isinstance(value, dict))
+                some = values[:MOST_SHOWN]
+                return tuple(Record(value) for value in some if isinstance(value, dict))
             case _:
                 return ()
 
@@ -95,12 +99,13 @@ class Record:
 def decode_status(text: str) -> Record:
     """Read what `Describe` answered; RebootmgrError when it is no JSON object."""
     try:
-        match json.loads(text):
-            case dict() as members:
-                return Record(members)
-            case _:
-                pass
-    except (ValueError, RecursionError):  # JSONDecodeError is a ValueError
+        if len(text) <= LARGEST:
+            match json.loads(text, parse_float=finite, parse_constant=finite):
+                case dict() as members if not is_deep(members):
+                    return Record(members)
+                case _:
+                    pass
+    except (ValueError, RecursionError):  # JSONDecodeError and FaultError are ValueErrors
         pass
     raise RebootmgrError(
         "rebootmgrd answered with something that is not its status:"

@@ -1,6 +1,5 @@
 """What a newer rebootmgr wrote into state.json: we do not know it, and write it back (SPEC 9)."""
 
-from collections.abc import Iterable
 from typing import Final
 
 from rebootmgr.table import Json
@@ -19,25 +18,6 @@ _IDENTITY: Final = {
 _WORDS: Final = {"reboots": ("outcome",)}
 # The keys in it are data: one that is not ours is one that we dropped.
 _ONLY_OURS: Final = frozenset({"attempts"})
-DEEPEST: Final = 64
-
-
-def is_deep(json: Json) -> bool:
-    """Whether something is nested in it more than `DEEPEST` levels down."""
-    level = [json]
-    for _ in range(DEEPEST):
-        level = [inner for one in level for inner in _inside(one)]
-    return bool(level)
-
-
-def _inside(json: Json) -> Iterable[Json]:
-    match json:
-        case dict():
-            return json.values()
-        case list():
-            return json
-        case _:
-            return ()
 
 
 def keep_unknown(ours: dict[str, Json], before: Json) -> dict[str, Json]:

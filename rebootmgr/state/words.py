@@ -20,8 +20,8 @@ from rebootmgr.core.memory import (
 )
 from rebootmgr.core.model import BootId, Deployment, DeploymentId, Outcome, Slot, UpdateKey
 from rebootmgr.instants import encode_instant
-from rebootmgr.state.growth_words import is_deep, keep_unknown
-from rebootmgr.table import FaultError, Json, Table, finite
+from rebootmgr.state.growth_words import keep_unknown
+from rebootmgr.table import FaultError, Json, Table, finite, is_deep
 from rebootmgr.text import harmless
 
 Value = TypeVar("Value")
