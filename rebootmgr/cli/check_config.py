@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from rebootmgr.cli.key_files import review_key_files
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.config.checked import Config, DropIn, Fragment
 from rebootmgr.config.drop_ins import DIRECTORIES
@@ -25,10 +26,6 @@ from rebootmgr.text import harmless
 
 _INVALID: Final = 78
 _ZINCATI: Final = "zincati.service"
-_FILES: Final = tuple(
-    f"updates.fleet_lock.{name}"
-    for name in ("ca_file", "client_cert_file", "client_key_file", "authorization_file")
-)
 
 
 def _check_config(arguments: Namespace, context: Context) -> int:
@@ -78,7 +75,7 @@ def _host(root: Path, loaded: Loaded) -> Iterator[Problem]:
         yield _problem(link, message, f"systemctl mask --now {_ZINCATI}")
     if user := read_daemon_user(root):
         yield from _unreadable_drop_ins(root, loaded.fragments, user)
-        yield from _unreadable_keys(root, loaded.config, user)
+    yield from review_key_files(root, loaded.config, user)
 
 
 def _unreadable_drop_ins(
@@ -94,20 +91,6 @@ def _unreadable_drop_ins(
             continue
         if obstacle := find_obstacle(root, _below(root, path), user):
             yield _problem(path, *obstacle)
-
-
-def _unreadable_keys(root: Path, config: Config, user: User) -> Iterator[Problem]:
-    if config.errors or Strategy.FLEET_LOCK not in config.settings.updates.strategy:
-        return
-    for key in _FILES:
-        found = config.merged.values.get(key)
-        if found is None or not found.value:
-            continue
-        path = PurePosixPath(found.value)
-        if obstacle := find_obstacle(root, path, user):
-            what, cure = obstacle
-            where, message = found.place, f"{harmless(str(path))}: {what}"
-            yield Problem(file=where.file, line=where.line, key=key, message=message, hint=cure)
 
 
 def _below(root: Path, path: Path) -> PurePosixPath:

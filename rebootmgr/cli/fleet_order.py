@@ -2,12 +2,12 @@
 
 import re
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from rebootmgr.cli.verb import Context
-from rebootmgr.config.base_url import expand, fault_of, variables_of, without_userinfo
+from rebootmgr.config.base_url import expand, fault_of, origin_of, variables_of, without_userinfo
 from rebootmgr.config.checked import Config
 from rebootmgr.config.identity import MissingIdentity
 from rebootmgr.config.load import load
@@ -21,6 +21,7 @@ from rebootmgr.text import harmless
 
 GROUP: Final = re.compile(r"[a-zA-Z0-9.-]+")  # FleetLock protocol, client_params.group
 INVALID: Final = "the configuration is invalid: its certificates and credentials are not used"
+NONE_SENT: Final = "no credentials are sent there; give its own in the URL, if it wants any"
 ID: Final = re.compile(r"[a-zA-Z0-9._:-]{1,253}")  # what servers take, and a terminal shows
 
 
@@ -55,14 +56,31 @@ def read_order(arguments: Namespace, context: Context) -> SlotOrder:
     if isinstance(host, MissingIdentity) and arguments.id is None:
         raise RebootmgrError(f"{host.detail}, or give --id")
     group = arguments.group or settings.identity.group
-    url = _url(arguments.base_url, config, {**host.variables, "group": group})
+    variables = {**host.variables, "group": group}
+    url = _url(arguments.base_url, config, variables)
     id_ = arguments.id or host.node_id
     return SlotOrder(
         api=Api.PRE_REBOOT if arguments.operation == "lock" else Api.STEADY_STATE,
         slot=Slot(server=without_userinfo(url), group=group, id=id_),
-        server=server_at(url, settings.updates.fleet_lock),
+        server=_server(url, settings.updates.fleet_lock, variables, context),
         is_ours=id_ == host.node_id,
     )
+
+
+def _server(url: str, fleet: FleetLock, variables: Mapping[str, str], context: Context) -> Server:
+    """Say how to reach `url`: what proves who we are is for the configured server alone."""
+    home = _expanded(fleet.base_url, variables)
+    if home and origin_of(home) == origin_of(url):
+        return server_at(url, fleet)
+    if fleet.authorization_file or fleet.client_cert_file or "@" in fleet.base_url:
+        note(context, f"{without_userinfo(url)} is not the configured server: {NONE_SENT}")
+    return server_at(url, FleetLock(timeout_seconds=fleet.timeout_seconds, ca_file=fleet.ca_file))
+
+
+def _expanded(template: str, variables: Mapping[str, str]) -> str:
+    """Give the configured URL, "" where there is none or this host lacks a value for it."""
+    is_known = template and all(variables.get(name) for name in variables_of(template))
+    return expand(template, variables) if is_known else ""
 
 
 def read_servers(slots: Iterable[Slot], context: Context) -> dict[Slot, Server]:
@@ -73,8 +91,7 @@ def read_servers(slots: Iterable[Slot], context: Context) -> dict[Slot, Server]:
     servers = {}
     for slot in slots:
         values = {**loaded.host.variables, "group": slot.group}
-        is_known = template and all(values.get(name) for name in variables_of(template))
-        url = expand(template, values) if is_known and not config.errors else ""
+        url = "" if config.errors else _expanded(template, values)
         if url and without_userinfo(url) == slot.server:
             servers[slot] = server_at(url, fleet)
         else:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from rebootmgr.bus.connection import bus_address
+from rebootmgr.cli.ending import run_to_its_end
 from rebootmgr.cli.fleet_order import SlotOrder, note, read_order
 from rebootmgr.cli.owed_slots import unlock_owed
 from rebootmgr.cli.script_lock import ScriptLock, reach_daemon
@@ -48,7 +49,7 @@ def _fleet_lock(arguments: Namespace, context: Context) -> int:
     if arguments.owed:
         return _unlock_owed(arguments, context)
     order = read_order(arguments, context)
-    reply = asyncio.run(_carry_out(order, context))
+    reply = run_to_its_end(_carry_out(order, context))
     is_done, text = _outcome(order, reply)
     context.emit(_encode(order, reply, is_done=is_done), [text] if is_done else ())
     if not is_done:
@@ -85,25 +86,33 @@ async def _ask(order: SlotOrder, api: Api, *, longest_s: float = LONGEST_RELEASE
 
 
 async def _lock(order: SlotOrder, daemon: ScriptLock, context: Context) -> Reply:
+    """Ask, and keep the daemon off for as long as the answer needs it; ended, leave nothing."""
     async with daemon.hold(order.server.timeout_s) as hold:
         try:
             reply = await _ask(order, Api.PRE_REBOOT)
+            await _keep(order, reply, daemon, hold, context)
         except asyncio.CancelledError:
-            await _give_back(order, daemon, hold, context, longest_s=HURRY_S)
+            if not await _give_back(order, daemon, hold, context, longest_s=HURRY_S):
+                daemon.leave(hold)
             raise
-        try:
-            match decode_lock_answer(Ticket(0), order.slot, reply, at=datetime.now(UTC)):
-                case LockGranted():
-                    await daemon.keep(None)
-                case LockReserved():
-                    await daemon.keep(RESERVED_S)
-                case LockUnclear():
-                    await _give_back(order, daemon, hold, context)
-                case LockRefused() | LockUnasked():
-                    pass
-        except RebootmgrError as error:  # the server's answer stands, whatever the daemon does
-            note(context, f"{error}; {NO_DAEMON}")
         return reply
+
+
+async def _keep(
+    order: SlotOrder, reply: Reply, daemon: ScriptLock, hold: str, context: Context
+) -> None:
+    try:
+        match decode_lock_answer(Ticket(0), order.slot, reply, at=datetime.now(UTC)):
+            case LockGranted():
+                await daemon.keep(None)
+            case LockReserved():
+                await daemon.keep(RESERVED_S)
+            case LockUnclear():
+                await _give_back(order, daemon, hold, context)
+            case LockRefused() | LockUnasked():
+                pass
+    except RebootmgrError as error:  # the server's answer stands, whatever the daemon does
+        note(context, f"{error}; {NO_DAEMON}")
 
 
 async def _give_back(
@@ -113,17 +122,18 @@ async def _give_back(
     context: Context,
     *,
     longest_s: float = LONGEST_RELEASE_S,
-) -> None:
-    """Leave nothing behind of a question without a grant, unless a script relies on the slot."""
+) -> bool:
+    """Leave nothing of a question, unless a script relies on the slot; whether that is so now."""
     if await daemon.holds() - {hold}:
-        return
+        return True
     reply = await _ask(order, Api.STEADY_STATE, longest_s=longest_s)
     match decode_release_answer(Ticket(0), order.slot, reply, at=datetime.now(UTC)):
         case ReleaseUnclear(detail=detail):
             note(context, f"could not give back what the server may have lent ({detail})")
             note(context, MAYBE_OURS)
+            return False
         case SlotReleased():
-            pass
+            return True
 
 
 async def _unlock(order: SlotOrder, daemon: ScriptLock) -> Reply:

@@ -22,7 +22,7 @@ from rebootmgr.core.status import StateName
 from rebootmgr.errors import BusError, RebootmgrError
 from rebootmgr.text import harmless
 
-REASON: Final = "fleet-lock: held by a script"
+REASON: Final = "fleet-lock: held by a script, until `rebootmgrctl fleet-lock unlock`"
 AWAY_S: Final = 660.0  # the daemon may repeat a release after five minutes, and waits two for each
 ASK_AGAIN_S: Final = 0.5  # not everything that we wait for is signalled
 AT_REST: Final = {StateName.IDLE, StateName.WAITING}
@@ -38,18 +38,24 @@ class ScriptLock:
         self._daemon = daemon
         self._slot = slot
         self._note = note
+        self._left: set[str] = set()
         self._reason = harmless(f"{REASON} (group {slot.group} at {slot.server})")
 
     @asynccontextmanager
     async def hold(self, length_s: float) -> AsyncIterator[str]:
         """Hold the daemon off, and wait until it is out of the way; the id of the hold."""
-        id_ = await self._place(AWAY_S + length_s)
+        id_ = await self._place_for_sure(AWAY_S + length_s)
         try:
             await self._until_away(id_)
             yield id_
         finally:
-            with suppress(RebootmgrError):  # it ends by itself
-                await self._lift(id_)
+            if id_ not in self._left:
+                with suppress(RebootmgrError):  # it ends by itself
+                    await self._lift(id_)
+
+    def leave(self, id_: str) -> None:
+        """Let this hold end by itself: the slot may still be held, and people see why."""
+        self._left.add(id_)
 
     async def holds(self) -> set[str]:
         """Read which holds scripts have for this slot."""
@@ -59,9 +65,13 @@ class ScriptLock:
     async def keep(self, length_s: float | None) -> None:
         """Hold for so long, or until `lift`; the holds so far are not needed any more."""
         before = await self.holds()
-        await self._place(length_s)
-        for id_ in before:
-            await self._lift(id_)
+        kept = await self._place_for_sure(length_s)
+        try:
+            for id_ in before:
+                await self._lift(id_)
+        except asyncio.CancelledError:
+            await self._lift(kept)
+            raise
 
     async def lift(self) -> None:
         """Lift every hold that scripts have for this slot."""
@@ -83,6 +93,16 @@ class ScriptLock:
         if length_s is not None:
             until = datetime.now(UTC) + timedelta(seconds=length_s)
         return str(await self._daemon.call(HOLD, self._reason, until))
+
+    async def _place_for_sure(self, length_s: float | None) -> str:
+        """Place a hold; cancelled, none is left of it, whatever was on its way."""
+        placing = asyncio.get_running_loop().create_task(self._place(length_s))
+        try:
+            return await asyncio.shield(placing)
+        except asyncio.CancelledError:
+            with suppress(RebootmgrError):
+                await self._lift(await placing)
+            raise
 
     async def _lift(self, id_: str) -> None:
         try:

@@ -44,6 +44,12 @@ def without_userinfo(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
+def origin_of(url: str) -> tuple[str, str, int]:
+    """Say who gets what is sent to a valid URL: scheme, host and port (RFC 6454)."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
+
+
 def fault_of(template: str) -> tuple[str, str] | None:
     """Say what is wrong with a base URL, and the cure; None if nothing is."""
     unknown = [name for name in _VARIABLE.findall(template) if name not in VARIABLES]

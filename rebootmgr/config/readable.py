@@ -1,5 +1,6 @@
 """Which files of the configuration the daemon's user cannot read: root may, and sees no fault."""
 
+import errno
 import os
 import stat
 from collections import deque
@@ -91,12 +92,38 @@ def find_obstacle(root: Path, path: PurePosixPath, user: User) -> tuple[str, str
         return _walk(root, path, user)
     except FileNotFoundError:
         return "there is no such file", "create it, or correct its name"
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "its links go round in circles", "repair the link"
         return None
 
 
-def _walk(root: Path, path: PurePosixPath, user: User) -> tuple[str, str] | None:
-    """Go there as the kernel does, where absolute links begin at `root`; OSError."""
+def place_of(root: Path, path: PurePosixPath) -> Path | None:
+    """Where `path` (absolute, below `root`) leads; None if nowhere, or not for us to see."""
+    try:
+        *_, (there, _, is_last) = _steps(root, path)
+    except (OSError, ValueError):
+        return None
+    return there if is_last else None
+
+
+def is_open_to_all(root: Path, path: PurePosixPath) -> bool:
+    """Whether everybody on this host may read the file there."""
+    try:
+        steps = list(_steps(root, path))
+    except OSError:
+        return False
+    wanted = [READ if is_last else ENTER for _, _, is_last in steps]
+    return bool(steps) and all(
+        found.st_mode & each == each for (_, found, _), each in zip(steps, wanted, strict=True)
+    )
+
+
+def _steps(root: Path, path: PurePosixPath) -> Iterator[tuple[Path, os.stat_result, bool]]:
+    """Go there as the kernel does, where absolute links begin at `root`; OSError.
+
+    Yields each folder that is entered, and the end of the way, which is marked.
+    """
     left, here, links = deque(path.parts[1:]), root, 0
     while left:
         name = left.popleft()
@@ -109,17 +136,22 @@ def _walk(root: Path, path: PurePosixPath, user: User) -> tuple[str, str] | None
             links += 1
             target = PurePosixPath(there.readlink())
             if links > _MOST_LINKS:
-                return "its links go round in circles", "repair the link"
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             here = root if target.is_absolute() else here
             left.extendleft(reversed(target.parts[target.is_absolute() :]))
             continue
-        if not left:
+        yield there, found, not left
+        here = there
+
+
+def _walk(root: Path, path: PurePosixPath, user: User) -> tuple[str, str] | None:
+    for there, found, is_last in _steps(root, path):
+        if is_last:
             return _judge(root, there, found, user)
         if not _may(there, found, user, ENTER):
             folder = _say(root, there)
             what = f"the user {user.name} may not enter {folder} ({_rights(found)})"
             return what, f"chgrp {user.name} {folder} && chmod g+x {folder}"
-        here = there
     return None
 
 

@@ -45,7 +45,7 @@ def review_config(
 
 def advise(config: Config) -> tuple[Problem, ...]:
     """Say what needs neither the host nor the date; the daemon logs it, too."""
-    return (*_unused(config), *_splay_too_long(config))
+    return (*_unused(config), *_splay_too_long(config), *_sent_in_clear(config))
 
 
 def _unused(config: Config) -> Iterator[Problem]:
@@ -89,6 +89,20 @@ def _splay_too_long(config: Config) -> Iterator[Problem]:
             message = f"is longer than a window of {minutes} minutes"
             hint = "a splay never takes more than half of an opening; make it shorter"
             yield _problem(config, "updates.periodic.splay_minutes", message, hint)
+
+
+def _sent_in_clear(config: Config) -> Iterator[Problem]:
+    updates = config.settings.updates
+    fleet = updates.fleet_lock
+    if Strategy.FLEET_LOCK not in updates.strategy or not _is_plain(fleet.base_url):
+        return
+    if fleet.authorization_file or "@" in fleet.base_url:
+        message = "sends credentials over plain http: everybody on the way reads them"
+        yield _problem(config, "updates.fleet_lock.base_url", message, "use https")
+
+
+def _is_plain(url: str) -> bool:
+    return url.lower().startswith("http:")
 
 
 def _problem(config: Config, key: str, message: str, hint: str) -> Problem:

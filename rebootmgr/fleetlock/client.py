@@ -39,7 +39,14 @@ LONGEST_RELEASE_S: Final = 120.0
 GRACE_S: Final = 10.0
 LONGEST_LINE: Final = 1024 * 1024
 CANCELLED: Final = "client_cancelled_request"
-PROXY_VARIABLES: Final = ("http_proxy", "https_proxy", "no_proxy")
+KEPT: Final = (
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "ssl_cert_file",
+    "ssl_cert_dir",
+)
 
 
 class LockClient:
@@ -146,7 +153,7 @@ class LockClient:
 
 
 def _environment() -> dict[str, str]:
-    """Keep only the proxies, and find modules where we find them; NOTIFY_SOCKET stays here."""
-    kept = {name: value for name, value in os.environ.items() if name.lower() in PROXY_VARIABLES}
+    """Keep what leads to servers, and find modules where we do; no bus, no NOTIFY_SOCKET."""
+    kept = {name: value for name, value in os.environ.items() if name.lower() in KEPT}
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    return {**kept, "PYTHONPATH": path, "NETRC": os.devnull}
+    return {**kept, "PYTHONPATH": path}

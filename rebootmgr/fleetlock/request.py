@@ -13,22 +13,34 @@ import resource
 import signal
 import ssl
 import sys
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 from yarl import URL
 
 from rebootmgr import __version__
+from rebootmgr.fleetlock.proxy_words import Direct, Proxy, UnusableProxy, Way, way_to
+from rebootmgr.fleetlock.secret_files import UnusableFileError, read_file
 
 CONNECT_S: Final = 10.0
 BODY_S: Final = 2.0
 LONGEST_BODY: Final = 64 * 1024
-LONGEST_SECRET: Final = 8 * 1024
-MEMORY: Final = 256 * 1024 * 1024
+MOST_INTERIM: Final = 32
+LIMITS: Final = (  # several times what a request needs: 40 MB, 260 MB of addresses, 0.5 s
+    (resource.RLIMIT_DATA, 256 * 1024 * 1024),
+    (resource.RLIMIT_AS, 1024 * 1024 * 1024),
+    (resource.RLIMIT_CPU, 30),
+    (resource.RLIMIT_NOFILE, 64),
+    (resource.RLIMIT_CORE, 0),
+)
 PR_SET_PDEATHSIG: Final = 1
+PR_SET_DUMPABLE: Final = 4
+JSON_TYPE: Final = "application/json"
+
+Reply: TypeAlias = dict[str, object]
 
 
 class UnsendableError(Exception):
@@ -50,9 +62,11 @@ class Errand:
 
 def main() -> None:
     """Do what standard input says."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.prctl(PR_SET_DUMPABLE, 0)  # nobody of the same user looks into it
+    for limit, most in LIMITS:
+        resource.setrlimit(limit, (most, most))
     order = Errand(**json.loads(sys.stdin.buffer.readline()))
     answer = asyncio.run(_answer(order))
     sys.stdout.write(json.dumps(answer) + "\n")
@@ -60,48 +74,100 @@ def main() -> None:
     os._exit(0)  # a resolver thread may be stuck for minutes, and nobody waits for it
 
 
-async def _answer(order: Errand) -> dict[str, object]:
+async def _answer(order: Errand) -> Reply:
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), os._exit, 1)
+    way: Way = Direct()
     try:
-        return await _post(order)
+        url = _url(order.url)
+        way = way_to(url.scheme, url.raw_host or "", url.port, os.environ)
+        return await _post(order, url, way)
     except UnsendableError as error:
         return {"error": "client_failed_build", "detail": str(error)}
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return {"error": "client_failed_request", "detail": _explain(error)}
+        return {"error": "client_failed_request", "detail": _explain(error, way)}
 
 
-async def _post(order: Errand) -> dict[str, object]:
-    url = _url(order.url)
+async def _post(order: Errand, url: URL, way: Way) -> Reply:
     secret = _authorization(url, order.authorization_file)
     headers = {
         "fleet-lock-protocol": "true",
-        "Content-Type": "application/json",
-        "Accept": "application/json",
+        "Accept": JSON_TYPE,
         "User-Agent": f"rebootmgr/{__version__}",
     }
     if secret:
         headers["Authorization"] = secret
-    async with (
-        aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=order.timeout_s, connect=CONNECT_S),
-            auto_decompress=False,
-            trust_env=True,
-        ) as session,
-        session.post(
-            url.with_user(None),
-            data=order.body.encode("ascii"),
-            headers=headers,
-            skip_auto_headers=("Accept-Encoding",),
-            allow_redirects=False,
-            ssl=_trust(order) if url.scheme == "https" else False,
-        ) as response,
-    ):
-        body = await _beginning(response.content)
-        return {
-            "status": response.status,
-            "retry_after": response.headers.get("Retry-After", ""),
-            "body": _without(secret, body.decode(errors="replace")),
-        }
+    proxy, login = _through(way)
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(connect=CONNECT_S),
+        auto_decompress=False,
+        trust_env=False,
+        response_class=Response,
+    ) as session:
+        trust = _trust(order) if url.scheme == "https" else False
+
+        async def post(**more: str) -> Reply:
+            async with session.post(
+                url.with_user(None),
+                data=order.body.encode("ascii"),
+                headers={**headers, **more},
+                skip_auto_headers=("Accept-Encoding", "Content-Type"),
+                allow_redirects=False,
+                ssl=trust,
+                proxy=proxy,
+                proxy_auth=login,
+            ) as response:
+                body = await _beginning(response.content)
+                return {
+                    "status": response.status,
+                    "retry_after": response.headers.get("Retry-After", ""),
+                    "body": _without(secret, body.decode(errors="replace")),
+                    "via": way.name if isinstance(way, Proxy) and url.scheme == "http" else "",
+                }
+
+        async with asyncio.timeout(order.timeout_s):
+            answer = await post()
+            if answer["status"] == 415:  # Unsupported Media Type: it wants one after all
+                answer = await post(**{"Content-Type": JSON_TYPE})
+            return answer
+
+
+class Response(aiohttp.ClientResponse):
+    """An answer before which only so many interim ones (1xx, RFC 9110 section 15.2) may come."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        """Read the head; ClientPayloadError when there is no end of what comes before it."""
+        protocol = connection.protocol
+        read: Callable[[], Awaitable[Any]] = protocol.read
+        heads = 0
+
+        async def read_so_many() -> Any:
+            nonlocal heads
+            heads += 1
+            if heads > MOST_INTERIM:
+                raise EndlessError
+            return await read()
+
+        protocol.read = read_so_many
+        try:
+            return await super().start(connection)
+        finally:
+            protocol.read = read
+
+
+class EndlessError(aiohttp.ClientError):
+    """One interim answer after the other, and no answer."""
+
+
+def _through(way: Way) -> tuple[str | None, aiohttp.BasicAuth | None]:
+    """What aiohttp needs to know of the proxy."""
+    match way:
+        case Direct():
+            return None, None
+        case Proxy(user=user, password=password):
+            login = None if user is None else aiohttp.BasicAuth(user, password, encoding="utf-8")
+            return way.url, login
+        case UnusableProxy(detail):
+            raise UnsendableError(detail)
 
 
 def _url(text: str) -> URL:
@@ -129,40 +195,82 @@ async def _beginning(content: aiohttp.StreamReader) -> bytes:
 
 
 def _trust(order: Errand) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=order.ca_file or None)
-    except OSError as error:
-        raise UnsendableError(f"ca_file {order.ca_file}: {_reason(error)}") from error
+    """Make what judges certificates: alike on every Python, and as curl and browsers do.
+
+    From 3.13 on `ssl` refuses CAs for what they lack of RFC 5280 (VERIFY_X509_STRICT): a host that
+    was updated to it could not give back its slot. check-config tells of such a CA.
+    """
+    if not order.ca_file:
+        _check_trust_of_environment()
+    with _named("ca_file", order.ca_file) as file:
+        context = ssl.create_default_context(cafile=file)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if order.client_cert_file:
-        try:
-            context.load_cert_chain(
-                order.client_cert_file,
-                order.client_key_file or None,
-                password="",  # or OpenSSL would ask for it on the terminal
-            )
-        except OSError as error:
-            files = f"client_cert_file {order.client_cert_file}, key {order.client_key_file}"
-            raise UnsendableError(f"{files}: {_reason(error)}") from error
+        cert, key = order.client_cert_file, order.client_key_file
+        with _named("client_cert_file", cert) as its, _named("client_key_file", key) as own:
+            try:
+                context.load_cert_chain(its or "", own, password="")  # or it asks the terminal
+            except OSError as error:
+                files = f"client_cert_file {cert}, client_key_file {key or cert}"
+                raise UnsendableError(f"{files}: {_reason(error)}") from error
     return context
+
+
+def _check_trust_of_environment() -> None:
+    """Name a file that OpenSSL would silently do without."""
+    if file := os.environ.get("SSL_CERT_FILE"):
+        try:
+            with open(file, "rb"):  # noqa: PTH123
+                pass
+        except OSError as error:
+            raise UnsendableError(f"SSL_CERT_FILE {file}: {_reason(error)}") from error
+
+
+@contextmanager
+def _named(key: str, path: str) -> Iterator[str | None]:
+    """Give a path to a copy of this file, for `ssl` takes no content; None where there is none.
+
+    UnsendableError, also for what fails inside, names the file.
+    """
+    if not path:
+        yield None
+        return
+    try:
+        content = read_file(key, path)
+        with os.fdopen(os.memfd_create(key), "wb") as copy:
+            copy.write(content)
+            copy.flush()
+            yield f"/proc/self/fd/{copy.fileno()}"
+    except UnusableFileError as error:
+        raise UnsendableError(f"{key} {path}: {error}") from error
+    except OSError as error:
+        raise UnsendableError(f"{key} {path}: {_reason(error)}") from error
 
 
 def _authorization(url: URL, file: str) -> str:
     """Compose the value of the Authorization header; "" for none. The file beats the URL."""
     if file:
-        try:
-            with Path(file).open(encoding="ascii") as opened:
-                secret = opened.read(LONGEST_SECRET).strip()
-        except OSError as error:
-            raise UnsendableError(f"authorization_file {file}: {_reason(error)}") from error
-        except ValueError:
-            raise UnsendableError(f"authorization_file {file}: not plain ASCII") from None
-        if not secret or not secret.isprintable():
-            raise UnsendableError(f"authorization_file {file}: must hold exactly one line")
-        return secret
+        return _secret_of(file)
     if url.user is None:
         return ""
     pair = f"{url.user}:{url.password or ''}"
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+
+
+def _secret_of(file: str) -> str:
+    name = f"authorization_file {file}"
+    try:
+        secret = read_file("authorization_file", file).decode("ascii").strip()
+    except UnusableFileError as error:
+        raise UnsendableError(f"{name}: {error}") from error
+    except OSError as error:
+        raise UnsendableError(f"{name}: {_reason(error)}") from error
+    except ValueError:
+        raise UnsendableError(f"{name}: not plain ASCII") from None
+    if not secret or not secret.isprintable():
+        raise UnsendableError(f"{name}: must hold exactly one line")
+    return secret
 
 
 def _without(secret: str, text: str) -> str:
@@ -186,25 +294,40 @@ def _words(secret: str) -> set[str]:
     return words - {""}
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, way: Way) -> str:
     """Say what failed, without the texts of aiohttp, which may hold a URL."""
+    proxy = way.name if isinstance(way, Proxy) else ""
     match error:
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLError() as reason):
             return f"certificate of {error.host} refused: {_reason(reason)}"
+        case aiohttp.ClientProxyConnectionError():
+            return f"cannot connect to {proxy}: {_reason(error.os_error)}"
         case aiohttp.ClientConnectorError():
-            return f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}"
+            what = f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}"
+            return f"{what}{_hint(way)}"
+        case EndlessError():
+            return "the server never comes to an answer (endless 1xx)"
         case aiohttp.ServerDisconnectedError():
             return "the server closed the connection without an answer"
-        case aiohttp.ClientResponseError(status=status) if status >= 400:
-            return f"no usable HTTP answer, or the proxy refused ({status})"
+        case aiohttp.ClientHttpProxyError(status=status):
+            return f"{proxy} refused to connect us (HTTP {status})"
+        case aiohttp.ClientResponseError():
+            return "no usable HTTP answer"
         case aiohttp.ServerTimeoutError():
-            return f"no connection within {CONNECT_S:.0f} s"
+            return f"no connection within {CONNECT_S:.0f} s{f' through {proxy}' if proxy else ''}"
         case TimeoutError():
             return "no answer in time"
         case OSError():
             return _reason(error)
         case _:
             return f"no usable HTTP answer ({type(error).__name__})"
+
+
+def _hint(way: Way) -> str:
+    """What a user of other programs may take for the way."""
+    if isinstance(way, Direct) and way.ignored:
+        return f" ({way.ignored} is not used, as by curl: set http_proxy)"
+    return ""
 
 
 def _reason(error: OSError) -> str:

@@ -27,6 +27,7 @@ from rebootmgr.text import harmless
 LONGEST_RETRY_AFTER_S: Final = 3600.0
 LONGEST_BODY: Final = 64 * 1024
 CLIENT_FAILED: Final = "client_failed_request"
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 KIND: Final = re.compile(r"[a-z0-9_]{1,64}")
 HTTP_DATES: Final = (  # RFC 9110 §5.6.7: the last two are obsolete, and yet to be understood
     "%a, %d %b %Y %H:%M:%S GMT",
@@ -66,11 +67,15 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said. `retry_after` is the header, "" where there was none."""
+    """What the server said. `retry_after` is the header, "" where there was none.
+
+    `via` is a proxy that may have said it instead.
+    """
 
     status: int
     retry_after: str = ""
     body: str = ""
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,10 @@ def decode_reply(line: bytes) -> Reply:
         table = Table(json.loads(line), "reply")
         if "error" in table.names():
             return Silence(table.prose("detail"))
-        return Answer(table.whole("status"), table.text("retry_after"), table.text("body"))
+        via = table.maybe("via", table.text) or ""
+        return Answer(
+            table.whole("status"), table.text("retry_after"), table.text("body"), harmless(via)
+        )
     except (ValueError, RecursionError):
         return Silence("the request process gave no usable answer")
 
@@ -234,6 +242,10 @@ def _detail(answer: Answer) -> str:
     except ValueError:
         phrase = ""
     head = f"HTTP {answer.status} {kind or phrase}".rstrip()
+    if answer.status in REDIRECTS:
+        head += " (redirects are not followed: set base_url to where it leads)"
+    if answer.via and not kind:
+        head += f" through {answer.via}"
     return harmless(f"{head}: {value}" if value.strip() else head)
 
 

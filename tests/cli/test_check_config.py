@@ -1,6 +1,7 @@
 """check-config on a whole host: what root cannot see by trying (SPEC 11)."""
 
 import json
+import os
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from rebootmgr.cli.main import main
+from rebootmgr.fleetlock.secret_files import LONGEST
 from rebootmgr.instants import encode_instant
+from tests.fakes.fleetlock_tls import HomeMade
 
 DROP_INS = "etc/rebootmgr/config.d"
 UNIT = "usr/lib/systemd/system/zincati.service"
@@ -124,10 +127,11 @@ def test_a_key_file_that_the_daemon_cannot_read_is_named_where_it_is_configured(
     root: Path, key: str
 ) -> None:
     for path in KEYS.values():
-        write(root, path[1:])
+        write(root, path[1:], mode=0o640)
     drop_in = configure_keys(root, **KEYS)
+    join_group(root)
     assert check(root) == []
-    (root / KEYS[key][1:]).chmod(0o640)
+    (root / KEYS[key][1:]).chmod(0o600)
     [warning] = check(root)
     line = 5 + list(KEYS).index(key)
     assert (warning["file"], warning["line"]) == (str(drop_in), line)
@@ -135,8 +139,79 @@ def test_a_key_file_that_the_daemon_cannot_read_is_named_where_it_is_configured(
     assert warning["message"].startswith(
         f"{KEYS[key]}: the user rebootmgr may not read {KEYS[key]}"
     )
+
+
+@pytest.mark.parametrize("key", ["client_key_file", "authorization_file"])
+def test_a_secret_that_every_user_of_the_host_may_read_is_named(root: Path, key: str) -> None:
+    write(root, "etc/rebootmgr/..data/secret", mode=0o644)
+    link(root, KEYS[key][1:], "..data/secret")
+    write(root, KEYS["client_cert_file"][1:])
+    configure_keys(root, client_cert_file=KEYS["client_cert_file"], **{key: KEYS[key]})
+    [warning] = check(root)
+    assert warning["message"] == f"{KEYS[key]}: every user of this host may read it"
+    assert warning["hint"] == f"chgrp rebootmgr {KEYS[key]} && chmod 0640 {KEYS[key]}"
+    assert check(root, "--strict", status=78) == [warning]
     join_group(root)
+    (root / "etc/rebootmgr/..data").chmod(0o750)  # as good as closing the file
     assert check(root) == []
+
+
+@pytest.mark.parametrize("key", ["ca_file", "client_cert_file"])
+def test_a_certificate_is_no_secret(root: Path, key: str) -> None:
+    write(root, KEYS[key][1:], mode=0o644)
+    configure_keys(root, **{key: KEYS[key]})
+    assert check(root) == []
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_is_no_file_that_can_be_used_is_named_before_it_is_needed(
+    root: Path, key: str
+) -> None:
+    write(root, "etc/rebootmgr/long", "x" * (LONGEST[key] + 1), mode=0o640)
+    write(root, "etc/rebootmgr/cert")
+    join_group(root)
+    os.mkfifo(root / "etc/rebootmgr/pipe", mode=0o640)
+    for name, what in (("pipe", "is a FIFO, not a regular file"), ("long", "is longer than ")):
+        files = {"client_cert_file": "/etc/rebootmgr/cert", key: f"/etc/rebootmgr/{name}"}
+        configure_keys(root, **files)
+        [warning] = check(root)
+        assert warning["message"].startswith(f"/etc/rebootmgr/{name}: {what}")
+        assert warning["hint"]
+
+
+@pytest.mark.parametrize(
+    ("url", "more"),
+    [("http://node:hunter2@h", ""), ("HTTP://h", 'authorization_file = "/etc/a"\n')],
+)
+def test_credentials_over_plain_http_are_a_warning_that_does_not_show_them(
+    root: Path, url: str, more: str
+) -> None:
+    write(root, "etc/a", mode=0o640)
+    join_group(root)
+    head = f'[updates]\nstrategy = "fleet_lock"\n[updates.fleet_lock]\nbase_url = "{url}"\n'
+    write(root, f"{DROP_INS}/50-a.toml", head + more)
+    [warning] = check(root)
+    assert warning["key"] == "updates.fleet_lock.base_url"
+    assert warning["line"] == 4
+    assert "plain http" in warning["message"]
+    assert "hunter2" not in json.dumps(warning)
+    assert check(root, "--strict", status=78) == [warning]
+    write(root, f"{DROP_INS}/50-a.toml", head.replace("//node:hunter2@", "//"))
+    assert check(root) == [], "no secret, no warning"
+
+
+def test_a_ca_of_long_ago_is_told_of_and_is_no_fault_of_the_daemons(
+    root: Path, tmp_path: Path
+) -> None:
+    home_made = HomeMade.make(tmp_path)
+    write(root, "etc/rebootmgr/ca.pem", home_made.ca.read_text())
+    configure_keys(root, ca_file="/etc/rebootmgr/ca.pem")
+    [warning] = check(root)
+    assert warning["message"] == (
+        "/etc/rebootmgr/ca.pem: the certificate has no keyUsage,"
+        " has a basicConstraints that is not critical"
+    )
+    assert warning["hint"].startswith("rebootmgr takes it, as curl does; stricter programs")
 
 
 def test_links_to_a_key_are_followed_as_on_the_host_itself(root: Path) -> None:

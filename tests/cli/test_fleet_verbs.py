@@ -118,6 +118,43 @@ async def test_credentials_are_sent_and_never_shown(tmp_path: Path, server: Fake
     assert "hunter" not in "".join([*shown[1:], *more[1:]])
 
 
+@pytest.mark.parametrize("operation", ["lock", "unlock"])
+async def test_credentials_go_to_the_configured_server_and_to_no_other(
+    tmp_path: Path, server: FakeFleetLock, operation: str
+) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("Bearer hunter2\n")
+    by_file = f'authorization_file = "{secret}"\n'
+    async with FakeFleetLock() as other, FakeFleetLock() as home:
+        for configured, more in (
+            (home.url, by_file),
+            (home.url.replace("//", "//me:hunter3@"), ""),
+            (home.url.replace("//", "//me:hunter3@"), by_file),
+        ):
+            configure(tmp_path, fleet(configured, more))
+            elsewhere = ("--base-url", f"{other.url}/b")
+            _, out, err = await ctl(tmp_path, "fleet-lock", operation, *OTHER, *elsewhere)
+            assert "authorization" not in other.seen[-1].headers
+            assert f"{other.url}/b is not the configured server: no credentials are sent" in err
+            assert "hunter" not in out + err
+        configure(tmp_path, fleet(f"{home.url}/a", by_file))
+        here = ("--base-url", f"{home.url.upper().replace('HTTP', 'http')}/b/")
+        _, _, err = await ctl(tmp_path, "fleet-lock", operation, *OTHER, *here)
+        assert home.seen[-1].headers["authorization"] == "Bearer hunter2"
+        assert "credentials" not in err
+        own = ("--base-url", other.url.replace("//", "//you:mine@"))
+        await ctl(tmp_path, "fleet-lock", operation, *OTHER, *own)
+        assert other.seen[-1].headers["authorization"].startswith("Basic ")
+
+
+async def test_without_configured_credentials_there_is_nothing_to_say(
+    tmp_path: Path, server: FakeFleetLock
+) -> None:
+    configure(tmp_path, fleet("http://127.0.0.1:9/"))
+    elsewhere = ("--base-url", server.url)
+    assert (await ctl(tmp_path, "fleet-lock", "lock", *OTHER, *elsewhere))[2] == ""
+
+
 async def test_this_host_needs_no_daemon_but_is_told_what_that_means(
     tmp_path: Path, server: FakeFleetLock, bus: DbusDaemon
 ) -> None:

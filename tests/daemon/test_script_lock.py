@@ -224,6 +224,61 @@ async def test_an_unlock_that_is_not_confirmed_keeps_the_hold(
     await free(host)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_script_that_is_ended_while_it_asks_leaves_neither_slot_nor_hold(
+    host: Host, server: FakeFleetLock, number: signal.Signals
+) -> None:
+    await until_ready(host, server)
+    server.seize("default", NODE_ID)  # carried out, and the answer never comes
+    server.script.append(hang())
+    script = await begin(host, *LOCK)
+    await server.wait_seen(1)
+    for _ in range(3):  # one is enough, and more do no harm
+        script.send_signal(number)
+        if number is signal.SIGINT:
+            break
+    status, _ = await ended(script)
+    assert status == (130 if number is signal.SIGINT else -number)
+    assert paths(server) == ["pre-reboot", "steady-state"]
+    assert server.holders == {"default": []}
+    assert (await host.status())["holds"] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_what_an_ended_script_cannot_give_back_is_named_in_holds(
+    host: Host, server: FakeFleetLock, number: signal.Signals
+) -> None:
+    await until_ready(host, server)
+    server.script += [hang(), error(503, "no", "down")]
+    script = await begin(host, *LOCK)
+    await server.wait_seen(1)
+    script.send_signal(number)
+    status, said = await ended(script)
+    assert status == -number
+    assert "could not give back what the server may have lent (HTTP 503 no: down)" in said
+    [hold] = (await host.status())["holds"]
+    assert "until `rebootmgrctl fleet-lock unlock`" in hold["reason"]
+    assert hold["until"] is not None
+    assert (await host.ctl(*UNLOCK))[0] == 0
+    await free(host)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_script_that_is_ended_while_it_waits_for_the_daemon_takes_its_hold_back(
+    host: Host, server: FakeFleetLock, number: signal.Signals
+) -> None:
+    await until_ready(host, server)
+    host.hook("pre-reboot.d", "10-drain", HANG)
+    host.hook("post-boot.d", "10-undrain", HANG)
+    await host.os.stage("42.2")
+    await host.until_state("preparing")
+    script = await begin(host, *LOCK)
+    await host.until_state("undoing")
+    script.send_signal(number)
+    assert (await ended(script))[0] == -number
+    assert (await host.status())["holds"] == []
+
+
 async def test_a_slot_that_the_daemon_uses_is_not_unlocked_under_it(
     host: Host, server: FakeFleetLock
 ) -> None:

@@ -37,3 +37,41 @@ class Certificate:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(self.cert)
         return context
+
+
+@dataclass(frozen=True, slots=True)
+class HomeMade:
+    """A CA as people have made them for decades, and a server's certificate of it.
+
+    It lacks what RFC 5280 wants: a critical basicConstraints, a keyUsage, key identifiers.
+    """
+
+    ca: Path
+    server: Certificate
+
+    @classmethod
+    def make(cls, folder: Path) -> "HomeMade":
+        """Make all of it in `folder`."""
+        folder = folder / "home"
+        folder.mkdir()
+        config = folder / "openssl.cnf"
+        config.write_text(
+            "[req]\ndistinguished_name=dn\n[dn]\n"
+            "[ca]\nbasicConstraints=CA:true\n[server]\nsubjectAltName=DNS:localhost\n"
+        )
+        ca, ca_key, asked = folder / "ca.pem", folder / "ca.key", folder / "server.csr"
+        new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        server = Certificate(folder / "cert.pem", folder / "key.pem")
+        openssl(
+            *("req", "-x509", "-config", config, "-extensions", "ca", "-days", "2", *new_key),
+            *("-subj", "/CN=Home", "-keyout", ca_key, "-out", ca),
+        )
+        openssl(
+            *("req", "-config", config, *new_key, "-subj", "/CN=localhost"),
+            *("-keyout", server.key, "-out", asked),
+        )
+        openssl(
+            *("x509", "-req", "-in", asked, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial"),
+            *("-extfile", config, "-extensions", "server", "-days", "2", "-out", server.cert),
+        )
+        return cls(ca, server)

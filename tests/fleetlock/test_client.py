@@ -16,12 +16,14 @@ from rebootmgr.core.counters import Api
 from rebootmgr.core.events import (
     LockAnswer,
     LockGranted,
+    LockRefused,
+    LockUnclear,
     ReleaseUnclear,
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
 from rebootmgr.fleetlock.client import LockClient
-from rebootmgr.fleetlock.request import BODY_S
+from rebootmgr.fleetlock.request import BODY_S, LIMITS
 from rebootmgr.fleetlock.words import Server
 from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
 from tests.fleetlock.lock_requests import children, unclear
@@ -78,10 +80,65 @@ async def test_the_request_is_exactly_what_strict_servers_accept(fake: FakeFleet
     assert headers.pop("user-agent").startswith("rebootmgr/")
     assert headers == {
         "fleet-lock-protocol": "true",
-        "content-type": "application/json",
         "accept": "application/json",
         "content-length": str(len(BODY)),
     }
+
+
+@pytest.mark.parametrize("last", [200, 423, 415])
+async def test_a_content_type_is_sent_only_to_who_asks_for_one(
+    fake: FakeFleetLock, last: int
+) -> None:
+    fake.script += [reply(415), reply(last)]
+    answer = await ask(at(fake))
+    assert [seen.headers.get("content-type") for seen in fake.seen] == [None, "application/json"]
+    assert [seen.body for seen in fake.seen] == [BODY, BODY]
+    assert isinstance(answer, {200: LockGranted, 423: LockRefused, 415: LockUnclear}[last])
+
+
+async def test_interim_answers_are_passed_over_but_not_for_ever(fake: FakeFleetLock) -> None:
+    interim = b"HTTP/1.1 102 Processing\r\n\r\n"
+    grant = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    fake.script += [Script((interim * 20, grant)), drip(interim), Script((interim * 9999, grant))]
+    assert await ask(at(fake)) == LockGranted(T, SLOT)
+    for _ in range(2):
+        unclear(await ask(at(fake)), "never comes to an answer", answered=False)
+
+
+async def test_the_child_is_bounded_and_knows_of_no_bus(
+    fake: FakeFleetLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/dbus/system_bus_socket")
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/0/bus")
+    looked = asyncio.Event()
+    fake.script.append(reply(200, gate=looked))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(LockClient(observed=Observer()).acquire(T, SLOT, at(fake)))
+        await fake.wait_seen(1)
+        (child,) = children()
+        folder = Path(f"/proc/{child}")
+        environ = (folder / "environ").read_text()
+        limits = {
+            line[:25].strip(): line[25:].split()[:2]
+            for line in (folder / "limits").read_text().splitlines()
+        }
+        needed = {
+            line.split()[0]: int(line.split()[1]) * 1024
+            for line in (folder / "status").read_text().splitlines()
+            if line.startswith(("VmPeak", "VmData"))
+        }
+        looked.set()
+    assert task.result() == LockGranted(T, SLOT)
+    assert "DBUS" not in environ
+    for name, (limit, most) in {
+        "Max cpu time": LIMITS[2],
+        "Max address space": LIMITS[1],
+        "Max data size": LIMITS[0],
+        "Max core file size": LIMITS[4],
+    }.items():
+        assert limits[name] == [str(most), str(most)], (name, limit)
+    assert needed["VmPeak:"] < LIMITS[1][1] / 2, "there is room for other Pythons"
+    assert needed["VmData:"] < LIMITS[0][1] / 2
 
 
 async def test_a_release_tells_confirmed_from_unclear(fake: FakeFleetLock) -> None:
@@ -249,20 +306,28 @@ async def test_a_child_that_hangs_is_killed(tmp_path: Path) -> None:
     assert children() == set()
 
 
-async def test_the_child_sees_only_proxies_of_our_environment(
+async def test_the_child_sees_of_our_environment_only_what_leads_to_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dump = tmp_path / "dump"
     (tmp_path / "env_child.py").write_text(
         f"import os\nopen({str(dump)!r}, 'w').write('\\n'.join(sorted(os.environ)))\n"
     )
-    for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "HTTPS_PROXY", "CREDENTIALS_DIRECTORY"):
+    for name in (
+        "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+        "HTTPS_PROXY",
+        "CREDENTIALS_DIRECTORY",
+        "all_proxy",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    ):
         monkeypatch.setenv(name, "x")
     monkeypatch.syspath_prepend(tmp_path)
     client = LockClient(observed=Observer(), child="env_child")
     await client.acquire(T, SLOT, Server(base_url="http://lock", timeout_s=PATIENT_S))
     seen = set(dump.read_text().split()) - {"LC_CTYPE"}  # Python itself sets this one
-    assert seen == {"HTTPS_PROXY", "NETRC", "PYTHONPATH"}
+    assert seen == {"HTTPS_PROXY", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "all_proxy"}
 
 
 def test_the_parent_never_imports_aiohttp_nor_ssl() -> None:

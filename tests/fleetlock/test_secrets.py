@@ -4,6 +4,9 @@ import asyncio
 import base64
 import json
 import logging
+import os
+import socket
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +17,10 @@ from rebootmgr.core.events import LockAnswer, LockGranted, LockUnclear
 from rebootmgr.core.model import Slot, Ticket
 from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.request import Errand
+from rebootmgr.fleetlock.secret_files import LONGEST
 from rebootmgr.fleetlock.words import Server, encode_request
 from tests.fakes.fleetlock import FakeFleetLock, error, hang, reply
-from tests.fakes.fleetlock_tls import Certificate, openssl
+from tests.fakes.fleetlock_tls import Certificate, HomeMade, openssl
 from tests.fleetlock.lock_requests import children, unclear
 from tests.waiting import PATIENT_S
 
@@ -89,13 +93,88 @@ async def test_a_file_that_cannot_be_used_is_named(
         (replace(https, client_cert_file=missing), f"client_cert_file {missing}"),
         (
             replace(https, client_cert_file=str(certificate.cert), client_key_file=str(locked)),
-            f"key {locked}: ",
+            f"client_key_file {locked}: ",
         ),
     ]:
         answer = await ask(server)
         unclear(answer, detail)
         assert SECRET not in repr(answer)
     assert fake.seen == []
+
+
+@pytest.mark.parametrize("key", LONGEST)
+@pytest.mark.parametrize("kind", ["a FIFO", "a socket", "a directory", "a device", "longer"])
+async def test_what_is_no_file_of_secrets_is_named_and_never_waited_for(
+    fake: FakeFleetLock, tmp_path: Path, certificate: Certificate, key: str, kind: str
+) -> None:
+    file = tmp_path / "odd"
+    linked = tmp_path / "linked"
+    linked.symlink_to(file)
+    with ExitStack() as stack:
+        match kind:
+            case "a FIFO":
+                os.mkfifo(file)
+            case "a socket":
+                stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(file))
+            case "a directory":
+                file.mkdir()
+            case "a device":
+                file.symlink_to("/dev/zero")
+            case _:
+                file.write_text("x" * (LONGEST[key] + 1))
+        url = fake.url if key == "authorization_file" else fake.url.replace("http:", "https:")
+        files = {"client_cert_file": str(certificate.cert), key: str(linked)}
+        answer = await ask(Server(base_url=url, timeout_s=PATIENT_S, **files))
+    assert isinstance(answer, LockUnclear)
+    assert answer.detail.startswith(f"{key} {linked}: is {kind}")
+    assert "write " in answer.detail or "has to hold" in answer.detail
+    assert fake.seen == []
+
+
+async def test_the_longest_secret_is_sent_whole(fake: FakeFleetLock, tmp_path: Path) -> None:
+    file = tmp_path / "authorization"
+    longest = "Bearer " + "x" * (7 * 1024)
+    file.write_text(longest + "\n")
+    server = Server(base_url=fake.url, timeout_s=PATIENT_S, authorization_file=str(file))
+    assert await ask(server) == LockGranted(T, SLOT)
+    assert fake.seen[0].headers["authorization"] == longest
+
+
+async def test_a_secret_of_kubernetes_is_a_link_to_a_link(
+    fake: FakeFleetLock, tmp_path: Path
+) -> None:
+    data = tmp_path / "..2026_03_01"
+    data.mkdir()
+    (data / "token").write_text("Bearer of-the-pod")
+    (tmp_path / "..data").symlink_to(data.name)
+    (tmp_path / "token").symlink_to("..data/token")
+    file = str(tmp_path / "token")
+    server = Server(base_url=fake.url, timeout_s=PATIENT_S, authorization_file=file)
+    assert await ask(server) == LockGranted(T, SLOT)
+    assert fake.seen[0].headers["authorization"] == "Bearer of-the-pod"
+
+
+async def test_a_home_made_ca_is_trusted_where_python_would_be_strict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 3.13 on ssl.create_default_context() is strict; here it is made so on any Python."""
+    (tmp_path / "strict_child.py").write_text(
+        "import ssl\n"
+        "made = ssl.create_default_context\n"
+        "def strict(*given, **more):\n"
+        "    context = made(*given, **more)\n"
+        "    context.verify_flags |= ssl.VERIFY_X509_STRICT\n"
+        "    return context\n"
+        "ssl.create_default_context = strict\n"
+        "from rebootmgr.fleetlock.request import main\n"
+        "main()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    home_made = HomeMade.make(tmp_path)
+    async with FakeFleetLock(tls=home_made.server.context()) as fake:
+        server = Server(base_url=fake.url, timeout_s=PATIENT_S, ca_file=str(home_made.ca))
+        client = LockClient(observed=lambda *_: None, child="strict_child")
+        assert await client.acquire(T, SLOT, server) == LockGranted(T, SLOT)
 
 
 async def test_the_authorization_file_is_read_for_each_request(

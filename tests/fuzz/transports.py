@@ -10,7 +10,8 @@ from typing import Final
 
 import aiohttp
 
-from rebootmgr.fleetlock.request import Errand, UnsendableError, _post
+from rebootmgr.fleetlock.proxy_words import Direct
+from rebootmgr.fleetlock.request import Errand, UnsendableError, _post, _url
 from rebootmgr.fleetlock.words import LONGEST_BODY
 from rebootmgr.show.metrics_socket import MOST_CLIENTS, MetricsSocket
 from tests.fuzz.dice import Dice
@@ -49,7 +50,7 @@ async def _ask(dice: Dice) -> None:
     )
     async with server:
         try:
-            found = await _post(order)
+            found = await _post(order, _url(order.url), Direct())
         except (UnsendableError, aiohttp.ClientError, OSError, ValueError):
             return  # what the child answers for as a failed request
         assert isinstance(found["status"], int)
