@@ -99,6 +99,7 @@ async def test_an_answer_is_a_status_and_json(
 async def test_what_is_given_beats_the_configuration(tmp_path: Path, server: FakeFleetLock) -> None:
     configure(tmp_path, fleet("http://127.0.0.1:9/"))
     url = f"{server.url}/${{group}}/"
+    server.base = "/db.1"
     more = ("--group", "db.1", "--base-url", url)
     assert (await ctl(tmp_path, "fleet-lock", "lock", *OTHER, *more))[0] == 0
     assert server.seen[0].target == "/db.1/v1/pre-reboot"

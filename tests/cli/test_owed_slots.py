@@ -89,7 +89,8 @@ async def test_credentials_go_to_the_server_they_are_for_and_to_no_other(
         f'[updates.fleet_lock]\nbase_url = "{server.url}/${{group}}/"\n'
         f'authorization_file = "{secret}"\n',
     )
-    here = Slot(f"{server.url}/db", "db", "me")
+    server.base = "/db"
+    here = Slot(server.url, "db", "me")
     remember(tmp_path, Memory(debts=(Debt(slot=here), Debt(slot=slot_of(other)))))
     assert (await ctl(tmp_path, *OWED, bus=bus.address))[0] == 0
     assert server.seen[0].target == "/db/v1/steady-state"

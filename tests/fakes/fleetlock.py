@@ -14,7 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,13 +37,21 @@ from tests.waiting import telling
 __all__ = ["FakeFleetLock", "Script", "Seen", "drip", "error", "hang", "reply", "silence"]
 
 
+LONGEST_HEAD = 2**20
+TOO_LARGE = (  # what Go says then, to the byte
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+    b"431 Request Header Fields Too Large"
+)
+
+
 @dataclass
 class FakeFleetLock:
     """`async with FakeFleetLock() as server:`; `server.url` is its base URL.
 
     `groups` are those that are configured there, None for any; `trouble` ails it; `host` is the
-    address to listen at. With `retry_after` every question that is not granted is answered with
-    that wish, in seconds.
+    address to listen at, `base` the path below which it is served. With `retry_after` every
+    question that is not granted is answered with that wish, in seconds.
     """
 
     slots: int = 1
@@ -57,9 +65,11 @@ class FakeFleetLock:
     seen: list[Seen] = field(default_factory=list)
     script: deque[Script] = field(default_factory=deque)
     host: str = "127.0.0.1"
+    base: str = ""
     port: int = 0
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
     open_connections: int = 0
+    _postponed: list[tuple[str, str, str]] = field(default_factory=list)
     most_connections: int = 0
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -67,11 +77,11 @@ class FakeFleetLock:
     @property
     def url(self) -> str:
         name = "localhost" if self.host == "127.0.0.1" else self.host
-        return f"{'https' if self.tls else 'http'}://{name}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{name}:{self.port}{self.base}"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._serve, self.host, self.port, ssl=self.tls, limit=2**20
+            self._serve, self.host, self.port, ssl=self.tls, limit=LONGEST_HEAD
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -100,6 +110,17 @@ class FakeFleetLock:
         if id_ in holders:
             holders.remove(id_)
 
+    def postpone(self, call: str, group: str, id_: str) -> None:
+        """Note what is done once the store is back."""
+        self._postponed.append((call, group, id_))
+
+    def recover(self) -> None:
+        """Let the store come back: what was asked meanwhile is done now, whoever waits for it."""
+        self.trouble = None
+        for call, group, id_ in self._postponed:
+            self.seize(group, id_) if call == "pre-reboot" else self.free(group, id_)
+        self._postponed.clear()
+
     async def wait_seen(self, number: int) -> None:
         """Wait until `number` requests have come."""
         with telling(lambda: f"of {number} requests {len(self.seen)} came"):
@@ -120,11 +141,17 @@ class FakeFleetLock:
         self.open_connections += 1
         self.most_connections = max(self.most_connections, self.open_connections)
         try:
-            request = await read_request(reader)
+            async with asyncio.timeout(getattr(self.dialect, "read_s", None)):
+                request = await read_request(reader)
             await self._record(request)
             await self._act(self._answer(request), reader, writer)
         except (OSError, asyncio.IncompleteReadError):
-            pass
+            pass  # TimeoutError is an OSError
+        except asyncio.LimitOverrunError:
+            writer.write(TOO_LARGE)
+            writer.write_eof()
+            while await reader.read(LONGEST_HEAD):
+                pass  # or what was not read would reset the connection
         except asyncio.CancelledError:
             pass  # only __aexit__ cancels, and a cancelled handler makes asyncio complain
         finally:
@@ -169,10 +196,18 @@ class FakeFleetLock:
     def _answer(self, request: Seen) -> Script:
         if request.target.startswith("/control/"):
             return self._control(request)
-        script = self.script.popleft() if self.script else self.dialect.answer(self, request)
+        script = self.script.popleft() if self.script else self._own_answer(request)
         if self.retry_after and request.target.endswith("/v1/pre-reboot"):
             return slow_down(script, self.retry_after)
         return script
+
+    def _own_answer(self, request: Seen) -> Script:
+        """As the dialect has it, which knows nothing of a proxy that takes the base off."""
+        if not request.target.startswith("/"):
+            return self.dialect.answer(self, request)
+        if not request.target.startswith(f"{self.base}/"):
+            return reply(404, "404 page not found\n")
+        return self.dialect.answer(self, replace(request, target=request.target[len(self.base) :]))
 
     def _control(self, request: Seen) -> Script:
         wish: dict[str, Any] = json.loads(request.body or "{}")

@@ -22,6 +22,7 @@ from tests.fakes.fleetlock_store import (
     Store,
     Trouble,
     call_of,
+    compact,
     go_error,
     is_known,
     others,
@@ -29,7 +30,7 @@ from tests.fakes.fleetlock_store import (
     say_text,
     take_trouble,
 )
-from tests.fakes.fleetlock_wire import Script, Seen, reply
+from tests.fakes.fleetlock_wire import Script, Seen, hang, reply
 
 PASSWORD: Final = "correct-horse"  # noqa: S105 - of nobody
 
@@ -54,7 +55,11 @@ class Airlock:
             return self._error(400, "unknown_group", f'unknown group "{params.group}"')
         match take_trouble(store):
             case Trouble.BACKEND_DOWN:  # there after 3 s
-                return self._error(500, "failed_sem_init", "context deadline exceeded")
+                dead = "failed to initialize semaphore manager: context deadline exceeded"
+                return self._error(500, "failed_sem_init", dead)
+            case Trouble.STALLED:
+                store.postpone(call, params.group, params.id)
+                return hang()
             case Trouble.CORRUPT:
                 return self._error(500, "failed_lock", "unexpected end of JSON input")
             case Trouble.RACE:
@@ -70,7 +75,7 @@ class Airlock:
         return reply(200)
 
     def _error(self, status: int, kind: str, value: str) -> Script:
-        return go_error(status, json.dumps({"kind": kind, "value": value}))
+        return go_error(status, compact(kind, value))
 
 
 @dataclass
@@ -141,10 +146,16 @@ class Knubbis:
         return password in {self.passwords.get(f"{params.group}-{who}") for who in ("*", params.id)}
 
     def _error(self, status: int, kind: str, value: str, **headers: str) -> Script:
-        body = json.dumps({"kind": kind, "value": value}) + "\n"
+        body = compact(kind, value) + "\n"
         content_type = "application/json; charset=utf-8"
         return reply(
-            status, body, gate=None, content_type=content_type, request_id="c0ffee", **headers
+            status,
+            body,
+            gate=None,
+            chunked=False,
+            content_type=content_type,
+            request_id="c0ffee",
+            **headers,
         )
 
 
@@ -156,7 +167,7 @@ class DynamoDb:
         if (call := call_of(request)) is None or request.method != "POST":
             return self._say(403, message="Missing Authentication Token")
         params = params_of(request)
-        if HEADER not in request.headers or params is None or not params.exact:
+        if HEADER not in request.headers or params is None or params.flaws:
             return self._say(400, message="Invalid request body")
         if others(store, params):
             failed = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"
@@ -176,7 +187,7 @@ class Consul:
     """Checks nothing, and counts before it writes."""
 
     def answer(self, store: Store, request: Seen) -> Script:
-        params = params_of(request) or Params("", "", exact=False)
+        params = params_of(request) or Params("", "")
         if call_of(request) == "steady-state":
             store.free(params.group, params.id)
             return reply(200)

@@ -5,7 +5,8 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from tests.fakes.fleetlock_wire import Script, Seen, reply
 
@@ -16,11 +17,25 @@ NOT_FOUND: Final = "404 page not found\n"
 
 
 class Trouble(StrEnum):
-    """What may ail a server. A race is lost once; the others last."""
+    """What may ail a server. A race is lost once; the others last.
+
+    With its store stalled it says nothing, and does later what it was asked by then.
+    """
 
     RACE = "race"
     BACKEND_DOWN = "backend down"
     CORRUPT = "corrupt"
+    STALLED = "stalled"
+
+
+class Flaw(StrEnum):
+    """What is odd about a body, and yet taken by some servers."""
+
+    EXTRA = "a key too many"
+    DUPLICATE = "a key twice"
+    CASE = "a key in another case"
+    TRAILING = "something behind it"
+    ENCODING = "no UTF-8"
 
 
 class Store(Protocol):
@@ -35,6 +50,8 @@ class Store(Protocol):
 
     def free(self, group: str, id_: str) -> None: ...
 
+    def postpone(self, call: str, group: str, id_: str) -> None: ...
+
 
 class Dialect(Protocol):
     """One kind of server."""
@@ -44,31 +61,60 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """Who asks, "" for what is missing; `exact` if the body has no key and no byte too many."""
+    """Who asks, "" for what is missing, and what is odd about how."""
 
     group: str
     id: str
-    exact: bool
+    flaws: frozenset[Flaw] = frozenset()
 
 
 def call_of(request: Seen) -> str | None:
-    """Which of the two operations is called, if any."""
-    call = request.target.partition("?")[0].rpartition("/v1/")[2]
-    return call if call in {"pre-reboot", "steady-state"} else None
+    """Which of the two operations is called, if any: their paths are exact."""
+    path = request.target.partition("?")[0]
+    if "://" in path:  # absolute-form, RFC 9112 section 3.2.2
+        path = urlsplit(path).path
+    call = path.removeprefix("/v1/")
+    return call if path.startswith("/v1/") and call in {"pre-reboot", "steady-state"} else None
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object with its keys as they came."""
 
 
 def params_of(request: Seen) -> Params | None:
-    """Read the body, None if it is no such JSON; like Go's decoder blind for what comes after."""
+    """Read the body as Go's encoding/json does, None if it is no such JSON.
+
+    Keys in any case, the last of several, whatever comes behind.
+    """
+    flaws = set[Flaw]()
+    text = request.body.lstrip(" \t\r\n")
+    if not text.isprintable() and any("\udc80" <= mark <= "\udcff" for mark in text):
+        flaws.add(Flaw.ENCODING)
     try:
-        body, end = json.JSONDecoder().raw_decode(request.body)
-        params = body["client_params"]
-        found = (params.get("group", ""), params.get("id", ""))
-    except (ValueError, LookupError, TypeError, AttributeError):
+        body, end = json.JSONDecoder(object_pairs_hook=_Pairs).raw_decode(text)
+    except ValueError:
         return None
-    if not all(isinstance(one, str) for one in found):
+    if text[end:].strip():
+        flaws.add(Flaw.TRAILING)
+    params = _field(body, "client_params", {"client_params"}, flaws)
+    found = [_field(params, name, {"id", "group"}, flaws) or "" for name in ("group", "id")]
+    if not isinstance(body, _Pairs) or not all(isinstance(one, str) for one in found):
         return None
-    exact = end == len(request.body) and len(body) == 1 and set(params) == {"group", "id"}
-    return Params(*found, exact=exact)
+    group, id_ = (one.encode("utf-8", "replace").decode() for one in found)
+    return Params(group, id_, frozenset(flaws))
+
+
+def _field(pairs: object, name: str, known: set[str], flaws: set[Flaw]) -> Any:
+    if not isinstance(pairs, _Pairs):
+        return None
+    same = [(key, value) for key, value in pairs if key.lower() == name]
+    if len(same) > 1:
+        flaws.add(Flaw.DUPLICATE)
+    if any(key != name for key, _ in same):
+        flaws.add(Flaw.CASE)
+    if {key.lower() for key, _ in pairs} - known:
+        flaws.add(Flaw.EXTRA)
+    return same[-1][1] if same else None
 
 
 def is_known(store: Store, group: str) -> bool:
@@ -95,5 +141,11 @@ def say_text(status: int, body: str, *, gate: asyncio.Event | None = None) -> Sc
 
 
 def go_error(status: int, body: str) -> Script:
-    """What http.Error of Go makes of any body."""
-    return reply(status, body, content_type=PLAIN, x_content_type_options="nosniff")
+    """What http.Error of Go makes of any body: a line."""
+    line = body.removesuffix("\n") + "\n"
+    return reply(status, line, content_type=PLAIN, x_content_type_options="nosniff")
+
+
+def compact(kind: str, value: str) -> str:
+    """An error as Go's encoding/json writes it."""
+    return json.dumps({"kind": kind, "value": value}, separators=(",", ":"), ensure_ascii=False)

@@ -31,13 +31,27 @@ class Script:
 
 
 def reply(
-    status: int, body: str | bytes = "", *, gate: asyncio.Event | None = None, **headers: str
+    status: int,
+    body: str | bytes = "",
+    *,
+    gate: asyncio.Event | None = None,
+    chunked: bool = False,
+    **headers: str,
 ) -> Script:
     """A whole answer; `retry_after="5"` becomes the header Retry-After."""
     data = body.encode() if isinstance(body, str) else body
-    lines = [f"HTTP/1.1 {status} Scripted", f"Content-Length: {len(data)}", "Connection: close"]
+    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(data)}"
+    data = _in_chunks(data) if chunked else data
+    lines = [f"HTTP/1.1 {status} Scripted", length, "Connection: close"]
     lines += [f"{name.replace('_', '-').title()}: {value}" for name, value in headers.items()]
     return Script(("\r\n".join(lines).encode() + b"\r\n\r\n", data), gate=gate)
+
+
+def _in_chunks(data: bytes) -> bytes:
+    """As PHP and Go send what they do not know the length of; at least two, if it can be."""
+    half = max(1, len(data) // 2)
+    parts = [data[at : at + half] for at in range(0, len(data), half)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))
 
 
 def error(status: int, kind: str, value: str) -> Script:
@@ -74,11 +88,28 @@ def drip(*parts: bytes, every_s: float = DRIP_S) -> Script:
 
 
 async def read_request(reader: asyncio.StreamReader) -> Seen:
-    """Read one request; IncompleteReadError when the client goes before it is whole."""
+    """Read one request, as Go's server does: of several equal headers the first counts.
+
+    IncompleteReadError when the client goes before it is whole, LimitOverrunError for a long head.
+    """
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip("\r\n").split("\r\n")
     method, target, _ = first.split(" ")
-    pairs = (line.partition(":") for line in lines)
-    headers = {name.lower(): value.strip() for name, _, value in pairs}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Seen(method, target, headers, body.decode())
+    headers: dict[str, str] = {}
+    for name, _, value in (line.partition(":") for line in lines):
+        headers.setdefault(name.lower(), value.strip())
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        body = await _read_chunks(reader)
+    else:
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Seen(method, target, headers, body.decode(errors="surrogateescape"))
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+        body += await reader.readexactly(size)
+        await reader.readexactly(2)
+    while await reader.readuntil(b"\r\n") != b"\r\n":
+        pass  # a trailer
+    return body

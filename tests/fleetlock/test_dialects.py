@@ -44,7 +44,7 @@ from rebootmgr.fleetlock.words import (
 from tests.core.script import EPOCH, FLEET, NEW, SLOT, Script, running
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.fleetlock_dialects import PASSWORD, Airlock, Consul, DynamoDb, Knubbis
-from tests.fakes.fleetlock_kubernetes import Heathcliff, Krm, Poseidon
+from tests.fakes.fleetlock_kubernetes import ALL_FULL, CallsBounded, Heathcliff, Krm, Poseidon
 from tests.fakes.fleetlock_store import Dialect, Trouble
 from tests.waiting import PATIENT_S
 
@@ -121,6 +121,7 @@ SITUATIONS: Final = {
     "corrupt": Situation(trouble=Trouble.CORRUPT, holder=ME),
 }
 NOBODY: Final = frozenset[str]()
+DEAD: Final = "failed to initialize semaphore manager: context deadline exceeded"
 
 
 def server_of(name: str) -> Dialect:
@@ -168,7 +169,7 @@ LOCKS: Final = (
     ("airlock", "busy", U, "HTTP 500 failed_lock: all 1 semaphore slots currently locked"),
     ("airlock", "race", U, "HTTP 500 failed_lock: conflict on semaphore detected, aborting"),
     ("airlock", "unknown group", F, 'HTTP 400 unknown_group: unknown group "default"'),
-    ("airlock", "down", F, "HTTP 500 failed_sem_init: context deadline exceeded"),
+    ("airlock", "down", F, f"HTTP 500 failed_sem_init: {DEAD}"),
     ("airlock", "corrupt", U, "HTTP 500 failed_lock: unexpected end of JSON input"),
     ("poseidon", "free", G, ""),
     ("poseidon", "ours", G, ""),
@@ -184,7 +185,7 @@ LOCKS: Final = (
     ("poseidon, no such node", "free", G, ""),
     ("heathcliff", "free", G, ""),
     ("heathcliff", "ours", G, ""),
-    ("heathcliff", "busy", REF, "HTTP 423 all_slots_full: Could not reserve a slot"),
+    ("heathcliff", "busy", REF, f"HTTP 423 all_slots_full: {ALL_FULL}"),
     ("heathcliff", "unknown group", F, "HTTP 500 error: An unexpected error occured"),
     ("heathcliff", "down", F, "HTTP 500 error: An unexpected error occured"),
     ("heathcliff, draining", "free", RES, "HTTP 202 waiting_for_node_drain: The slot is reserved"),
@@ -232,7 +233,7 @@ RELEASES: Final = (
         OWED,
         "HTTP 500 failed_lock: conflict on semaphore detected, aborting",
     ),
-    ("airlock", "down", OWED, "HTTP 500 failed_sem_init: context deadline exceeded"),
+    ("airlock", "down", OWED, f"HTTP 500 failed_sem_init: {DEAD}"),
     ("airlock", "corrupt", OWED, "HTTP 500 failed_lock: unexpected end of JSON input"),
     ("airlock", "unknown group", OWED, 'HTTP 400 unknown_group: unknown group "default"'),
     ("poseidon", "free", FREE, ""),
@@ -341,16 +342,24 @@ async def _send_by_hand(api: Api, fake: FakeFleetLock, userinfo: str) -> Told:
     head = f"POST /v1/{api} HTTP/1.1\r\nContent-Length: {len(body)}\r\n{credentials}"
     reader, writer = await asyncio.open_connection("127.0.0.1", fake.port)
     writer.write(f"{head}fleet-lock-protocol: true\r\n\r\n".encode() + body)
-    said, _, words = (await reader.read()).decode().partition("\r\n\r\n")
+    status, words = decode_whole(await reader.read())
     writer.close()
     await writer.wait_closed()
-    answer = Answer(int(said.split()[1]), "", words)
+    answer = Answer(status, "", words)
     kind = decode_error_kind(api, answer)
     match api:
         case Api.PRE_REBOOT:
             return decode_lock_answer(QUESTION, SLOT, answer, at=EPOCH), kind
         case Api.STEADY_STATE:
             return decode_release_answer(RELEASE, SLOT, answer, at=EPOCH), kind
+
+
+def decode_whole(answer: bytes) -> tuple[int, str]:
+    """Status and body of an answer as it came."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b"chunked" in head:
+        body = b"".join(body.split(b"\r\n")[1::2])
+    return int(head.split()[1]), body.decode()
 
 
 def asked_of(cell: Cell) -> Asked:
@@ -524,3 +533,136 @@ async def test_a_host_that_holds_nothing_frees_somebody_elses_slot_at_one_server
         assert fake.holders == {"default": [OTHER]}
         assert await client.release(RELEASE, SLOT, server) == SlotReleased(RELEASE, SLOT)
         assert fake.holders == {"default": []}
+
+
+AUTHORIZATION: Final = "Basic " + base64.b64encode(f"node:{PASSWORD}".encode()).decode()
+ASKS: Final = '{"client_params":{"id":"me","group":"default"}}'
+LONG_HEAD: Final = "X: " + "x" * 2**21 + "\r\n"
+BODIES: Final = {
+    "as it ought to be": ASKS,
+    "keys in capitals": ASKS.replace("client_params", "CLIENT_PARAMS").replace("id", "ID"),
+    "a key too many": ASKS.replace('"id"', '"x":1,"id"'),
+    "a key twice": ASKS.replace('"id"', '"id":"you","id"'),
+    "something behind it": ASKS + "}",
+    "no UTF-8": ASKS.replace("me", "m\udcff"),
+    "a mark before it": "\ufeff" + ASKS,
+}
+TAKEN: Final = {
+    "as it ought to be": {"airlock", "poseidon", "heathcliff", "knubbis", "dynamodb"},
+    "keys in capitals": {"airlock", "poseidon", "knubbis"},
+    "a key too many": {"airlock", "poseidon", "heathcliff", "knubbis"},
+    "a key twice": {"airlock", "poseidon", "knubbis"},
+    "something behind it": {"airlock", "poseidon", "knubbis"},
+    "no UTF-8": {"airlock", "poseidon"},  # an id of knubbis has ASCII letters alone
+    "a mark before it": set[str](),
+}
+
+
+@pytest.mark.parametrize("name", sorted(TAKEN["as it ought to be"]))
+async def test_what_a_server_takes_for_a_question_is_as_with_the_real_one(name: str) -> None:
+    async with FakeFleetLock(dialect=server_of(name), slots=9) as fake:
+        for what, body in BODIES.items():
+            fake.holders.clear()
+            status, _ = await raw(fake, body, f"Authorization: {AUTHORIZATION}\r\n")
+            assert (status == 200) is (name in TAKEN[what]), (what, status)
+            assert status in {200, 400}, what
+
+
+@pytest.mark.parametrize("name", ["airlock", "poseidon", "heathcliff"])
+async def test_the_wire_of_a_server_is_that_of_the_real_one(name: str) -> None:
+    async with FakeFleetLock(dialect=server_of(name)) as fake:
+        assert (await raw(fake, ASKS, path="/base/v1/pre-reboot"))[0] == 404
+        assert (await raw(fake, ASKS, path="/v1/pre-reboot/"))[0] == 404
+        assert (await raw(fake, ASKS, path="//v1/pre-reboot"))[0] in {301, 307}
+        status, said = await raw(fake, ASKS, LONG_HEAD)
+        assert (status, said) == (431, "431 Request Header Fields Too Large")
+        first = "fleet-lock-protocol: false\r\n"
+        assert (await raw(fake, ASKS, first))[0] == 400, "the first of two counts"
+        half = len(ASKS) // 2
+        chunks = "".join(f"{len(c):x};x=y\r\n{c}\r\n" for c in (ASKS[:half], ASKS[half:], ""))
+        chunked = "Transfer-Encoding: chunked\r\n"
+        assert (await raw(fake, chunks, chunked, length=False))[0] == 200
+        fake.free("default", "me")
+        fake.seize("default", OTHER)
+        if name == "airlock":
+            busy = "all 1 semaphore slots currently locked"
+            assert (await raw(fake, ASKS))[1] == f'{{"kind":"failed_lock","value":"{busy}"}}\n'
+
+
+async def raw(
+    fake: FakeFleetLock,
+    body: str,
+    head: str = "",
+    *,
+    path: str = "/v1/pre-reboot",
+    length: bool = True,
+) -> tuple[int, str]:
+    """Ask by hand; the status and what came behind the head."""
+    data = body.encode(errors="surrogateescape")
+    head += "fleet-lock-protocol: true\r\n"
+    head += f"Content-Length: {len(data)}\r\n" if length else ""
+    reader, writer = await asyncio.open_connection("127.0.0.1", fake.port)
+    writer.write(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + data)
+    answer = decode_whole(await reader.read())
+    writer.close()
+    return answer
+
+
+async def test_a_question_that_was_cancelled_is_granted_when_the_store_returns() -> None:
+    """Seen at heathcliff's on redis; only the release that is repeated frees such a slot."""
+    client = LockClient(observed=lambda *_: None)
+    async with FakeFleetLock(dialect=Heathcliff()) as fake:
+        server = Server(base_url=fake.url, timeout_s=PATIENT_S)
+        fake.trouble = Trouble.STALLED
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(client.acquire(QUESTION, SLOT, server))
+            await fake.wait_seen(1)
+            task.cancel()
+        assert fake.holders == {}
+        fake.recover()
+        assert fake.holders == {"default": [ME]}, "nobody waits for it any more"
+        script = asking().on(LockUnclear(QUESTION, SLOT, "taken back", answered=False))
+        release = abandon(script).get(Release)
+        script.on(await client.release(release.ticket, SLOT, server))
+        assert script.state.ledger, "it may be granted later still, so it is given back once more"
+        assert script.later(301.0).has(Release)
+        assert fake.holders == {"default": []}
+
+
+async def test_a_drain_that_nobody_stops_cordons_after_the_slot_is_back() -> None:
+    client = LockClient(observed=lambda *_: None)
+    async with FakeFleetLock(dialect=Heathcliff(pods=1)) as fake:
+        assert isinstance(fake.dialect, Heathcliff)
+        server = Server(base_url=fake.url, timeout_s=PATIENT_S)
+        await client.acquire(QUESTION, SLOT, server)
+        assert await client.release(RELEASE, SLOT, server) == SlotReleased(RELEASE, SLOT)
+        assert (fake.holders, fake.dialect.cordoned) == ({"default": []}, {ME})
+        for _ in range(2):
+            await client.acquire(QUESTION, SLOT, server)
+        await client.release(RELEASE, SLOT, server)
+        assert fake.dialect.cordoned == set(), "its next cycle cures it"
+
+
+async def test_a_request_that_does_not_become_whole_is_cut_without_an_answer() -> None:
+    async with FakeFleetLock(dialect=Heathcliff(read_s=0.05)) as fake:
+        reader, writer = await asyncio.open_connection("127.0.0.1", fake.port)
+        writer.write(b"POST /v1/pre-reboot HTTP/1.1\r\nContent-Length: 99\r\n\r\n{")
+        assert await reader.read() == b""
+        writer.close()
+        assert fake.seen == []
+    assert Heathcliff().read_s == 10.0
+
+
+def test_sixty_hosts_that_come_up_together_wait_for_five_calls_a_second() -> None:
+    api = CallsBounded()
+    waits = [api.wait_s(2, 0.0) for _ in range(60)]
+    assert waits[4] == 0.0, "a burst of ten calls"
+    assert waits[-1] == 22.0
+    assert api.wait_s(2, 60.0) == 0.0
+
+
+async def test_what_the_api_lets_through_late_is_answered_late() -> None:
+    async with FakeFleetLock(dialect=Poseidon(api=CallsBounded(per_s=50.0, burst=2.0))) as fake:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(raw(fake, ASKS)) for _ in range(4)]
+        assert [task.result()[0] for task in tasks] == [200] * 4

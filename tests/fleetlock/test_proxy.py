@@ -98,6 +98,7 @@ async def test_plain_http_goes_through_its_proxy_in_absolute_form(
         ForwardProxy({"lock.invalid": fake.port}, pair="squid:proxy-pass") as proxy,
     ):
         monkeypatch.setenv("ALL_PROXY", f"squid:proxy-pass@{proxy.authority}")
+        fake.base = "/b"
         server = Server(base_url="http://lock.invalid/b", timeout_s=PATIENT_S)
         assert await ask(server) == LockGranted(T, SLOT)
         assert proxy.seen[0].target == "http://lock.invalid/b/v1/pre-reboot"
