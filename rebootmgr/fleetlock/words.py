@@ -242,8 +242,8 @@ def _detail(answer: Answer) -> str:
     except ValueError:
         phrase = ""
     head = f"HTTP {answer.status} {kind or phrase}".rstrip()
-    if answer.status in REDIRECTS:
-        head += " (redirects are not followed: set base_url to where it leads)"
+    if answer.status in REDIRECTS and not value.strip():
+        value = "redirects are not followed: set base_url to where it leads"
     if answer.via and not kind:
         head += f" through {answer.via}"
     return harmless(f"{head}: {value}" if value.strip() else head)

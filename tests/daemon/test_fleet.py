@@ -326,7 +326,7 @@ async def test_secrets_of_a_url_are_used_and_never_shown(host: Host, server: Fak
     server.script.extend([error(401, "no", "who are you"), *[error(403, "no", "go away")] * 9])
     await host.os.stage("42.2")
     await host.start("--log-level", "debug")
-    await host.until_blocked("lock_refused")
+    await host.until_blocked("lock_failing")
     assert server.seen[-1].headers["authorization"].startswith("Basic ")
     shown = [json.dumps(await host.status()), host.log.read_text(), host.state_file.read_text()]
     for verb in (["status"], ["why"], ["metrics"], ["--json", "status"]):

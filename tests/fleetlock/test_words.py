@@ -37,6 +37,7 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 T = Ticket(1)
 SLOT = Slot("http://lock", "default", "node1")
 AIRLOCK = '{"kind": "failed_lock", "value": "all 1 semaphore slots currently locked"}\n'
+NOT_FOLLOWED = "redirects are not followed: set base_url to where it leads"
 REPLIES = st.builds(Silence, st.text()) | st.builds(
     Answer, st.integers(0, 999), st.text() | st.from_regex(r"\d{1,30}"), st.text()
 )
@@ -207,6 +208,9 @@ def test_silence_is_unclear() -> None:
         (500, "<html><body>Oops", "HTTP 500 Internal Server Error"),
         (500, '{"kind": "cut', "HTTP 500 Internal Server Error"),
         (404, '{"kind": "f1"}', "HTTP 404 f1"),
+        (301, "", f"HTTP 301 Moved Permanently: {NOT_FOLLOWED}"),
+        (308, "<a href='/v1/'>", f"HTTP 308 Permanent Redirect: {NOT_FOLLOWED}"),
+        (302, AIRLOCK, "HTTP 302 failed_lock: all 1 semaphore slots currently locked"),
         (400, '{"__type": "x", "message": "no"}', "HTTP 400 Bad Request"),
         (400, '{"kind": 7, "value": []}', "HTTP 400 Bad Request"),
         (500, "[" * 60000, None),

@@ -106,6 +106,7 @@ def build(out: Path, **environ: str) -> Package:
     need("go-md2man", "Debian: go-md2man; Fedora: golang-github-cpuguy83-md2man")
     if not (ROOT / ".git").exists():
         pytest.skip("NOT TESTED: the RPM is built from a checkout")
+    (out / ".rpmmacros").write_text("%_rpmformat 6\n%_binary_payload w9.gzdio\n")
     options = (
         "--without",
         "check",
@@ -135,6 +136,33 @@ def build(out: Path, **environ: str) -> Package:
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return build(tmp_path_factory.mktemp("rpm"))
+
+
+# How it is written
+
+
+def test_it_is_of_package_format_4_whatever_the_defaults_of_rpm_are(package: Package) -> None:
+    """rpm-ostree knows no other. The lead: rpm's file format, table 1; stripped cpio is of 6."""
+    lead = package.path.read_bytes()[:96]
+    assert lead[:6] == bytes.fromhex("edabeedb 03 00"), "a lead of format 4 says 3"
+    tags = "%{PAYLOADFORMAT} %{PAYLOADCOMPRESSOR} %{PAYLOADFLAGS}"
+    assert package.query("--queryformat", tags) == ["cpio zstd 19"]
+    each = package.query("--queryformat", "[%{FILESIZES} %{LONGFILESIZES}\n]")
+    assert each
+    payload = subprocess.run(["rpm2cpio", package.path], check=True, capture_output=True).stdout
+    assert payload[:6] == b"070701", "whole headers"
+    required = package.query("--requires")
+    assert "rpmlib(PayloadIsZstd) <= 5.4.18-1" in required
+    assert not [one for one in required if "LargeFiles" in one]
+
+
+def test_the_specification_says_its_format_to_every_rpm(tmp_path: Path) -> None:
+    """The rpm of this machine may know one format only: what a newer one would read."""
+    need("rpmspec", "Debian: rpm; Fedora: rpm-build")
+    (tmp_path / "a.spec").write_text(f"{SPEC.rstrip()}\n- written as %{{_rpmformat}}\n")
+    command = ("rpmspec", "--parse", "--define", "_rpmformat 6", "--without", "fedora")
+    text = subprocess.check_output([*command, tmp_path / "a.spec"], text=True)
+    assert "- written as 4" in text
 
 
 # What is in it
