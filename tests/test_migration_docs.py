@@ -45,6 +45,13 @@ def cells(page: str) -> set[str]:
     return {word for head in heads for word in re.findall(r"`([^`]+)`", head)}
 
 
+def test_the_empty_group_of_zincati_is_the_default_one() -> None:
+    drop_ins = [DropIn("50-a.toml", '[identity]\ngroup = "web"\n')]
+    drop_ins.append(DropIn("60-b.toml", '[identity]\ngroup = ""\n'))
+    config = decode_config(drop_ins, localtime=UTC)
+    assert (config.errors, config.settings.identity.group) == ((), "default")
+
+
 def test_every_setting_and_verb_of_locksmith_has_a_row() -> None:
     flags = {f"-{flag}" for flag in FLAGS}
     variables = {*VARIABLES, *(f"LOCKSMITHD_{name}" for name in VARIABLES)}

@@ -83,6 +83,9 @@ def whole(low: int, high: int, *, hint: str = "") -> Rule:
     return rule
 
 
+DEFAULT_GROUP: Final = "default"
+
+
 def text(value: object) -> str:
     """Take any text."""
     if isinstance(value, str):
@@ -91,8 +94,8 @@ def text(value: object) -> str:
 
 
 def group(value: object) -> str:
-    """Take the name of a FleetLock group."""
-    name = text(value)
+    """Take the name of a FleetLock group; "" is the default one, as for Zincati."""
+    name = text(value) or DEFAULT_GROUP
     if re.fullmatch(r"[a-zA-Z0-9.-]+", name):
         return name
     raise UnfitError(f"{shown(name)} is no group name", "use letters, digits, dots and dashes")

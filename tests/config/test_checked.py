@@ -205,7 +205,7 @@ def test_a_quoted_key_with_dots_is_not_taken_for_the_known_one() -> None:
         "[updates]\nperiodic.window = [3]",
         "[updates.periodic.window]\ndays = ['Sat']",
         "[identity]\ngroup = 3",
-        "[identity]\ngroup = ''",
+        "[identity]\ngroup = ' '",
         "[identity]\ngroup = 'a\u00e4'",
         '[identity]\ngroup = "a\\n"',
         "[identity]\nnode_uuid = 'abc'",
