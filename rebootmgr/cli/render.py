@@ -58,6 +58,7 @@ def _summary(status: Record, page: Page) -> Iterator[str]:
     yield from page.field("State", _state(status))
     yield from page.field("Booted", _deployment(status, "booted", "unknown"))
     yield from page.field("Pending", _pending(status, page))
+    yield from _behind(status, page)
     yield from page.field("Strategy", ", ".join(status.texts("strategies")) or UNKNOWN)
     yield from page.field("Next reboot", _predicted(status, page))
     yield from page.field("Window", _window(status, page))
@@ -164,6 +165,13 @@ def _pending(status: Record, page: Page) -> str:
     text = _deployment(status, "pending", "nothing")
     pending = status.part("pending")
     return f"{text}, since {page.instant(pending.instant('since'))}" if pending else text
+
+
+def _behind(status: Record, page: Page) -> Iterator[str]:
+    """Say since when it is behind, where that is longer than with the update that waits now."""
+    behind, pending = status.instant("behind_since"), status.part("pending")
+    if behind is not None and (pending is None or behind != pending.instant("since")):
+        yield from page.field("Behind", f"since {page.instant(behind)}")
 
 
 def _predicted(status: Record, page: Page) -> str:

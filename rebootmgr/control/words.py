@@ -23,6 +23,7 @@ def encode_status(status: Status) -> dict[str, Json]:
         "at": _instant(status.at),
         "state": status.state,
         "sentence": status.sentence,
+        "behind_since": _instant(status.behind_since),
         "strategies": list(status.strategies),
         "booted": _deployment(status.booted),
         "window": _opening(status.window),

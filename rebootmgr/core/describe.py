@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from rebootmgr.core import backlog
 from rebootmgr.core.clock import is_assumed, needs_clock
 from rebootmgr.core.facts import Deployments
 from rebootmgr.core.gates import local_blockers, view_of
@@ -120,7 +121,6 @@ def describe(
     at: Moment,
     *,
     since: Mapping[Reason, datetime],
-    pending_since: datetime | None,
     problems: tuple[str, ...] = (),
 ) -> Status:
     """Say where we are; `since` when each reason first blocked, where that is known."""
@@ -135,7 +135,8 @@ def describe(
         strategies=tuple(one.value for one in Strategy if one in policy.strategies),
         booted=None if os is None else os.booted,
         pending=target,
-        pending_since=pending_since if target is not None else None,
+        pending_since=backlog.pending_since(memory.backlog, target),
+        behind_since=backlog.behind_since(memory.backlog, at.wall),
         blockers=tuple(
             ShownBlocker(one.reason, one.detail, since.get(one.reason, at.wall), one.until)
             for one in found

@@ -117,14 +117,29 @@ class PastReboot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """The update that was pending last, since when, and since when this host is behind (SPEC 5a).
+
+    `none_since` is when nothing was staged any more, None while something is.
+    """
+
+    key: UpdateKey
+    since: datetime
+    behind_since: datetime
+    none_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """Everything that is written to state.json, and nothing else.
 
-    `settled` is the boot whose outcome was judged; `booted` what that boot ran; `drained` that a
-    pre-reboot phase began and was not undone; `attempts` counts failed boots per update;
-    `outcomes` counts what SPEC 10 calls reboot_outcomes_total.
+    `machine` tells this machine from others, "" where nobody said which it is; `settled` is the
+    boot whose outcome was judged; `booted` what that boot ran; `drained` that a pre-reboot phase
+    began and was not undone; `attempts` counts failed boots per update; `outcomes` counts what SPEC
+    10 calls reboot_outcomes_total.
     """
 
+    machine: str = ""
     settled: BootId | None = None
     booted: Deployment | None = None
     intent: Intent | None = None
@@ -138,6 +153,7 @@ class Memory:
     outcomes: tuple[tuple[Outcome, int], ...] = ()
     reboots_total: int = 0
     last_seen: datetime | None = None
+    backlog: Backlog | None = None
 
 
 @dataclass(frozen=True, slots=True)

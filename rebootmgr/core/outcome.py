@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from rebootmgr.core import slots
+from rebootmgr.core import backlog, slots
 from rebootmgr.core.events import HooksAnswer, HooksFailed, HooksPassed, HooksUnclear
 from rebootmgr.core.facts import BootTimes, Deployments
 from rebootmgr.core.memory import Durations, Intent, Memory, PastReboot, Quarantine
@@ -177,6 +177,9 @@ def judge(memory: Memory, known: Known, *, healthy: bool, policy: Policy, at: Mo
     os, settled = known.os, replace(settled, booted=known.os.booted)
     if memory.intent is None:
         absolved = absolve(settled, os.booted.key) if healthy else settled
+        if healthy:
+            left = backlog.after_boot(memory.backlog, os.booted.key, asked=False)
+            absolved = replace(absolved, backlog=left)
         return Judgement(None, _unasked(absolved, memory, os, at), keeps_slot=False)
     intent = memory.intent
     result = outcome(intent, os, healthy=healthy)
@@ -189,7 +192,9 @@ def judge(memory: Memory, known: Known, *, healthy: bool, policy: Policy, at: Mo
     )
     match result:
         case Outcome.SUCCEEDED:
-            return Judgement(result, absolve(counted, intent.key), keeps_slot=False)
+            left = backlog.after_boot(memory.backlog, os.booted.key, asked=True)
+            absolved = replace(absolve(counted, intent.key), backlog=left)
+            return Judgement(result, absolved, keeps_slot=False)
         case Outcome.ROLLED_BACK | Outcome.NOT_APPLIED:
             failed = _fail(counted, intent, result, policy, at)
             bad = result is Outcome.ROLLED_BACK or is_quarantined(failed, intent.key)

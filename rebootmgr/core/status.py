@@ -72,8 +72,9 @@ class PresumedSlot:
 class Status:
     """Where we are and why, at one instant (`at`). All instants are aware and in UTC.
 
-    `pending` is what a reboot would boot into; `predicted` the earliest instant at which the known
-    gates allow it, None where it cannot be known; `lock_held`: a slot is presumed ours.
+    `pending` is what a reboot would boot into, `pending_since` that one update, `behind_since` the
+    first of those that this host has not booted; `predicted` the earliest instant at which the
+    known gates allow it, None where it cannot be known; `lock_held`: a slot is presumed ours.
     """
 
     at: datetime
@@ -83,6 +84,7 @@ class Status:
     booted: Deployment | None = None
     pending: Deployment | None = None
     pending_since: datetime | None = None
+    behind_since: datetime | None = None
     blockers: tuple[ShownBlocker, ...] = ()
     gates: tuple[Gate, ...] = ()
     notices: tuple[Notice, ...] = ()

@@ -6,11 +6,11 @@ Mutable, but never older than one call of `step` and never seen outside the core
 from dataclasses import replace
 from typing import NamedTuple
 
-from rebootmgr.core import slots
+from rebootmgr.core import backlog, slots
 from rebootmgr.core.backoff import next_retry
 from rebootmgr.core.clock import latest_seen
 from rebootmgr.core.effects import Effect, ReadFacts, RunHooks, SaveMemory, StopHooks
-from rebootmgr.core.facts import Look
+from rebootmgr.core.facts import Deployments, Look
 from rebootmgr.core.gates import local_blockers
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Blocker, Deployment, Moment, Phase, Reason, Ticket
@@ -177,6 +177,7 @@ class Turn:
         """Bring the ledger, the looks and the memory in line, and close the draft."""
         self._settle_slots()
         self._look_if_needed()
+        self._note_backlog()
         self._save_if_changed()
         return Step(self.state, tuple(self.effects))
 
@@ -218,6 +219,17 @@ class Turn:
             self.look(wanted)
         else:
             self.state = replace(self.state, look_next=Look.NOWHERE)
+
+    def _note_backlog(self) -> None:
+        """Once the boot is judged, so that what was booted is none; what is pending, at once."""
+        if not isinstance(self.known.os, Deployments) or self.known.os_unknown:
+            return
+        if self.target is None and isinstance(self.attempt, Starting | PostBoot | Rebooting):
+            return
+        memory = self.state.memory
+        noted = backlog.note(memory.backlog, self.target, self.at.wall)
+        if noted != memory.backlog:
+            self.remember(replace(memory, backlog=noted))
 
     def _save_if_changed(self) -> None:
         memory, debts = self.state.memory, slots.debts(self.state.ledger)

@@ -9,7 +9,7 @@ from rebootmgr.config.load import Loaded
 from rebootmgr.core.counters import Api, Counters
 from rebootmgr.core.describe import blockers, describe
 from rebootmgr.core.effects import Acquire, Effect, Release
-from rebootmgr.core.model import DeploymentId, Moment, NoticeKind, Outcome, Reason, Slot
+from rebootmgr.core.model import Moment, NoticeKind, Outcome, Reason, Slot
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.sentence import say_instant
 from rebootmgr.core.slots import is_worth_a_warning
@@ -27,8 +27,6 @@ class Herald:
         self.counters = Counters()
         self.problems: tuple[str, ...] = ()
         self._since: Mapping[Reason, datetime] = {}
-        self._pending: DeploymentId | None = None
-        self._pending_since: datetime | None = None
         self._said: Status | None = None
         self._warned: dict[Slot, float] = {}
 
@@ -72,7 +70,6 @@ class Herald:
             policy,
             at,
             since=self._since,
-            pending_since=self._pending_since,
             problems=self.problems,
         )
 
@@ -131,7 +128,3 @@ class Herald:
     def _note(self, state: State, policy: Policy, at: Moment) -> None:
         reasons = {blocker.reason for blocker in blockers(state, policy, at)}
         self._since = {reason: self._since.get(reason, at.wall) for reason in reasons}
-        target = state.target
-        if (target.id if target is not None else None) != self._pending:
-            self._pending = target.id if target is not None else None
-            self._pending_since = at.wall if target is not None else None

@@ -76,6 +76,9 @@ def _decision(status: Status) -> Iterator[Metric]:
     yield _gauge("reboot_pending", "An update is staged and waits for a reboot.", pending)
     since = status.pending_since if pending else None
     yield _instant("pending_since", "Since when an update is staged.", since)
+    yield _instant(
+        "behind_since", "Since when an update waits that was not booted.", status.behind_since
+    )
     yield _instant("predicted_reboot", "Earliest reboot by what is known now.", status.predicted)
     yield _deployment("pending_update_info", "The staged update; 0: there is none.", status.pending)
     yield _deployment("booted_info", "The booted deployment; 0: unknown.", status.booted)
@@ -130,8 +133,8 @@ def _reboots(status: Status) -> Iterator[Metric]:
         "Last reboot by phase, total from hooks to boot-complete; 0: none or unknown.",
         labels=("phase",),
     )
-    measured = (past for past in status.history if past.seconds > 0)
-    last = max(measured, key=lambda past: past.at, default=None)
+    measured = (past for past in reversed(status.history) if past.seconds > 0)
+    last = next(measured, None)
     durations.add_metric(("total",), last.seconds if last else 0.0)
     for phase, seconds in (last.phases if last else Durations()).by_name().items():
         durations.add_metric((phase,), seconds)

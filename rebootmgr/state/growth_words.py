@@ -11,6 +11,7 @@ _IDENTITY: Final = {
     "releases_owed": ("server", "group", "id"),
     "quarantine": ("key", "since"),
     "holds": ("id",),
+    "backlog": ("key", "since"),
     "ask": ("target", "boot", "until"),
     "reboots": ("at", "target"),
 }

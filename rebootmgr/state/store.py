@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from rebootmgr.core.memory import Hold, Memory, Unreadable
+from rebootmgr.state.owner import adopt, is_of_another, read_machine
 from rebootmgr.state.words import LARGEST, MOST_DEBTS, Corrupt, decode_state, encode_state
 
 log = logging.getLogger(__name__)
 
 DIRECTORY: Final = "var/lib/rebootmgr"
+CLONED: Final = (
+    "%s is of another machine, as on a cloned disk: its slots, its reboots and what it held"
+    " against updates are forgotten, its holds stay"
+)
 STATE_LOST: Final = timedelta(hours=24)
 
 
@@ -82,9 +87,19 @@ class StateStore:
         self._previous = self._directory / "state.json~"
         self._next = self._directory / "state.json.new"
         self._files = files or Files()
+        self._machine = read_machine(root)
 
     def read(self, *, at: datetime) -> Memory | Unreadable:
         """Remember: the newest good copy. With every copy lost, a hold from `at` for 24 h."""
+        match self._recall(at):
+            case Memory() as memory:
+                if is_of_another(memory, self._machine):
+                    log.warning(CLONED, self._newest)
+                return adopt(memory, self._machine)
+            case unreadable:
+                return unreadable
+
+    def _recall(self, at: datetime) -> Memory | Unreadable:
         match newest := _read(self._newest):
             case Good(_, memory):
                 if len(memory.debts) == MOST_DEBTS:

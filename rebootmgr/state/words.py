@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from rebootmgr.core.memory import (
     Ask,
+    Backlog,
     Debt,
     Durations,
     Hold,
@@ -51,8 +52,10 @@ def encode_state(memory: Memory, *, over: bytes = b"") -> bytes:
     What a newer rebootmgr put into `over`, the state file that this one replaces, is kept.
     """
     ours = _ours(memory)
-    if over:
-        ours = keep_unknown(ours, json.loads(over))
+    before = json.loads(over) if over else {}
+    machines = {before.get("machine"), memory.machine} - {None, ""}
+    if len(machines) <= 1:  # nothing of a cloned disk's
+        ours = keep_unknown(ours, before)
     texts = {key: json.dumps(value, allow_nan=False) for key, value in ours.items()}
     lines = [f" {json.dumps(key)}: {text}" for key, text in texts.items()]
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii")
@@ -87,6 +90,7 @@ def _to_memory(top: Table) -> Memory | Unreadable:
         raise FaultError(f"version: {major} is no major version")
     attempts = {UpdateKey(harmless(key)): n for key, n in top.counts("attempts")}
     return Memory(
+        machine=top.maybe("machine", top.prose) or "",
         settled=top.maybe("settled", lambda key: BootId(top.prose(key))),
         booted=top.maybe("booted", lambda key: _to_deployment(top.table(key))),
         intent=top.maybe("intent", lambda key: _to_intent(top.table(key))),
@@ -102,6 +106,7 @@ def _to_memory(top: Table) -> Memory | Unreadable:
         ),
         reboots_total=top.count("reboots_total", default=0),
         last_seen=top.maybe("last_seen", top.time),
+        backlog=top.maybe("backlog", lambda key: _to_backlog(top.table(key))),
     )
 
 
@@ -112,6 +117,7 @@ _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 def _ours(memory: Memory) -> dict[str, Json]:
     return {
         "version": {"major": MAJOR, "minor": MINOR},
+        "machine": memory.machine,
         "settled": memory.settled,
         "booted": _maybe(memory.booted, _from_deployment),
         "intent": _maybe(memory.intent, _from_intent),
@@ -125,6 +131,7 @@ def _ours(memory: Memory) -> dict[str, Json]:
         "outcomes": {outcome.value: count for outcome, count in memory.outcomes},
         "reboots_total": memory.reboots_total,
         "last_seen": encode_instant(memory.last_seen),
+        "backlog": _maybe(memory.backlog, _from_backlog),
     }
 
 
@@ -301,6 +308,24 @@ def _to_ask(table: Table) -> Ask:
         by=table.prose("by"),
         now=table.flag("now"),
         until=table.time("until"),
+    )
+
+
+def _from_backlog(it: Backlog) -> Json:
+    return {
+        "key": it.key,
+        "since": encode_instant(it.since),
+        "behind_since": encode_instant(it.behind_since),
+        "none_since": encode_instant(it.none_since),
+    }
+
+
+def _to_backlog(table: Table) -> Backlog:
+    return Backlog(
+        key=UpdateKey(table.prose("key")),
+        since=table.time("since"),
+        behind_since=table.time("behind_since"),
+        none_since=table.maybe("none_since", table.time),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from rebootmgr.core.backoff import Retry
-from rebootmgr.core.memory import Durations, Memory
+from rebootmgr.core.memory import Backlog, Durations, Memory
 from rebootmgr.core.model import Blocker, BootId, DeploymentId, Reason, Ticket
 from rebootmgr.core.states import (
     Asking,
@@ -44,6 +44,13 @@ def boot(value: BootId | None) -> BootId | None:
     return value if value in {None, THIS} else OTHER
 
 
+def backlog(value: Backlog | None) -> Backlog | None:
+    if value is None:
+        return None
+    none_since = None if value.none_since is None else THEN
+    return replace(value, since=THEN, behind_since=THEN, none_since=none_since)
+
+
 def memory(value: Memory, budget: int) -> Memory:
     intent = value.intent
     if intent is not None:
@@ -69,6 +76,7 @@ def memory(value: Memory, budget: int) -> Memory:
         outcomes=(),
         reboots_total=0,
         last_seen=None,
+        backlog=backlog(value.backlog),
         ask=None if value.ask is None else replace(value.ask, boot=boot(value.ask.boot) or OTHER),
         quarantine=tuple(replace(one, why="", since=THEN) for one in value.quarantine),
     )

@@ -242,4 +242,4 @@ def next_boot(policy: Policy = FLEET, **host: object) -> Script:
 
 def shown(script: Script) -> Status:
     """What people are shown."""
-    return describe(script.state, script.policy, script.at, since={}, pending_since=None)
+    return describe(script.state, script.policy, script.at, since={})

@@ -242,7 +242,7 @@ class Oracle:
 
     def _check_verdict(self, state: State, *, calls: bool, was: bool) -> None:
         at, policy = self.machine.at, self.agent.deciding
-        status = describe(state, policy, at, since={}, pending_since=None)
+        status = describe(state, policy, at, since={})
         says = status.verdict is Verdict.REBOOT
         need(says or not calls, "calls logind while why says something else")
         resumes = self.machine.logind.preparing  # the daemon of before has called

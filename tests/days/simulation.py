@@ -192,7 +192,7 @@ class Days:
         need(held <= home.oracle.kept, f"a slot is leaked: {held - home.oracle.kept}")
         if held and state is not None:
             at, policy = home.machine.at, agent.deciding
-            notices = describe(state, policy, at, since={}, pending_since=None).notices
+            notices = describe(state, policy, at, since={}).notices
             told = any(notice.kind is NoticeKind.SLOT_KEPT for notice in notices)
             need(told, "keeps a slot and does not say so")
 

@@ -33,7 +33,7 @@ def settled(rules: Rules = FLEET, life: type[Days] = Days) -> tuple[Days, Home]:
 def shown(home: Home) -> Status:
     assert home.agent.state is not None
     at, policy = home.machine.at, home.agent.deciding
-    return describe(home.agent.state, policy, at, since={}, pending_since=None)
+    return describe(home.agent.state, policy, at, since={})
 
 
 def reasons(home: Home) -> list[Reason]:

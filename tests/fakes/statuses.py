@@ -76,6 +76,7 @@ WAITING: Final = Status(
     booted=BOOTED,
     pending=UPDATE,
     pending_since=ago(hours=10),
+    behind_since=ago(hours=10),
     blockers=(
         ShownBlocker(Reason.HELD, "database migration (alice)", ago(hours=2), ahead(hours=1)),
         ShownBlocker(
@@ -134,6 +135,7 @@ STUCK: Final = Status(
     booted=BOOTED,
     pending=UPDATE,
     pending_since=ago(days=2),
+    behind_since=ago(days=16),
     blockers=(
         ShownBlocker(
             Reason.CONFIG_INVALID,
@@ -169,6 +171,7 @@ REBOOTING: Final = Status(
     booted=BOOTED,
     pending=UPDATE,
     pending_since=ago(seconds=9),
+    behind_since=ago(seconds=9),
     blockers=(
         ShownBlocker(Reason.REBOOTING, "logind was asked to reboot", NOW, ahead(minutes=10)),
     ),

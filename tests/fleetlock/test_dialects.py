@@ -376,7 +376,7 @@ def heard(cell: Cell) -> Script:
 
 
 def shown(script: Script) -> Status:
-    return describe(script.state, script.policy, script.at, since={}, pending_since=None)
+    return describe(script.state, script.policy, script.at, since={})
 
 
 def abandon(script: Script) -> Script:

@@ -15,6 +15,7 @@ class Mutant:
     judges: tuple[str, ...]
 
 
+BACKLOG: Final = "tests/core/test_backlog.py::"
 MACHINE: Final = "tests/core/test_machine.py::"
 ATTEMPT: Final = "tests/core/test_attempt.py::"
 BOOT: Final = "tests/core/test_boot.py::"

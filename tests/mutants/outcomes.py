@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.mutants.mutant import (
+    BACKLOG,
     BOOT,
     LOOP,
     MACHINE,
@@ -12,6 +13,34 @@ from tests.mutants.mutant import (
 )
 
 MUTANTS: Final = (
+    Mutant(
+        "a newer update makes the host behind since now",
+        "backlog.py",
+        "    return Backlog(key=pending.key, since=since, behind_since=behind_since)",
+        "    return Backlog(key=pending.key, since=since, behind_since=since)",
+        (BACKLOG + "test_a_newer_update_waits_since_now_but_the_host_is_behind_since_the_first",),
+    ),
+    Mutant(
+        "what a clock of 1970 dated stays",
+        "backlog.py",
+        "    return wall if at > wall or at < FIRST < wall else at",
+        "    return wall if at > wall else at",
+        (BACKLOG + "test_what_a_wrong_clock_dated_is_dated_anew",),
+    ),
+    Mutant(
+        "a host that booted its update stays behind",
+        "outcome.py",
+        "            absolved = replace(absolve(counted, intent.key), backlog=left)",
+        "            absolved = absolve(counted, intent.key)",
+        (BACKLOG + "test_a_host_that_rebooted_into_its_update_is_behind_no_more",),
+    ),
+    Mutant(
+        "a shutdown under way counts as a withdrawal",
+        "turn.py",
+        "isinstance(self.attempt, Starting | PostBoot | Rebooting):",
+        "isinstance(self.attempt, Starting | PostBoot):",
+        (BACKLOG + "test_the_reboot_itself_is_no_withdrawal",),
+    ),
     Mutant(
         "a crash forgets the drain",
         "outcome.py",

@@ -34,6 +34,7 @@ ONE_READ = 10024  # what a known proxy reads of the socket, in bytes
 NAMES = re.findall(
     r"\w+",
     """
+rebootmgr_behind_since_timestamp_seconds
 rebootmgr_blocked rebootmgr_booted_info rebootmgr_build_info
 rebootmgr_config_last_reload_timestamp_seconds rebootmgr_config_reload_successful
 rebootmgr_config_valid rebootmgr_dbus_connected rebootmgr_fleet_lock_errors_total

@@ -27,7 +27,7 @@ NOON: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOLD: Final = Hold(id="h", owner="root", reason="visit", since=NOON, until=None)
 LIVES: Final = tuple(Memory(reboots_total=n, holds=(HOLD,)) for n in range(1, 5))
 CALLS: Final = 47
-SMALL_WRITE: Final = 200  # bytes, so that a file takes a few
+SMALL_WRITE: Final = 260  # bytes, so that a file takes a few
 
 
 CODES: Final = (errno.ENOSPC, errno.EIO, errno.EROFS)

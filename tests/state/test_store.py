@@ -5,13 +5,16 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from rebootmgr.core.memory import Memory, Unreadable
 from rebootmgr.core.model import BootId
+from rebootmgr.state.owner import read_machine
 from rebootmgr.state.store import StateStore
 from rebootmgr.state.words import LARGEST, decode_state, encode_state
+from tests.state.test_words import FULL
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FIRST = Memory(reboots_total=1)
@@ -52,6 +55,66 @@ def test_the_last_good_copy_is_kept_beside_it_and_nothing_else(
         StateStore(tmp_path).write(memory)
     assert sorted(path.name for path in directory.iterdir()) == ["state.json", "state.json~"]
     assert decode_state((directory / "state.json~").read_bytes()) == OLD
+
+
+MINE, OTHER = (f"{number:032x}\n" for number in (7, 8))
+
+
+def give_machine_id(root: Path, text: str) -> None:
+    (root / "etc").mkdir(exist_ok=True)
+    (root / "etc/machine-id").write_text(text)
+
+
+def test_a_cloned_disk_brings_only_the_holds_along(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    give_machine_id(tmp_path, MINE)
+    StateStore(tmp_path).write(replace(FULL, machine=""))
+    original = read(tmp_path)
+    assert original == replace(FULL, machine=machine_of(original))
+    StateStore(tmp_path).write(original)
+    assert (read(tmp_path), caplog.messages) == (original, [])
+    give_machine_id(tmp_path, OTHER)
+    clone = read(tmp_path)
+    machine = machine_of(clone)
+    assert machine not in {"", machine_of(original)}
+    assert clone == Memory(machine=machine, holds=FULL.holds, last_seen=FULL.last_seen)
+    [said] = caplog.messages
+    assert "of another machine" in said
+    StateStore(tmp_path).write(clone)
+    caplog.clear()
+    assert (read(tmp_path), caplog.messages) == (clone, []), "said once"
+
+
+def machine_of(memory: Memory | Unreadable) -> str:
+    assert isinstance(memory, Memory)
+    return memory.machine
+
+
+@pytest.mark.parametrize("text", ["", "uninitialized\n", "\xe4", "7" * 31, None])
+def test_on_a_machine_without_an_id_the_state_is_its_own(tmp_path: Path, text: str | None) -> None:
+    give_machine_id(tmp_path, MINE)
+    StateStore(tmp_path).write(FULL)
+    written = read(tmp_path)
+    if text is None:
+        (tmp_path / "etc/machine-id").unlink()
+    else:
+        give_machine_id(tmp_path, text)
+    assert read(tmp_path) == FULL != written
+
+
+def test_the_hash_of_a_machine_does_not_tell_its_id(tmp_path: Path, directory: Path) -> None:
+    give_machine_id(tmp_path, MINE)
+    StateStore(tmp_path).write(read_memory(tmp_path))
+    assert MINE.strip() not in (directory / "state.json").read_text()
+    give_machine_id(tmp_path, str(UUID(MINE.strip())).upper())
+    assert machine_of(read(tmp_path)) == read_machine(tmp_path) != ""
+
+
+def read_memory(root: Path) -> Memory:
+    found = read(root)
+    assert isinstance(found, Memory)
+    return found
 
 
 def test_a_corrupt_file_is_replaced_by_its_copy(tmp_path: Path, directory: Path) -> None:

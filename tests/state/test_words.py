@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rebootmgr.core.memory import (
     Ask,
+    Backlog,
     Debt,
     Durations,
     Hold,
@@ -72,6 +73,13 @@ FULL = Memory(
     outcomes=((Outcome.SUCCEEDED, 3),),
     reboots_total=4,
     last_seen=NOON,
+    backlog=Backlog(
+        key=UpdateKey("fcos:bb"),
+        since=NOON,
+        behind_since=NOON - timedelta(days=9),
+        none_since=NOON,
+    ),
+    machine="00ff",
 )
 
 JSON = st.recursive(
@@ -127,6 +135,7 @@ def memories() -> st.SearchStrategy[Memory]:
     past = everything(
         PastReboot, at=instant, target=prose, version=prose, seconds=amount, phases=phases
     )
+    backlog = everything(Backlog, key=prose, since=instant, behind_since=instant, none_since=end)
     drawn: st.SearchStrategy[Memory] = everything(
         Memory,
         settled=st.none() | prose,
@@ -141,6 +150,8 @@ def memories() -> st.SearchStrategy[Memory]:
         outcomes=st.dictionaries(st.sampled_from(Outcome), counter).map(lambda d: tuple(d.items())),
         reboots_total=counter,
         last_seen=end,
+        machine=prose,
+        backlog=st.none() | backlog,
     )
     return drawn
 
@@ -182,6 +193,7 @@ def test_any_value_in_any_place_is_read_without_an_exception(data: st.DataObject
 def test_the_file_looks_as_promised() -> None:
     assert json.loads(encode_state(FULL)) == {
         "version": {"major": 1, "minor": 0},
+        "machine": "00ff",
         "settled": "b1",
         "booted": {"id": "fcos-aa.0", "key": "fcos:aa", "version": "41", "timestamp": 7},
         "intent": {
@@ -249,6 +261,12 @@ def test_the_file_looks_as_promised() -> None:
         "outcomes": {"succeeded": 3},
         "reboots_total": 4,
         "last_seen": "2026-03-01T12:00:00Z",
+        "backlog": {
+            "key": "fcos:bb",
+            "since": "2026-03-01T12:00:00Z",
+            "behind_since": "2026-02-20T12:00:00Z",
+            "none_since": "2026-03-01T12:00:00Z",
+        },
     }
 
 
