@@ -305,7 +305,7 @@ async def serve(
     memory = StateStore(options.root).read(at=SystemClock().read().wall)
     bus = await Bus.connect(address)
     try:
-        boot_watch = BootWatch(bus)
+        boot_watch = BootWatch(bus, may_be_absent=options.root != Path("/"))
         outset = Outset(
             bus=bus,
             boot=await boot_watch.read_boot(root=options.root, environ=environ),

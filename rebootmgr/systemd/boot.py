@@ -1,5 +1,6 @@
 """systemd: which boot this is, and whether it is complete (org.freedesktop.systemd1(5))."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,27 +28,47 @@ log = logging.getLogger(__name__)
 
 
 class BootWatch:
-    """What systemd knows of our boot: that it is complete, where nobody answers (SPEC 12)."""
+    """What systemd knows of our boot.
 
-    def __init__(self, bus: Bus, *, patience_s: float = 10.0) -> None:
-        self._systemd = ServiceManager(bus, patience_s=patience_s)
+    `may_be_absent`: where nobody answers, the boot counts as complete, and as the first after its
+    kernel started (SPEC 12); else that says nothing, and systemd is waited for.
+    """
+
+    def __init__(self, bus: Bus, *, patience_s: float = 10.0, may_be_absent: bool = False) -> None:
+        self._systemd = ServiceManager(bus, patience_s=patience_s, may_be_absent=may_be_absent)
+        self._patience_s = patience_s
         self._is_complete = False
         self._times: BootTimes | None = None
 
     async def read_boot(self, *, root: Path, environ: Mapping[str, str]) -> BootId:
         """Read which boot this is, soft reboots counted. It never changes while we run.
 
-        RebootmgrError if systemd is there but gives no answer: a guess would judge the wrong boot.
+        RebootmgrError if systemd gives no answer: a guess would judge the wrong boot.
         """
+        came_or_went = asyncio.Event()
+        await self._systemd.follow_owner(came_or_went.set)
         try:
-            count = await self._systemd.get("SoftRebootsCount")
-        except BusError as error:
-            if error.name not in ABSENT | _BEFORE_256:
-                raise
-            count = 0
+            async with asyncio.timeout(self._patience_s):
+                while (count := await self._soft_reboots()) is None:
+                    await came_or_went.wait()
+                    came_or_went.clear()
+        except TimeoutError:
+            text = f"systemd is not on the bus, not after {self._patience_s:.0f} s either"
+            raise RebootmgrError(text) from None
         if not isinstance(count, int):
             raise RebootmgrError(f"systemd counts soft reboots as {harmless(repr(count))}")
         return BootId(f"{read_boot_id(root, environ)}:{count}")
+
+    async def _soft_reboots(self) -> object:
+        """Read how often userspace was started anew; None while systemd is not on the bus."""
+        try:
+            return await self._systemd.get("SoftRebootsCount")
+        except BusError as error:
+            if error.name in _BEFORE_256 or self._systemd.has_none(error):
+                return 0
+            if error.name not in ABSENT:
+                raise
+            return None
 
     async def read_boot_incomplete(self) -> str:
         """Say what boot-complete.target waits for, or which units failed; "" once it is reached."""
@@ -59,8 +80,10 @@ class BootWatch:
                 return ""
             failed = await self._failed_units()
         except BusError as error:
-            if error.name in ABSENT:
+            if self._systemd.has_none(error):
                 return ""
+            if error.name in ABSENT:
+                return f"systemd is not on the bus, it is asked for {_TARGET} when it comes back"
             return harmless(f"systemd cannot be asked for {_TARGET}: {error}")
         if not failed:
             return f"waiting for {_TARGET}"
@@ -84,6 +107,11 @@ class BootWatch:
             if not self._is_complete:
                 changed(_TARGET)
 
+        def came_or_went() -> None:
+            if not self._is_complete:
+                changed("systemd")
+
+        await self._systemd.follow_owner(came_or_went)
         await self._systemd.follow(_TARGET_PATH, heard)  # a job of it that fails is told, too
 
     async def _failed_units(self) -> list[str]:

@@ -30,10 +30,15 @@ def unit_path(unit: str) -> str:
 
 
 class ServiceManager:
-    """systemd on `bus`; each method raises BusError. Units are named by their paths there."""
+    """systemd on `bus`; each method raises BusError. Units are named by their paths there.
 
-    def __init__(self, bus: Bus, *, patience_s: float) -> None:
+    `may_be_absent`: there may be none at all, as below a root of one's own. Everywhere else one
+    that is not on the bus is about to come back, as after `systemctl daemon-reexec`.
+    """
+
+    def __init__(self, bus: Bus, *, patience_s: float, may_be_absent: bool = False) -> None:
         self._peer = Peer(bus, _SYSTEMD, patience_s=patience_s)
+        self._may_be_absent = may_be_absent
         self._followed: set[str] = set()
         self._is_subscribed = False
 
@@ -51,8 +56,16 @@ class ServiceManager:
         """Read a property of a unit."""
         return await self._peer.get(path, _UNIT, name)
 
+    def has_none(self, error: BusError) -> bool:
+        """Whether this error says that the host has no systemd."""
+        return self._may_be_absent and error.name in ABSENT
+
+    async def follow_owner(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called when systemd leaves the bus or comes back to it."""
+        await self._peer.subscribe_owner(lambda _: changed())
+
     async def read_state(self, unit: str, changed: Callable[[str], None]) -> str:
-        """Read a unit's ActiveState, "inactive" where it or systemd is not there.
+        """Read a unit's ActiveState, "inactive" where there is no such unit, or no systemd.
 
         From the first time on, `changed` is called when it is another.
         """
@@ -69,9 +82,12 @@ class ServiceManager:
             await self.follow(path, heard)
             return harmless(str(await self.get_of(path, "ActiveState")))
         except BusError as error:
-            if error.name not in ABSENT | {NO_SUCH_UNIT}:
-                raise
-            return "inactive"
+            if error.name == NO_SUCH_UNIT or self.has_none(error):
+                return "inactive"
+            if error.name in ABSENT:
+                text = "systemd is not on the bus, nobody knows what runs"
+                raise BusError(_ODD, text) from error
+            raise
 
     async def _path_of(self, unit: str) -> str:
         match await self.call("GetUnit", "s", [unit]):

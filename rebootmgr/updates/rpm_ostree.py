@@ -46,7 +46,7 @@ class RpmOstree:
         self, bus: Bus, root: Path, *, patience_s: float = 25.0, activation_s: float = 300.0
     ) -> None:
         self._peer = Peer(bus, _NAME, patience_s=patience_s)
-        self._systemd = ServiceManager(bus, patience_s=patience_s)
+        self._systemd = ServiceManager(bus, patience_s=patience_s, may_be_absent=root != Path("/"))
         self._root = root
         self._patience_s = patience_s
         self._activation_s = activation_s

@@ -11,6 +11,7 @@ import pytest
 
 from rebootmgr.bus.connection import Bus
 from rebootmgr.core.facts import BootTimes
+from rebootmgr.errors import RebootmgrError
 from rebootmgr.systemd.boot import BootWatch, read_boot_id
 from rebootmgr.systemd.time import Timedate
 from tests.fakes.systemd1 import STAMPS, FakeSystemd, FakeTimedate
@@ -65,8 +66,40 @@ async def test_a_boot_is_its_id_and_the_number_of_soft_reboots(
         assert boot == f"{HEX}:{count}"
 
 
-async def test_without_systemd_the_boot_counts_as_complete(bus: Bus) -> None:
-    systemd = patient(bus)
+async def test_a_systemd_that_is_away_for_a_moment_is_asked_when_it_is_back(
+    address: str, bus: Bus
+) -> None:
+    """As for the 8 ms of a daemon-reexec: a boot of which nobody tells is not the first one."""
+    async with FakeSystemd(address, soft_reboots=3, boot_complete=False) as fake:
+        await fake.service.leave()
+        systemd = patient(bus)
+        environ = {"REBOOTMGR_BOOT_ID": HEX}
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(systemd.read_boot(root=Path("/"), environ=environ))
+            await bus.call("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetId")
+            assert not reading.done()
+            await fake.service.enter()
+        assert reading.result() == f"{HEX}:3"
+        told: asyncio.Queue[str] = asyncio.Queue()
+        await systemd.watch(told.put_nowait)
+        assert await systemd.read_boot_incomplete() == "waiting for boot-complete.target"
+        await fake.service.leave()
+        assert await told.get() == "systemd"
+        assert "systemd is not on the bus" in await systemd.read_boot_incomplete()
+        await fake.service.enter()
+        assert await told.get() == "systemd"
+        fake.set_boot_complete(reached=True)
+        assert await systemd.read_boot_incomplete() == ""
+
+
+async def test_a_systemd_that_does_not_come_back_is_an_error(bus: Bus) -> None:
+    systemd = BootWatch(bus, patience_s=0.1)
+    with pytest.raises(RebootmgrError, match="systemd is not on the bus"):
+        await systemd.read_boot(root=Path("/"), environ={"REBOOTMGR_BOOT_ID": HEX})
+
+
+async def test_without_systemd_the_boot_counts_as_complete_below_a_root(bus: Bus) -> None:
+    systemd = BootWatch(bus, patience_s=PATIENT_S, may_be_absent=True)
     assert await systemd.read_boot(root=Path("/"), environ={"REBOOTMGR_BOOT_ID": HEX}) == f"{HEX}:0"
     await systemd.watch(lambda _: None)
     assert await systemd.read_boot_incomplete() == ""
@@ -184,6 +217,6 @@ async def test_a_stamp_that_no_clock_can_show_is_not_believed(
 
 
 async def test_without_systemd_nobody_measured_the_boot(bus: Bus) -> None:
-    systemd = patient(bus)
+    systemd = BootWatch(bus, patience_s=PATIENT_S, may_be_absent=True)
     assert await systemd.read_boot_incomplete() == ""
     assert await systemd.read_boot_times() is None

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from rebootmgr.bus.connection import Bus
+from rebootmgr.bus.words import ABSENT
+from rebootmgr.errors import BusError
 from rebootmgr.systemd.units import ServiceManager, find_starting_link
 from tests.fakes.systemd1 import FakeSystemd
 
@@ -50,7 +52,23 @@ async def test_another_of_us_may_have_subscribed_before(address: str, bus: Bus) 
 
 
 async def test_without_systemd_no_unit_runs(bus: Bus) -> None:
-    assert await ServiceManager(bus, patience_s=60.0).read_state("a.service", print) == "inactive"
+    systemd = ServiceManager(bus, patience_s=60.0, may_be_absent=True)
+    assert await systemd.read_state("a.service", print) == "inactive"
+
+
+async def test_of_a_systemd_that_is_away_for_a_moment_nobody_knows_what_runs(
+    address: str, bus: Bus
+) -> None:
+    """An update driver that still runs is none that has ended."""
+    systemd = ServiceManager(bus, patience_s=60.0)
+    async with FakeSystemd(address) as fake:
+        fake.set_unit("a.service", "active")
+        await fake.service.leave()
+        with pytest.raises(BusError, match="systemd is not on the bus") as caught:
+            await systemd.read_state("a.service", print)
+        assert caught.value.name not in ABSENT, "or somebody takes it for an answer"
+        await fake.service.enter()
+        assert await systemd.read_state("a.service", print) == "active"
 
 
 def test_a_link_of_the_vendor_starts_a_unit_too(tmp_path: Path) -> None:
