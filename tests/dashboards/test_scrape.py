@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
@@ -191,6 +192,52 @@ async def test_the_textfile_collector_of_node_exporter_gets_the_same(tmp_path: P
         assert re.fullmatch(pattern[1].replace("\\\\", "\\"), str(file))
         assert "node_textfile_scrape_error 0" in served
         assert server.log == ""  # it complains of each metric that it has twice
+
+
+def says(tmp_path: Path, script: str) -> dict[str, str]:
+    """An environment in which rebootmgrctl does as the script does."""
+    client = tmp_path / "bin/rebootmgrctl"
+    client.parent.mkdir(exist_ok=True)
+    client.write_text(f"#!/bin/sh\n{script}\n")
+    client.chmod(0o755)
+    return {"PATH": f"{client.parent}:{os.environ['PATH']}"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be led astray")
+def test_root_writes_through_nothing_that_the_owner_of_the_directory_planted() -> None:
+    with TemporaryDirectory() as top:  # everybody may enter it, as /var/lib
+        Path(top).chmod(0o755)
+        directory, victim = Path(top) / "textfile", Path(top) / "victim"
+        directory.mkdir()
+        victim.write_text("precious")
+        for name in ("rebootmgr.prom", "rebootmgr.prom.new", ".rebootmgr.12345678"):
+            (directory / name).symlink_to(victim)
+            os.chown(directory / name, 4242, 4242, follow_symlinks=False)
+        os.chown(directory, 4242, 4242)
+        done = copy(directory, says(Path(top), "echo rebootmgr_up 1; echo process_x 2"))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert victim.read_text() == "precious"
+        written = directory / "rebootmgr.prom"
+        assert not written.is_symlink()
+        assert written.read_text() == "rebootmgr_up 1\n"
+        assert (written.stat().st_uid, written.stat().st_mode & 0o777) == (4242, 0o644)
+        directory.rename(Path(top) / "mine")  # and now somebody else's is in its place
+        directory.symlink_to(Path(top) / "roots")
+        os.chown(directory, 4242, 4242, follow_symlinks=False)
+        (Path(top) / "roots").mkdir()
+        assert copy(directory, says(Path(top), "echo rebootmgr_up 1")).returncode != 0
+        assert list((Path(top) / "roots").iterdir()) == []
+
+
+def test_what_the_daemon_says_without_end_is_not_copied(tmp_path: Path) -> None:
+    directory = tmp_path / "textfile"
+    directory.mkdir()
+    (directory / "rebootmgr.prom").write_text("old")
+    done = copy(directory, says(tmp_path, "exec cat /dev/zero"))
+    assert done.returncode != 0
+    assert [(file.name, file.read_text()) for file in directory.iterdir()] == [
+        ("rebootmgr.prom", "old")
+    ]
 
 
 def test_systemd_takes_the_units_that_copy(tmp_path: Path) -> None:
