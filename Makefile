@@ -42,7 +42,8 @@ pages := $(patsubst docs/man/%.md,build/man/%,$(wildcard docs/man/*.md))
 put := install -D -p -m 0644
 
 install: $(pages) ## install units, policies, configuration, man pages and documents, all but Python
-	$(put) -t $(lib)/systemd/system systemd/rebootmgr.service systemd/rebootmgr-hook@.service
+	$(put) -t $(lib)/systemd/system systemd/rebootmgr.service \
+		systemd/rebootmgr-hook.socket systemd/rebootmgr-hook@.service
 	$(put) -t $(lib)/systemd/system-preset packaging/rpm/90-rebootmgr.preset
 	$(put) -t $(lib)/systemd/catalog systemd/rebootmgr.catalog
 	$(put) systemd/rebootmgr.sysusers $(lib)/sysusers.d/rebootmgr.conf

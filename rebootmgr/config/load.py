@@ -11,6 +11,7 @@ from rebootmgr.config.fragment import Fragment
 from rebootmgr.config.identity import HostIdentity, MissingIdentity, read_identity, read_localtime
 from rebootmgr.config.resolve import request_url, resolve_policy, server_at
 from rebootmgr.config.review import advise
+from rebootmgr.config.settings import Settings
 from rebootmgr.core.model import Slot
 from rebootmgr.core.policy import Policy
 from rebootmgr.errors import ConfigError, Problem
@@ -37,6 +38,12 @@ class Loaded:
     def socket_mode(self) -> int:
         """Who may read the metrics, as permission bits."""
         return self.config.settings.metrics.socket_mode
+
+    @property
+    def hook_timeout_s(self) -> int:
+        """How long each hook may take; the default where nothing of this is to be used."""
+        settings = Settings() if self.errors or self.policy.invalid else self.config.settings
+        return settings.hooks.timeout_seconds
 
     def check_config(self) -> None:
         """Raise ConfigError with all that is wrong with the drop-ins, whichever host this is."""

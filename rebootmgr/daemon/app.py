@@ -36,7 +36,7 @@ from rebootmgr.daemon.loop import Runner
 from rebootmgr.daemon.operators import Operators
 from rebootmgr.errors import BusError, RebootmgrError
 from rebootmgr.fleetlock.client import LockClient
-from rebootmgr.hooks.launch import PhaseRunner, choose_hook_runner
+from rebootmgr.hooks.launch import HookRunner, choose_hook_runner
 from rebootmgr.hooks.phases import HookPhases
 from rebootmgr.logind.login1 import Login1
 from rebootmgr.show.metrics_socket import MetricsSocket, OwnProcess
@@ -92,6 +92,7 @@ class App:
         self._options = options
         self._bus = bus
         self._loaded = loaded
+        self._hooks = outset.hooks
         self._notify = notify
         self._tasks = tasks
         self._ended = asyncio.Event()
@@ -220,6 +221,7 @@ class App:
             return problems
         self._loaded = loaded
         self._hands.servers = {**self._hands.servers, **loaded.servers}
+        self._hooks.timeout_s = loaded.hook_timeout_s
         self._runner.load(loaded.policy)
         log.info("configuration reloaded")
         return ()
@@ -296,7 +298,7 @@ class App:
 async def serve(
     options: Options,
     environ: MutableMapping[str, str],
-    hook_runner: Callable[[Path, Bus], PhaseRunner] = choose_hook_runner,
+    hook_runner: Callable[[Path], HookRunner] = choose_hook_runner,
 ) -> None:
     """Connect, recall, and run the daemon until it is told to stop."""
     notify = Notify(environ, pid=os.getpid())
@@ -310,7 +312,9 @@ async def serve(
             bus=bus,
             boot=await boot_watch.read_boot(root=options.root, environ=environ),
             boot_watch=boot_watch,
-            hooks=HookPhases(options.root, hook_runner(options.root, bus)),
+            hooks=HookPhases(
+                options.root, hook_runner(options.root), timeout_s=loaded.hook_timeout_s
+            ),
             loaded=loaded,
             memory=memory,
         )

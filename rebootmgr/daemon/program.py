@@ -1,10 +1,12 @@
 """rebootmgrd: the daemon's process, from its command line to its exit status."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 from rebootmgr.daemon.app import Options, serve
 from rebootmgr.errors import RebootmgrError, UsageError
@@ -12,11 +14,15 @@ from rebootmgr.systemd.journal import open_log
 
 log = logging.getLogger("rebootmgr")
 
+_PR_SET_DUMPABLE: Final = 4
+
 
 def run(words: list[str]) -> int:
     """Run the daemon; exit status as SPEC 1 says."""
     level, options = _said(words)
     open_log(level, stream=sys.stderr, environ=os.environ)
+    if os.path.realpath(options.root) == "/":
+        close_memory()
     try:
         asyncio.run(serve(options, os.environ))
     except RebootmgrError as error:
@@ -27,6 +33,14 @@ def run(words: list[str]) -> int:
             raise
         return _fail(_flat(expected))
     return 0
+
+
+def close_memory() -> None:
+    """Let nobody but root look into this process or dump it (prctl(2)): it has secrets.
+
+    Others run as our user, too: the children that read what a lock server says.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _fail(errors: list[RebootmgrError]) -> int:

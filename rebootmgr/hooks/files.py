@@ -1,4 +1,4 @@
-"""Which hooks there are (SPEC 8), and how long each may take."""
+"""Which hooks there are (SPEC 8), and what in their directories is none by its name."""
 
 import logging
 import os
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from rebootmgr.config.load import load
-from rebootmgr.config.settings import Settings
 from rebootmgr.core.model import Phase
 
 log = logging.getLogger(__name__)
@@ -21,7 +19,8 @@ DIRECTORIES: Final = {
     Phase.POST_BOOT: "post-boot.d",
     Phase.ABANDONED: "post-boot.d",
 }
-LEFTOVERS: Final = ("~", ".rpmnew", ".rpmsave", ".rpmorig")
+NO_PROGRAMS: Final = ("~", ".rpmnew", ".rpmsave", ".rpmorig", ".md")
+README: Final = "README"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,12 @@ class Unfit:
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownHooks(Unfit):
-    """A whole directory: nobody knows what is in it."""
+class NoProgram(Unfit):
+    """A file that nobody could run: at `path`, which is `what`."""
+
+    path: Path
+    what: str
+    cure: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def find_hooks(
             why = f"{directory}: {error.strerror}"
             names = []
         if why:
-            found[str(directory)] = UnknownHooks(directory.name, why)
+            found[str(directory)] = Unfit(directory.name, why)
             continue
         for name in names:
             found.pop(name, None)
@@ -76,25 +79,30 @@ def find_hooks(
     return [found[name] for name in sorted(found, key=os.fsencode)]
 
 
-def read_hook_timeout(root: Path) -> float:
-    """Read how many seconds a hook may take; the default while the configuration is invalid."""
-    config = load(root).config
-    settings = Settings() if config.errors else config.settings
-    return float(settings.hooks.timeout_seconds)
-
-
 def _look(path: Path, danger: Callable[[Path], str]) -> Hook | Skipped | None:
-    """Judge one entry; None for one that masks its name."""
-    if path.name.startswith(".") or path.name.endswith(LEFTOVERS):
-        return Skipped(str(path), "its name is that of a leftover")
+    """Judge one entry; None for one that masks its name.
+
+    Whoever put a file here wants it run: one that cannot be is never passed over in silence.
+    """
+    if path.name.startswith(".") or path.name.endswith(NO_PROGRAMS) or path.name == README:
+        return Skipped(str(path), "its name is that of no program")
     try:
         facts = path.stat()
         is_null = path.is_symlink() and path.samefile(os.devnull)
         if is_null or (stat.S_ISREG(facts.st_mode) and not facts.st_size):
             return None
-        if not stat.S_ISREG(facts.st_mode) or not facts.st_mode & 0o111:
-            return Skipped(str(path), "it is no executable file (chmod +x)")
+        if stat.S_ISDIR(facts.st_mode):
+            return Skipped(str(path), "it is a directory")
+        if not stat.S_ISREG(facts.st_mode):
+            return _no_program(path, "is no file", "remove it")
+        if not facts.st_mode & 0o111:
+            return _no_program(path, "is not executable", "chmod +x")
         why = danger(path)
     except OSError as error:
-        why = f"{path}: {error.strerror}"
+        cannot = f"cannot be looked at ({error.strerror})"
+        return _no_program(path, cannot, "mend it or remove it")
     return Unfit(path.name, why) if why else path
+
+
+def _no_program(path: Path, what: str, cure: str) -> NoProgram:
+    return NoProgram(path.name, f"{path} {what}: {cure}", path, what, cure)

@@ -1,37 +1,43 @@
 """The administrator's hooks, as the daemon has them run (SPEC 8)."""
 
+import asyncio
 import logging
-import os
 from pathlib import Path
 from typing import Final
 
 from rebootmgr.core.events import HooksAnswer, HooksFailed, HooksPassed, HooksUnclear
 from rebootmgr.core.model import Deployment, Phase, Ticket
-from rebootmgr.hooks.exchange import read_result, write_order
-from rebootmgr.hooks.files import (
-    DIRECTORIES,
-    Hook,
-    Skipped,
-    UnknownHooks,
-    find_hooks,
-    read_hook_timeout,
+from rebootmgr.errors import RebootmgrError
+from rebootmgr.hooks.files import DIRECTORIES, Hook, Skipped, find_hooks
+from rebootmgr.hooks.launch import HookRunner
+from rebootmgr.hooks.lines import Lines
+from rebootmgr.hooks.words import (
+    End,
+    Order,
+    Ran,
+    Unusable,
+    decode_answer,
+    encode_order,
+    encode_word,
 )
-from rebootmgr.hooks.launch import PhaseRunner
-from rebootmgr.hooks.words import NEED_ORDER, Order, Result, Unusable, encode_word
 from rebootmgr.text import harmless
 
 log = logging.getLogger(__name__)
 
-NO_RESULT: Final = "the hook runner ended without a result; its log says why"
-ENDING_S: Final = 15.0  # TERM, KILL and the last words of one hook
-RUNNER_S: Final = 60.0  # the runner's own start and end on a host that has better things to do
-MANY: Final = 100  # hooks in a directory that only root may look into
+NO_END: Final = "the hook runner ended before its time: journalctl -t rebootmgr-hook says why"
+# Beyond the time of a hook: the runner's start, its turn, TERM and KILL, on a host that has better
+# things to do.
+PATIENCE_S: Final = 75.0
 
 
 class HookPhases:
-    """The hooks under `root`; `runner` runs them."""
+    """The hooks under `root`; `runner` leads to who runs them, `timeout_s` each of them may take.
 
-    def __init__(self, root: Path, runner: PhaseRunner) -> None:
+    It is that of the configuration in force: a new one that was refused decides nothing.
+    """
+
+    def __init__(self, root: Path, runner: HookRunner, *, timeout_s: int) -> None:
+        self.timeout_s = timeout_s
         self._root = root
         self._runner = runner
         self._told: frozenset[Skipped] = frozenset()
@@ -43,35 +49,37 @@ class HookPhases:
     async def run(
         self, ticket: Ticket, phase: Phase, target: Deployment | None, booted: Deployment | None
     ) -> HooksAnswer:
-        """Run one phase. Without hooks nothing is started."""
-        hooks = self._find(phase)
-        if not hooks:
+        """Run one phase. Without hooks nothing is started. Cancelled: its hooks are ended."""
+        if not self._find(phase):
             return HooksPassed(ticket)
         order = Order(
-            request=os.urandom(16).hex(),
+            phase=phase,
+            timeout_s=self.timeout_s,
             deployment=encode_word(target.id) if target else "",
             version=encode_word(target.version) if target else "",
             booted=encode_word(booted.id) if booted else "",
         )
-        why = self._tell(order)
-        if not (why and phase in NEED_ORDER):
-            why = await self._runner.run(phase, within_s=self._patience_s(hooks)) or why
-        if why:
-            return HooksUnclear(ticket, harmless(f"{DIRECTORIES[phase]}: {why}"))
-        return _judge(ticket, phase, read_result(self._root, phase), order)
+        match await self._ask(order):
+            case str(why):
+                return HooksUnclear(ticket, harmless(f"{DIRECTORIES[phase]}: {why}"))
+            case Ran(hook, _, why):
+                return HooksFailed(ticket, hook, why)
+            case None:
+                return HooksPassed(ticket)
 
-    def _tell(self, order: Order) -> str:
-        """Write the order; "" or why it cannot be written."""
+    async def _ask(self, order: Order) -> Ran | str | None:
+        """Have a phase run; the first hook that failed, or why nobody knows; None: all passed."""
         try:
-            write_order(self._root, order)
-        except OSError as error:
-            return f"hooks cannot be told which deployment this is about: {error}"
-        return ""
-
-    def _patience_s(self, hooks: list[Hook]) -> float:
-        """Tell how long a phase may take: never less than what its hooks may, together."""
-        count = sum(MANY if isinstance(hook, UnknownHooks) else 1 for hook in hooks)
-        return RUNNER_S + count * (read_hook_timeout(self._root) + ENDING_S)
+            async with self._runner.connect() as connection:
+                line = encode_order(order)
+                await asyncio.get_running_loop().sock_sendall(connection, line)
+                return await _hear(Lines(connection), patience_s=order.timeout_s + PATIENCE_S)
+        except RebootmgrError as error:
+            return str(error)
+        except TimeoutError:
+            return "the hook runner did not answer in time: journalctl -t rebootmgr-hook"
+        except OSError:  # systemd takes no more connections, or the runner was killed
+            return NO_END
 
     def _find(self, phase: Phase) -> list[Hook]:
         found = find_hooks(self._root, phase)
@@ -82,13 +90,20 @@ class HookPhases:
         return [entry for entry in found if not isinstance(entry, Skipped)]
 
 
-def _judge(ticket: Ticket, phase: Phase, result: Result | Unusable, order: Order) -> HooksAnswer:
-    match result:
-        case Unusable(why):
-            return HooksUnclear(ticket, harmless(f"{DIRECTORIES[phase]}: {NO_RESULT} ({why})"))
-        case Result(request=request) if request != order.request:  # left by another run
-            return HooksUnclear(ticket, f"{DIRECTORIES[phase]}: {NO_RESULT}")
-        case Result(status=0):
-            return HooksPassed(ticket)
-        case Result(hook=hook, last_line=line):
-            return HooksFailed(ticket, hook or DIRECTORIES[phase], line)
+async def _hear(lines: Lines, *, patience_s: float) -> Ran | str | None:
+    """Hear of each hook, for none longer than `patience_s`."""
+    first: Ran | None = None
+    while True:
+        async with asyncio.timeout(patience_s):
+            line = await lines.read()
+        match NO_END if line is None else decode_answer(line):
+            case str(why):
+                return why
+            case Unusable(why):
+                return f"the hook runner's answer {why}"
+            case End():
+                return first
+            case Ran(status=0):
+                pass
+            case Ran() as failed:
+                first = first or failed

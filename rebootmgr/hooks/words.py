@@ -1,12 +1,13 @@
-"""What the daemon asks of the hook runner, and what that answers, as JSON (SPEC 8).
+"""What the daemon asks of the hook runner, and what that answers: JSON, a line each (SPEC 8).
 
 The daemon's user writes the order and root acts on it, so nothing in it is taken on trust.
 """
 
 import json
 import re
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 from rebootmgr.core.model import Phase
 from rebootmgr.text import LONGEST, harmless
@@ -50,42 +51,44 @@ def _decode_line(line: bytes) -> str:
 
 
 LARGEST: Final = 8192
+LONGEST_TIMEOUT_S: Final = 86400  # as hooks.timeout_seconds has it
 STOPPED: Final = 128 + 15  # as ended by TERM
 TOO_LATE: Final = 124
 NOT_RUN: Final = 126
-# Without an order these do not run. The others put back what was drained, whatever it was for.
-NEED_ORDER: Final = frozenset({Phase.CHECK, Phase.PRE_REBOOT})
 _PLAIN: Final = "A-Za-z0-9._~+:^@="
-_REQUEST: Final = re.compile(r"[0-9a-f]{32}")
 _WORD: Final = re.compile(rf"([{_PLAIN}][{_PLAIN}-]{{0,{LONGEST - 1}}})?")
 _NOT_PLAIN: Final = re.compile(rf"^-|[^{_PLAIN}-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a phase is about; `request`, 32 hex digits, marks the result that answers it.
+    """Which phase is to be run, what it is about, and how long each hook may take.
 
-    The others are plain ASCII words: a hook may well forget to quote them.
+    The last three are plain ASCII words: a hook may well forget to quote them.
     """
 
-    request: str
+    phase: Phase
+    timeout_s: int
     deployment: str = ""
     version: str = ""
     booted: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """How a phase ended: `status` 0, or that of the first `hook` that failed and its last line.
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One hook ended: the status that a shell would give, and unless it is 0 why, in one line."""
 
-    The status is the one that a shell would give.
-    """
-
-    request: str
-    phase: Phase
     hook: str
     status: int
-    last_line: str
+    last_line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The phase was run to its end."""
+
+
+Answer: TypeAlias = Ran | End
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,70 +105,75 @@ def encode_word(text: str) -> str:
 
 def encode_order(order: Order) -> bytes:
     """Write an order whose words are plain."""
-    return json.dumps(asdict(order)).encode() + b"\n"
+    return _encode(
+        {
+            "phase": order.phase.value,
+            "deployment": order.deployment,
+            "version": order.version,
+            "booted": order.booted,
+            "timeout_seconds": order.timeout_s,
+        }
+    )
 
 
-def decode_order(data: bytes) -> Order | Unusable:
+def decode_order(line: bytes) -> Order | Unusable:
     """Read an order; keys that a newer daemon may add are ignored."""
-    match _decode(data):
+    match _decode(line):
         case {
-            "request": str(request),
+            "phase": str(name),
             "deployment": str(deployment),
             "version": str(version),
             "booted": str(booted),
-        }:
+            "timeout_seconds": int(timeout_s),
+        } if not isinstance(timeout_s, bool):
             words = {"deployment": deployment, "version": version, "booted": booted}
         case Unusable() as unusable:
             return unusable
         case _:
             return Unusable("lacks a key, or one has a value of another type")
-    if not _REQUEST.fullmatch(request):
-        return Unusable("request is not 32 hex digits")
-    for name, word in words.items():
+    phase = next((phase for phase in Phase if phase.value == name), None)
+    if phase is None:
+        return Unusable("phase is none that there is")
+    if not 1 <= timeout_s <= LONGEST_TIMEOUT_S:
+        return Unusable(f"timeout_seconds is not from 1 to {LONGEST_TIMEOUT_S}")
+    for key, word in words.items():
         if not _WORD.fullmatch(word):
-            return Unusable(f"{name} is longer than {LONGEST}, or has characters that none has")
-    return Order(request=request, **words)
+            return Unusable(f"{key} is longer than {LONGEST}, or has characters that none has")
+    return Order(phase=phase, timeout_s=timeout_s, **words)
 
 
-def encode_result(result: Result) -> bytes:
-    """Write a result."""
-    known = {
-        "request": result.request,
-        "phase": result.phase.value,
-        "hook": result.hook,
-        "exit": result.status,
-        "last_line": result.last_line,
-    }
-    return json.dumps(known).encode() + b"\n"
+def encode_answer(answer: Answer) -> bytes:
+    """Write one line of the answer."""
+    match answer:
+        case Ran(hook, status, last_line):
+            return _encode({"hook": hook, "exit": status, "last_line": last_line})
+        case End():
+            return _encode({"end": True})
 
 
-def decode_result(data: bytes, phase: Phase) -> Result | Unusable:
-    """Read the result of `phase`; keys that a newer runner may add are ignored."""
-    match _decode(data):
-        case {
-            "request": str(request),
-            "phase": phase.value,
-            "hook": str(hook),
-            "exit": int(status),
-            "last_line": str(line),
-        } if not isinstance(status, bool):
-            return Result(
-                request=harmless(request),
-                phase=phase,
-                hook=harmless(hook),
-                status=status,
-                last_line=harmless(line),
-            )
+def decode_answer(line: bytes) -> Answer | Unusable:
+    """Read one line of the answer; keys that a newer runner may add are ignored."""
+    match _decode(line):
+        case {"end": True}:
+            return End()
+        case {"hook": str(hook), "exit": int(status), "last_line": str(said)} if not isinstance(
+            status, bool
+        ):
+            return Ran(harmless(hook), status, harmless(said))
         case Unusable() as unusable:
             return unusable
         case _:
             return Unusable("lacks a key, or one has a value of another type")
 
 
-def _decode(data: bytes) -> Any:  # JSON is of any type; the patterns above tell
-    if len(data) > LARGEST:
-        return Unusable(f"is larger than {LARGEST} bytes")
+def _encode(known: Mapping[str, object]) -> bytes:
+    return json.dumps(known).encode() + b"\n"
+
+
+def _decode(line: bytes) -> Any:  # JSON is of any type; the patterns above tell
+    if len(line) > LARGEST:
+        return Unusable(f"is longer than {LARGEST} bytes")
     try:
-        return json.loads(data)
+        return json.loads(line)
     except (ValueError, RecursionError):
         return Unusable("is no JSON")

@@ -36,15 +36,8 @@ from rebootmgr.fleetlock.words import (
     decode_release_answer,
     decode_reply,
 )
-from rebootmgr.hooks.words import (
-    Order,
-    Result,
-    Unusable,
-    decode_order,
-    decode_result,
-    encode_order,
-    encode_result,
-)
+from rebootmgr.hooks import words as hooks
+from rebootmgr.hooks.words import LONGEST_TIMEOUT_S, Order, Ran, decode_order, encode_order
 from rebootmgr.logind.words import (
     decode_inhibitors,
     decode_logind,
@@ -168,10 +161,10 @@ SESSION: Final = {
     "RemoteHost": "",
 }
 LOGIND: Final = {"PreparingForShutdown": False, "ScheduledShutdown": ["", 0]}
-ORDER: Final = encode_order(Order(request="0" * 32, deployment="os-2.0", version="2", booted="os"))
-RESULT: Final = encode_result(
-    Result(request="0" * 32, phase=Phase.CHECK, hook="10-x", status=1, last_line="no")
+ORDER: Final = encode_order(
+    Order(phase=Phase.CHECK, timeout_s=300, deployment="os-2.0", version="2", booted="os")
 )
+RAN: Final = hooks.encode_answer(Ran("10-x", 1, "no"))
 STATUS: Final = json.dumps(
     {
         "verdict": "wait",
@@ -290,17 +283,16 @@ def fuzz_logind(data: bytes) -> None:
 
 
 def fuzz_hooks(data: bytes) -> None:
-    """Whatever stands in the files between daemon and hook runner."""
+    """Whatever is said between daemon and hook runner."""
     dice = Dice(data)
     order = decode_order(dice.altered(ORDER))
-    result = decode_result(dice.altered(RESULT), Phase.CHECK)
-    assert_clean([*texts_of(order), *texts_of(result)])
+    answer = hooks.decode_answer(dice.altered(RAN))
+    assert_clean([*texts_of(order), *texts_of(answer)])
     if isinstance(order, Order):
         assert decode_order(encode_order(order)) == order
         words = (order.deployment, order.version, order.booted)
         assert all(word.isascii() and " " not in word and word[:1] != "-" for word in words)
-    if not isinstance(result, Unusable):
-        assert result.phase is Phase.CHECK
+        assert 1 <= order.timeout_s <= LONGEST_TIMEOUT_S
 
 
 def fuzz_control(data: bytes) -> None:

@@ -22,13 +22,6 @@ def hook(root: Path, place: str, text: str, *, mode: int = 0o755) -> Path:
     return path
 
 
-def configure(root: Path, *, timeout_s: int) -> None:
-    """Let every hook take this long."""
-    path = root / "etc/rebootmgr/config.d/50-test.toml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"[hooks]\ntimeout_seconds = {timeout_s}\n")
-
-
 def pid_in(path: Path) -> int:
     return int(path.read_text())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rebootmgr.hooks.runner import find_danger
+from rebootmgr.hooks.danger import find_danger
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 

@@ -10,20 +10,27 @@ from hypothesis import strategies as st
 from rebootmgr.core.model import Phase
 from rebootmgr.hooks.words import (
     LARGEST,
+    LONGEST_TIMEOUT_S,
+    End,
     Order,
-    Result,
+    Ran,
     Unusable,
+    decode_answer,
     decode_order,
-    decode_result,
+    encode_answer,
     encode_order,
-    encode_result,
     encode_word,
 )
 from rebootmgr.text import LONGEST
 
-REQUEST = "0123456789abcdef" * 2
-ORDER = {"request": REQUEST, "deployment": "fcos-bb.0", "version": "42.1", "booted": "fcos-aa.0"}
-RESULT = {"request": REQUEST, "phase": "check", "hook": "x", "exit": 3, "last_line": "no"}
+ORDER = {
+    "phase": "check",
+    "deployment": "fcos-bb.0",
+    "version": "42.1",
+    "booted": "fcos-aa.0",
+    "timeout_seconds": 300,
+}
+RAN = {"hook": "x", "exit": 3, "last_line": "no"}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -31,11 +38,22 @@ JSON = st.recursive(
 )
 
 
-@given(st.text(), st.text(), st.text())
-def test_every_order_of_the_daemon_is_taken_by_the_runner(one: str, two: str, three: str) -> None:
+@given(st.sampled_from(Phase), st.text(), st.text(), st.text(), st.integers(1, LONGEST_TIMEOUT_S))
+def test_every_order_of_the_daemon_is_taken_by_the_runner(
+    phase: Phase, one: str, two: str, three: str, timeout_s: int
+) -> None:
     words = [encode_word(text) for text in (one, two, three)]
-    order = Order(request=REQUEST, deployment=words[0], version=words[1], booted=words[2])
-    assert decode_order(encode_order(order)) == order
+    order = Order(
+        phase=phase,
+        timeout_s=timeout_s,
+        deployment=words[0],
+        version=words[1],
+        booted=words[2],
+    )
+    line = encode_order(order)
+    assert decode_order(line) == order
+    assert line.count(b"\n") == 1
+    assert len(line) < LARGEST
 
 
 def test_what_ostree_calls_a_deployment_is_passed_on_as_it_is() -> None:
@@ -46,11 +64,19 @@ def test_what_ostree_calls_a_deployment_is_passed_on_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("request", ""),
-        ("request", REQUEST[1:]),
-        ("request", "0123456789ABCDEF" * 2),
-        ("request", REQUEST + "\n"),
-        ("request", 5),
+        ("phase", ""),
+        ("phase", "reboot"),
+        ("phase", "CHECK"),
+        ("phase", "check\n"),
+        ("phase", "../check"),
+        ("phase", 5),
+        ("timeout_seconds", 0),
+        ("timeout_seconds", -1),
+        ("timeout_seconds", LONGEST_TIMEOUT_S + 1),
+        ("timeout_seconds", 300.0),
+        ("timeout_seconds", "300"),
+        ("timeout_seconds", True),
+        ("timeout_seconds", float("inf")),
         ("deployment", "a b"),
         ("deployment", "a\nREBOOTMGR_PHASE=check"),
         ("deployment", "$(reboot)"),
@@ -78,53 +104,58 @@ def test_an_order_with_anything_odd_in_it_is_not_taken(key: str, value: object) 
 )
 def test_what_is_no_order_at_all_is_not_taken(data: bytes) -> None:
     assert isinstance(decode_order(data), Unusable)
-    assert isinstance(decode_result(data, Phase.CHECK), Unusable)
+    assert isinstance(decode_answer(data), Unusable)
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
-def test_nothing_that_is_written_there_can_crash_either_side(data: bytes) -> None:
+def test_nothing_that_is_said_can_crash_either_side(data: bytes) -> None:
     assert isinstance(decode_order(data), Unusable)
-    assert isinstance(decode_result(data, Phase.CHECK), Unusable)
+    assert isinstance(decode_answer(data), Unusable)
 
 
 def test_a_key_of_a_later_version_does_no_harm() -> None:
-    assert decode_order(json.dumps({**ORDER, "new": 1}).encode()) == Order(**ORDER)
-    found = decode_result(json.dumps({**RESULT, "new": 1}).encode(), Phase.CHECK)
-    assert isinstance(found, Result)
+    later = decode_order(json.dumps({**ORDER, "new": 1}).encode())
+    assert later == decode_order(json.dumps(ORDER).encode())
+    assert isinstance(later, Order)
+    assert decode_answer(json.dumps({**RAN, "new": 1}).encode()) == Ran("x", 3, "no")
+    assert decode_answer(b'{"end":true,"new":1}') == End()
+
+
+def test_the_end_reads_as_it_was_written() -> None:
+    assert decode_answer(encode_answer(End())) == End()
 
 
 @given(st.text(), st.integers(), st.text())
-def test_a_result_reads_as_it_was_written_but_harmless(hook: str, status: int, line: str) -> None:
-    result = Result(
-        request=REQUEST, phase=Phase.ABANDONED, hook=hook, status=status, last_line=line
-    )
-    data = encode_result(result)
-    match decode_result(data, Phase.ABANDONED):
-        case Result() as read:
-            assert read.status == status
-            assert read.hook.isprintable()
-            assert read.last_line.isprintable()
-            assert max(len(read.hook), len(read.last_line)) <= LONGEST
+def test_an_answer_reads_as_it_was_written_but_harmless(hook: str, status: int, line: str) -> None:
+    data = encode_answer(Ran(hook, status, line))
+    assert data.count(b"\n") == 1
+    match decode_answer(data):
+        case Ran(read, read_status, last_line):
+            assert read_status == status
+            assert read.isprintable()
+            assert last_line.isprintable()
+            assert max(len(read), len(last_line)) <= LONGEST
+        case End():
+            raise AssertionError
         case Unusable():
             assert len(data) > LARGEST or abs(status) > 10**4000
-    assert isinstance(decode_result(data, Phase.CHECK), Unusable)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"phase": "pre-reboot"},
-        {"phase": None},
         {"exit": True},
         {"exit": "0"},
         {"exit": 0.0},
         {"hook": 1},
         {"last_line": None},
-        {"request": 1},
     ],
 )
-def test_a_result_of_another_shape_is_not_taken(change: dict[str, Any]) -> None:
-    assert isinstance(decode_result(json.dumps(RESULT).encode(), Phase.CHECK), Result)
-    assert isinstance(
-        decode_result(json.dumps({**RESULT, **change}).encode(), Phase.CHECK), Unusable
-    )
+def test_an_answer_of_another_shape_is_not_taken(change: dict[str, Any]) -> None:
+    assert isinstance(decode_answer(json.dumps(RAN).encode()), Ran)
+    assert isinstance(decode_answer(json.dumps({**RAN, **change}).encode()), Unusable)
+
+
+@pytest.mark.parametrize("end", [False, 1, "true", None])
+def test_no_end_but_the_end_is_one(end: object) -> None:
+    assert isinstance(decode_answer(json.dumps({"end": end}).encode()), Unusable)

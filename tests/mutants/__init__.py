@@ -1,8 +1,8 @@
-"""Break the core on purpose, one line at a time, and want its tests to notice."""
+"""Break the core and the hooks on purpose, one line at a time, and want the tests to notice."""
 
 from typing import Final
 
-from tests.mutants import attempts, calendars, gates, ledger, outcomes, shown
+from tests.mutants import attempts, calendars, gates, hooking, ledger, outcomes, shown
 
 MUTANTS: Final = (
     *attempts.MUTANTS,
@@ -11,4 +11,5 @@ MUTANTS: Final = (
     *gates.MUTANTS,
     *calendars.MUTANTS,
     *shown.MUTANTS,
+    *hooking.MUTANTS,
 )

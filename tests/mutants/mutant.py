@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One line of `file`, what becomes of it, and the tests that have to notice."""
+    """One line of `file` (seen from core), what becomes of it, and the tests that must notice."""
 
     name: str
     file: str

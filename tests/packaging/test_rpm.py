@@ -48,6 +48,7 @@ drwxr-xr-x root:root - /usr/lib/rebootmgr/post-boot.d
 drwxr-xr-x root:root - /usr/lib/rebootmgr/pre-reboot.d
 -rw-r--r-- root:root - /usr/lib/systemd/catalog/rebootmgr.catalog
 -rw-r--r-- root:root - /usr/lib/systemd/system-preset/90-rebootmgr.preset
+-rw-r--r-- root:root - /usr/lib/systemd/system/rebootmgr-hook.socket
 -rw-r--r-- root:root - /usr/lib/systemd/system/rebootmgr-hook@.service
 -rw-r--r-- root:root - /usr/lib/systemd/system/rebootmgr.service
 -rw-r--r-- root:root - /usr/lib/sysusers.d/rebootmgr.conf
@@ -298,9 +299,10 @@ def test_rpmlint_finds_nothing(package: Package) -> None:
 # What it does when it comes and goes
 
 PROGRAMS: Final = (
-    "journalctl", "python3", "rebootmgrctl", "systemctl", "systemd-sysusers", "systemd-tmpfiles",
+    "journalctl", "python3", "rebootmgrctl", "setpriv", "systemctl", "systemd-run",
+    "systemd-sysusers", "systemd-tmpfiles", "timeout",
 )  # fmt: skip
-TOOLS: Final = ("cat", "find", "grep", "mkdir", "rm", "rmdir")
+TOOLS: Final = ("cat", "find", "grep", "head", "mkdir", "rm", "rmdir")
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +392,8 @@ def test_at_its_removal_the_daemon_gives_back_then_its_unit_in_its_place(
         "systemctl --quiet is-active rebootmgr.service",
         "rebootmgrctl fleet-lock unlock --owed",
         "systemctl --quiet disable --now rebootmgr.service",
+        "systemctl stop rebootmgr-hook.socket",
+        f"timeout 10 {LOOK} {machine.root}/var/lib/rebootmgr/state.json",
         "systemctl daemon-reload",
         "systemctl start --job-mode=ignore-dependencies rebootmgr.service",
         "systemctl daemon-reload",
@@ -400,25 +404,57 @@ def test_at_its_removal_the_daemon_gives_back_then_its_unit_in_its_place(
     assert not unit.parent.exists()
 
 
-@pytest.mark.parametrize("drained", [True, False])
-def test_a_drain_that_a_crash_left_is_undone_at_the_removal(
-    package: Package, machine: Machine, *, drained: bool
-) -> None:
+LOOK: Final = "setpriv --reuid=rebootmgr --regid=rebootmgr --clear-groups head --bytes=16M"
+UNDO: Final = (
+    "systemd-run --quiet --wait --collect --property=SyslogIdentifier=rebootmgr-hook"
+    " --property=KillMode=mixed {}/usr/bin/python3 -I -m rebootmgr.hooks.runner abandoned"
+)
+
+
+@pytest.fixture
+def state(machine: Machine) -> Path:
+    """Where the state is, of a machine that runs; whoever looks at it does so as the daemon."""
     machine.run_systemd()
+    machine.has("setpriv", 'shift 3; exec "$@"')
+    machine.has("timeout", f'shift; exec {shutil.which("timeout")} 5 "$@"')
     state = machine.root / "var/lib/rebootmgr/state.json"
     state.parent.mkdir(parents=True)
+    return state
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_a_drain_that_a_crash_left_is_undone_at_the_removal(
+    package: Package, machine: Machine, state: Path, *, drained: bool
+) -> None:
     state.write_bytes(encode_state(Memory(drained=drained)))
     called = machine.do(package.scriptlet("PREUN"), 0)
-    assert called[1] == "systemctl stop rebootmgr-hook@*.service"
-    assert (called[2] == "systemctl start rebootmgr-hook@abandoned.service") is drained
+    stopped, undo = "systemctl stop rebootmgr-hook.socket", UNDO.format(machine.root)
+    assert (undo in called) is drained
+    if drained:
+        assert called.index(stopped) < called.index(undo)
+
+
+def test_what_the_daemons_user_puts_in_the_place_of_its_state_keeps_no_removal_waiting(
+    package: Package, machine: Machine, state: Path
+) -> None:
+    """And nobody else looks at it: a link leads that user to what is its own to read."""
+    machine.has("timeout", f'shift; exec {shutil.which("timeout")} 0.2 "$@"')
+    os.mkfifo(state)
+    called = machine.do(package.scriptlet("PREUN"), 0)
+    assert UNDO.format(machine.root) not in called
+    state.unlink()
+    state.symlink_to("/dev/zero")
+    machine.do(package.scriptlet("PREUN"), 0)
+    [looked] = [one for one in called if one.startswith("setpriv")]
+    assert looked == f"{LOOK} {state}"
 
 
 def test_its_removal_leaves_nothing_in_run_but_what_people_put_there(
     package: Package, machine: Machine
 ) -> None:
-    for path in ("hooks/check.json", "public/metrics.promsock", "config.d/60-mine.toml"):
+    for path in ("hooks.sock", "hooks.lock", "public/metrics.promsock", "config.d/60-mine.toml"):
         file = machine.root / "run/rebootmgr" / path
-        file.parent.mkdir(parents=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     machine.do(package.scriptlet("POSTUN"), 0)
     assert [path.name for path in (machine.root / "run").rglob("*") if path.is_file()] == [

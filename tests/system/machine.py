@@ -271,6 +271,14 @@ class Machine(Spoken):
         assert ran.status == 0, f"{command}: {ran}"
         return ran.out
 
+    async def begin(self, *command: str) -> None:
+        """Start a command in it, after which it may go down: nobody waits for its end."""
+        started = ("systemd-run", "--quiet", "--collect", *command)
+        process = await asyncio.create_subprocess_exec(
+            *(*self.enter, *started), stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, env=ENVIRON
+        )
+        await process.wait()
+
     async def property_of(self, unit: str, name: str) -> str:
         """One property of a unit, as systemctl prints it."""
         return (await self.do("systemctl", "show", "--value", f"--property={name}", unit)).strip()

@@ -11,6 +11,20 @@ from tests.system.machine import Machine
 
 DAEMON: Final = "rebootmgr.service"
 RPM_OSTREED: Final = "rpm-ostreed.service"
+HOOKS: Final = "rebootmgr-hook@"
+
+
+def hook_units(machine: Machine) -> list[str]:
+    """The units in which hooks, or their runner, run at this moment."""
+    tops = (Path(top) for top, _, _ in os.walk(machine.cgroup))
+    return [top.name for top in tops if top.name.startswith(HOOKS) and _has_process(top)]
+
+
+def _has_process(cgroup: Path) -> bool:
+    try:
+        return bool((cgroup / "cgroup.procs").read_text().split())
+    except OSError:  # it is gone meanwhile
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,12 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         os.kill(self.pid, number)
+
+    @classmethod
+    def hook_runner(cls, machine: Machine) -> Self:
+        """The only hook runner there is."""
+        [unit] = hook_units(machine)
+        return cls.main_of(machine, unit)
 
     async def kill(self) -> None:
         """Kill it, and wait until it is gone."""

@@ -78,7 +78,14 @@ def holders(server: FakeFleetLock) -> list[str]:
 async def assert_gone(machine: Machine) -> None:
     """Nothing of it runs, is known or failed."""
     assert await machine.property_of(UNIT, "LoadState") == "not-found"
-    units = ("list-units", "--all", "--plain", "--no-legend", "--type=service", "*rebootmgr*")
+    units = (
+        "list-units",
+        "--all",
+        "--plain",
+        "--no-legend",
+        "--type=service,socket",
+        "*rebootmgr*",
+    )
     assert await machine.do("systemctl", *units) == ""
     bus = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
     assert await machine.bus.call(*bus, "NameHasOwner", "s", (NAME,)) == [False]
