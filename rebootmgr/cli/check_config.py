@@ -18,8 +18,10 @@ from rebootmgr.config.resolve import unknown_variables
 from rebootmgr.config.review import Review, review_config
 from rebootmgr.core.fit import measured
 from rebootmgr.core.memory import Memory
+from rebootmgr.core.model import Phase
 from rebootmgr.core.policy import Strategy
 from rebootmgr.errors import Problem
+from rebootmgr.hooks.files import NoProgram, Skipped, Unfit, find_hooks
 from rebootmgr.state.store import StateStore
 from rebootmgr.systemd.units import find_starting_link
 from rebootmgr.text import harmless
@@ -73,9 +75,31 @@ def _host(root: Path, loaded: Loaded) -> Iterator[Problem]:
     if link := find_starting_link(root, _ZINCATI):
         message = "Zincati is enabled, and reboots this host beside rebootmgr"
         yield _problem(link, message, f"systemctl mask --now {_ZINCATI}")
+    yield from _unfit_hooks(root)
     if user := read_daemon_user(root):
         yield from _unreadable_drop_ins(root, loaded.fragments, user)
     yield from review_key_files(root, loaded.config, user)
+
+
+def _unfit_hooks(root: Path) -> Iterator[Problem]:
+    """Yield each hook that cannot be run, so that it blocks."""
+    for phase in (Phase.CHECK, Phase.PRE_REBOOT, Phase.POST_BOOT):
+        for hook in find_hooks(root, phase):
+            match hook:
+                case NoProgram(path=path) if _leads_out(root, path):
+                    pass
+                case NoProgram(path=path, what=what, cure=cure):
+                    yield _problem(
+                        path, f"a hook that fails whenever its turn comes: it {what}", cure
+                    )
+                case Path() | Unfit() | Skipped():
+                    pass
+
+
+def _leads_out(root: Path, path: Path) -> bool:
+    """Whether it is a link of an image, that leads to what only the image has."""
+    is_image = root.resolve() != Path("/")
+    return is_image and path.is_symlink() and path.readlink().is_absolute()
 
 
 def _unreadable_drop_ins(

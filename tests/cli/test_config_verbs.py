@@ -14,6 +14,7 @@ import pytest
 
 from rebootmgr.cli.main import main
 from rebootmgr.config.checked import DropIn, decode_config
+from tests.hooks.hook_scripts import hook
 
 WINDOW = """
 [[updates.periodic.window]]
@@ -109,6 +110,42 @@ def test_strict_turns_warnings_into_errors(tmp_path: Path) -> None:
     assert not strict["valid"]
     (warning,) = strict["warnings"]
     assert warning["message"] == "has no effect without the strategy periodic"
+
+
+def test_check_config_says_which_hook_would_block_and_how_to_mend_it(tmp_path: Path) -> None:
+    hooks = {}
+    for directory in ("checks.d", "pre-reboot.d", "post-boot.d"):
+        hooks[directory] = hook(tmp_path, f"etc/{directory}/10-x", "exit 0", mode=0o644)
+        hook(tmp_path, f"etc/{directory}/20-good", "exit 0")
+        hook(tmp_path, f"etc/{directory}/README", "what this is for", mode=0o644)
+        hook(tmp_path, f"etc/{directory}/10-x.rpmsave", "exit 0", mode=0o644)
+    hook(tmp_path, "usr/lib/checks.d/30-old", "exit 0", mode=0o644)
+    (hooks["checks.d"].parent / "30-old").symlink_to("/dev/null")
+    broken = hooks["checks.d"].with_name("40-broken")
+    broken.symlink_to("nowhere")
+    found = answer(tmp_path, "check-config")
+    assert found["valid"]
+    said = {one["file"]: (one["message"], one["hint"]) for one in found["warnings"]}
+    fails = "a hook that fails whenever its turn comes: it"
+    assert said == {
+        **{str(path): (f"{fails} is not executable", "chmod +x") for path in hooks.values()},
+        str(broken): (
+            f"{fails} cannot be looked at (No such file or directory)",
+            "mend it or remove it",
+        ),
+    }
+    assert not answer(tmp_path, "check-config", "--strict", status=78)["valid"]
+    line = f"{hooks['checks.d']}: warning: {fails} is not executable (chmod +x)"
+    assert line in run(tmp_path, "check-config").stdout.splitlines()
+
+
+def test_what_links_of_an_image_lead_to_is_not_judged_by_the_host_that_makes_it(
+    tmp_path: Path,
+) -> None:
+    directory = tmp_path / "etc/rebootmgr/checks.d"
+    directory.mkdir(parents=True)
+    (directory / "10-x").symlink_to("/usr/libexec/of/the/image")
+    assert answer(tmp_path, "check-config")["warnings"] == []
 
 
 def test_a_policy_that_never_opens_is_an_error_of_check_config_only(tmp_path: Path) -> None:
