@@ -44,6 +44,7 @@ from rebootmgr.core.facts import Facts, LogindUnreachable, Look, OsUnknown
 from rebootmgr.core.memory import Memory, Unreadable
 from rebootmgr.core.model import Moment, Reason
 from rebootmgr.core.operator import absorb_operator
+from rebootmgr.core.outcome import note_withdrawal
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.states import (
     Asking,
@@ -148,6 +149,7 @@ def _learn(turn: Turn, facts: Facts, look: Look) -> None:
         last, policy = turn.state.look_again, turn.policy
         again = next_retry(last, turn.at.mono, policy.patience, seed=policy.seed)
     turn.state = replace(turn.state, known=known, looking=None, look_again=again)
+    note_withdrawal(turn)
     turn.fresh = turn.state.look_next is Look.NOWHERE and Look.HOST in look
 
 

@@ -11,7 +11,8 @@ class Intent:
     """The reboot we are about to ask for. `mono` is CLOCK_BOOTTIME of `boot`, in seconds.
 
     Before it, `waiting_s`, `lock_s` and `hooks_s` went by, as in `Durations`. `shutdown_seen`: the
-    machine began to go down, at `down_at`; `seen_booted`: the target came up once.
+    machine began to go down, at `down_at`; `seen_booted`: the target came up once;
+    `withdrawn`: it was taken away, or replaced, before the machine was down.
     """
 
     target: DeploymentId
@@ -27,6 +28,7 @@ class Intent:
     shutdown_seen: bool = False
     down_at: datetime | None = None
     seen_booted: bool = False
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

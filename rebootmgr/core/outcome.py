@@ -107,6 +107,16 @@ def _resume(turn: Turn) -> None:
         turn.abandon()
 
 
+def note_withdrawal(turn: Turn) -> None:
+    """The update went, or another came, while the machine goes down: it is not to blame then."""
+    intent, os = turn.state.memory.intent, turn.known.os
+    if not isinstance(turn.attempt, Rebooting) or intent is None:
+        return
+    if isinstance(os, Deployments) and not turn.known.os_unknown:
+        withdrawn = intent.target not in {os.default.id, *os.on_disk}
+        turn.remember(replace(turn.state.memory, intent=replace(intent, withdrawn=withdrawn)))
+
+
 def look_after_boot(turn: Turn) -> None:
     """Run post-boot.d once boot-complete.target is reached."""
     if turn.known.boot_incomplete or turn.known.os_unknown or turn.state.stopping:
@@ -163,6 +173,8 @@ def outcome(intent: Intent, os: Deployments, *, healthy: bool) -> Outcome:
         )
         if finalized or intent.seen_booted:
             return Outcome.ROLLED_BACK
+        if intent.withdrawn:
+            return Outcome.SUPERSEDED
         return Outcome.NOT_APPLIED if intent.shutdown_seen else Outcome.INTERRUPTED
     if intent.target == os.booted.id or os.booted.key == intent.key:
         return Outcome.SUCCEEDED if healthy else Outcome.ROLLED_BACK

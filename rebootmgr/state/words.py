@@ -174,6 +174,7 @@ def _from_intent(it: Intent) -> Json:
         "shutdown_seen": it.shutdown_seen,
         "down_at": encode_instant(it.down_at),
         "seen_booted": it.seen_booted,
+        "withdrawn": it.withdrawn,
     }
 
 
@@ -192,6 +193,7 @@ def _to_intent(table: Table) -> Intent:
         shutdown_seen=table.flag("shutdown_seen"),
         down_at=table.maybe("down_at", table.time),
         seen_booted=table.flag("seen_booted"),
+        withdrawn=table.flag("withdrawn"),
     )
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from rebootmgr.core.effects import Release, RunHooks, SaveMemory
 from rebootmgr.core.events import (
     HooksFailed,
@@ -12,15 +14,17 @@ from rebootmgr.core.events import (
     SlotReleased,
     StopAsked,
 )
-from rebootmgr.core.facts import Logind, Look, OsUnknown
+from rebootmgr.core.facts import Deployments, Logind, Look, OsUnknown
 from rebootmgr.core.memory import Debt, Memory, Quarantine, Unreadable
-from rebootmgr.core.model import BootId, DeploymentId, Outcome, Phase, Reason
+from rebootmgr.core.model import BootId, Deployment, DeploymentId, Outcome, Phase, Reason
 from rebootmgr.core.states import Idle, PostBoot, Rebooting
 from tests.core.script import (
     EPOCH,
     FLEET,
     NEW,
+    NEWER,
     OLD,
+    OS_CHANGED,
     SLOT,
     Script,
     next_boot,
@@ -92,6 +96,35 @@ def test_an_update_that_is_staged_anew_was_never_applied() -> None:
     """It is on disk because the timer has staged it again, not because it was finalized."""
     script = next_boot(booted=OLD, staged=NEW, on_disk=(OLD.id, NEW.id)).look()
     assert outcomes(script) == [Outcome.NOT_APPLIED]
+
+
+@pytest.mark.parametrize("instead", [None, NEWER], ids=["withdrawn", "replaced"])
+def test_an_update_that_went_during_the_shutdown_is_not_blamed(instead: Deployment | None) -> None:
+    down = rebooting().on(RebootAccepted(), ShutdownBegan())
+    down.staged = instead
+    down.on(OS_CHANGED).look()
+    script = next_boot(booted=OLD, memory=down.state.memory).look()
+    assert outcomes(script) == [Outcome.SUPERSEDED]
+    assert script.state.memory.attempts == ()
+    assert script.has(Release), "the slot goes back"
+
+
+def test_an_update_that_came_back_before_the_machine_was_down_is_blamed() -> None:
+    down = rebooting().on(RebootAccepted(), ShutdownBegan())
+    for staged in (None, NEW):
+        down.staged = staged
+        down.on(OS_CHANGED).look()
+    script = next_boot(booted=OLD, memory=down.state.memory).look()
+    assert outcomes(script) == [Outcome.NOT_APPLIED]
+    assert script.state.memory.attempts == ((NEW.key, 1),)
+
+
+def test_an_update_that_is_finalized_on_the_way_down_is_none_that_went() -> None:
+    down = rebooting().on(RebootAccepted(), ShutdownBegan())
+    finalized = Deployments(booted=OLD, default=NEW, staged=False, on_disk=(OLD.id, NEW.id))
+    down.on(OS_CHANGED).look(os=finalized)
+    script = next_boot(booted=OLD, memory=down.state.memory, on_disk=(OLD.id, NEW.id)).look()
+    assert outcomes(script) == [Outcome.ROLLED_BACK]
 
 
 def test_the_same_update_under_another_serial_succeeded() -> None:

@@ -20,7 +20,7 @@ from rebootmgr.core.facts import (
     OsUnknown,
     Session,
 )
-from rebootmgr.core.model import Deployment, Moment, Phase
+from rebootmgr.core.model import Deployment, DeploymentId, Moment, Phase
 from tests.days.updates import FOR_EVER, Fate, Update, deploy, key_of
 from tests.fleet.host import Host
 from tests.fleet.world import World
@@ -73,6 +73,7 @@ class Machine(Host):
         self.called_at: list[float] = []
         self.seen: set[str] = set()  # what booted since the last call
         self.orderly = False  # how the last boot ended
+        self.left_with: DeploymentId | None = None  # what was staged then
         self._called: float | None = None
 
     @property
@@ -307,6 +308,7 @@ class Machine(Host):
         self._called = None
         self.up = self.asleep = False
         self._overslept.clear()
+        self.left_with = None if self.staged is None else self.staged.id
         self.staged = None
         self.daemon.end(restart_s=0.0)
         dice = self._world.dice

@@ -301,11 +301,13 @@ class Oracle:
             return {Outcome.SUPERSEDED}
         if intent.target in machine.seen or machine.is_on_disk(intent.target):
             return {Outcome.ROLLED_BACK}
+        # What is withdrawn at the last moment, nobody may have had the time to see.
+        gone = {Outcome.SUPERSEDED} if machine.left_with != intent.target else set()
         if intent.shutdown_seen:
-            return {Outcome.NOT_APPLIED}
+            return {Outcome.NOT_APPLIED, *gone}
         if machine.orderly and not self.stormy:
-            return {Outcome.NOT_APPLIED}
-        return {Outcome.INTERRUPTED}
+            return {Outcome.NOT_APPLIED, *gone}
+        return {Outcome.INTERRUPTED, *gone}
 
     def _count(self, key: UpdateKey, outcome: Outcome) -> None:
         match outcome:

@@ -46,6 +46,7 @@ FULL = Memory(
         shutdown_seen=True,
         down_at=NOON,
         seen_booted=True,
+        withdrawn=True,
     ),
     debts=(Debt(slot=Slot("https://lock/base", "default", "n1"), unanswered=True, kept=True),),
     drained=True,
@@ -210,6 +211,7 @@ def test_the_file_looks_as_promised() -> None:
             "shutdown_seen": True,
             "down_at": "2026-03-01T12:00:00Z",
             "seen_booted": True,
+            "withdrawn": True,
         },
         "releases_owed": [
             {
