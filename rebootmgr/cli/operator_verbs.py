@@ -66,6 +66,9 @@ def render_history(reboots: Sequence[Record], page: Page) -> Iterator[str]:
         outcome = reboot.text("outcome") if known else "not known yet"
         line = f"{when}  {version:<{VERSION}}  {outcome:<{OUTCOME}}  {span(took) if took else ''}"
         yield line.rstrip()
+        if reboot.members.get("cause"):
+            cause = page.wrap(reboot.text("cause"), indent=INDENT)
+            yield from (" " * INDENT + each for each in cause)
         yield from _phases(reboot.part("phases") or Record({}), page)
 
 

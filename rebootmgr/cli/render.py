@@ -238,4 +238,5 @@ def _last(status: Record, page: Page) -> str:
     text = f"{page.instant(last.instant('at'))} into {last.text('version')}"
     known = last.members.get("outcome") is not None
     outcome = last.text("outcome") if known else "outcome not known yet"
-    return f"{text}: {outcome}{f' after {span(took)}' if took else ''}"
+    cause = f": {last.text('cause')}" if last.members.get("cause") else ""
+    return f"{text}: {outcome}{f' after {span(took)}' if took else ''}{cause}"

@@ -114,4 +114,5 @@ def _past(past: PastReboot) -> Json:
         "outcome": past.outcome,
         "seconds": past.seconds or None,
         "phases": {phase: seconds or None for phase, seconds in past.phases.by_name().items()},
+        "cause": past.cause or None,
     }

@@ -108,6 +108,8 @@ class PastReboot:
     """One reboot that we asked for, and what became of it once that is known.
 
     `seconds` is what the host needed, from pre-reboot.d to boot-complete; 0.0 where not known.
+    `cause` says what kept the update from being applied, or which hook found the boot no good and
+    why, "" where nobody knows or nothing did.
     """
 
     at: datetime
@@ -116,6 +118,7 @@ class PastReboot:
     outcome: Outcome | None = None
     seconds: float = 0.0
     phases: Durations = Durations()
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

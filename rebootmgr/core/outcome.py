@@ -130,7 +130,7 @@ def look_after_boot(turn: Turn) -> None:
 def settle(turn: Turn, *, failed: HooksFailed | None) -> None:
     """Judge this boot for good; give the slot back, or keep it where the update failed."""
     memory = turn.state.memory
-    judgement = judge(memory, turn.known, healthy=failed is None, policy=turn.policy, at=turn.at)
+    judgement = judge(memory, turn.known, failed=failed, policy=turn.policy, at=turn.at)
     turn.remember(judgement.memory)
     turn.succeed(Cause.POST_BOOT)
     ledger = turn.state.ledger
@@ -181,8 +181,11 @@ def outcome(intent: Intent, os: Deployments, *, healthy: bool) -> Outcome:
     return Outcome.SUPERSEDED
 
 
-def judge(memory: Memory, known: Known, *, healthy: bool, policy: Policy, at: Moment) -> Judgement:
-    """Settle this boot: count, quarantine, keep or free."""
+def judge(
+    memory: Memory, known: Known, *, failed: HooksFailed | None, policy: Policy, at: Moment
+) -> Judgement:
+    """Settle this boot: count, quarantine, keep or free. `failed` is what post-boot.d found."""
+    healthy = failed is None
     settled = replace(memory, settled=known.boot, intent=None, drained=False, ask=None)
     if not isinstance(known.os, Deployments):
         return Judgement(None, settled, keeps_slot=False)
@@ -195,10 +198,11 @@ def judge(memory: Memory, known: Known, *, healthy: bool, policy: Policy, at: Mo
         return Judgement(None, _unasked(absolved, memory, os, at), keeps_slot=False)
     intent = memory.intent
     result = outcome(intent, os, healthy=healthy)
+    past = replace(_past(intent, result, known.boot_times, at), cause=_cause(intent, os, failed))
     remembered = max(REMEMBERED, policy.reboots_per_day)  # or the budget would never be spent
     counted = replace(
         settled,
-        reboots=(*memory.reboots, _past(intent, result, known.boot_times, at))[-remembered:],
+        reboots=(*memory.reboots, past)[-remembered:],
         reboots_total=memory.reboots_total + 1,
         outcomes=_plus_one(memory.outcomes, result),
     )
@@ -208,9 +212,9 @@ def judge(memory: Memory, known: Known, *, healthy: bool, policy: Policy, at: Mo
             absolved = replace(absolve(counted, intent.key), backlog=left)
             return Judgement(result, absolved, keeps_slot=False)
         case Outcome.ROLLED_BACK | Outcome.NOT_APPLIED:
-            failed = _fail(counted, intent, result, policy, at)
-            bad = result is Outcome.ROLLED_BACK or is_quarantined(failed, intent.key)
-            return Judgement(result, failed, keeps_slot=bad and policy.keep_slot_on_failed_update)
+            marked = _fail(counted, intent, result, policy, at)
+            bad = result is Outcome.ROLLED_BACK or is_quarantined(marked, intent.key)
+            return Judgement(result, marked, keeps_slot=bad and policy.keep_slot_on_failed_update)
         case Outcome.SUPERSEDED | Outcome.INTERRUPTED:
             return Judgement(result, counted, keeps_slot=False)
 
@@ -262,6 +266,13 @@ def _past(intent: Intent, result: Outcome, times: BootTimes | None, at: Moment) 
         seconds=whole(intent, times, at),
         phases=by_phase(intent, told, at),
     )
+
+
+def _cause(intent: Intent, os: Deployments, failed: HooksFailed | None) -> str:
+    """Say which hook found the update no good, and why; of another boot it says nothing."""
+    if failed is None or outcome(intent, os, healthy=True) is not Outcome.SUCCEEDED:
+        return ""
+    return ": ".join(text for text in (failed.hook, failed.line) if text)
 
 
 def _plus_one(

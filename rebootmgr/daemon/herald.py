@@ -103,7 +103,8 @@ class Herald:
             return
         last = status.history[-1]
         level = logging.INFO if last.outcome is Outcome.SUCCEEDED else logging.WARNING
-        log.log(level, "the reboot into %s: %s", last.version, last.outcome)
+        cause = f" ({last.cause})" if last.cause else ""
+        log.log(level, "the reboot into %s: %s%s", last.version, last.outcome, cause)
 
     def _say_missed(self, status: Status, before: Status | None) -> None:
         """Tell of a window that opened and closed between two looks; nobody makes up for it."""

@@ -339,6 +339,7 @@ def _from_past_reboot(it: PastReboot) -> Json:
         "outcome": it.outcome,
         "seconds": it.seconds,
         "phases": dict(it.phases.by_name()),
+        "cause": it.cause,
     }
 
 
@@ -350,6 +351,7 @@ def _to_past_reboot(table: Table) -> PastReboot:
         outcome=table.maybe("outcome", lambda key: _OUTCOMES.get(table.text(key))),
         seconds=table.seconds("seconds", default=0.0),
         phases=table.maybe("phases", lambda key: _to_durations(table.table(key))) or Durations(),
+        cause=table.maybe("cause", table.prose) or "",
     )
 
 

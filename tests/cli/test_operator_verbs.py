@@ -113,11 +113,16 @@ def test_the_history_fits_in_80_columns_whatever_the_daemon_says() -> None:
         "seconds": 86340,
         "phases": dict.fromkeys(("waiting", "lock", "hooks", "shutdown", "boot_complete"), 86340)
         | {"boot": None, "of_tomorrow": 7},
+        "cause": "10-health: no route\n to \x1b[2J the database of orders" + " again" * 9,
     }
     odd = {"at": "never", "version": None, "outcome": None, "seconds": "x"}
     record = decode_status(json.dumps({"history": [past, odd]}))
-    first, *phases, second = render_history(record.parts("history"), PAGE)
-    assert max(len(line) for line in (first, *phases)) <= 80
+    first, *cause, second = render_history(record.parts("history"), PAGE)
+    cause, phases = cause[:2], cause[2:]
+    assert max(len(line) for line in (first, *cause, *phases)) <= 80
+    assert " ".join(" ".join(cause).split()) == (
+        "10-health: no route to [2J the database of orders" + " again" * 9
+    )
     assert " ".join(" ".join(phases).split()) == (
         "hooks 23 h 59 min, shutdown 23 h 59 min, to boot-complete 23 h 59 min;"
         " before that waiting 23 h 59 min, lock 23 h 59 min"

@@ -127,6 +127,24 @@ def test_an_update_that_is_finalized_on_the_way_down_is_none_that_went() -> None
     assert outcomes(script) == [Outcome.ROLLED_BACK]
 
 
+def test_the_hook_that_found_the_update_no_good_is_kept_by_name_with_what_it_said() -> None:
+    script = next_boot(hooks=POST_BOOT).look()
+    ticket = script.get(RunHooks).ticket
+    script.on(HooksFailed(ticket, "10-health", "no route to the database"))
+    [past] = shown(script).history
+    assert (past.outcome, past.cause) == (
+        Outcome.ROLLED_BACK,
+        "10-health: no route to the database",
+    )
+
+
+def test_what_was_rolled_back_before_the_hooks_ran_is_none_of_their_doing() -> None:
+    script = next_boot(booted=OLD, hooks=POST_BOOT, on_disk=(OLD.id, NEW.id)).look()
+    script.on(HooksFailed(script.get(RunHooks).ticket, "10-health", "no"))
+    [past] = shown(script).history
+    assert (past.outcome, past.cause) == (Outcome.ROLLED_BACK, "")
+
+
 def test_the_same_update_under_another_serial_succeeded() -> None:
     again = replace(NEW, id=DeploymentId("os-2.1"))
     script = next_boot(booted=again).look()

@@ -143,6 +143,7 @@ async def test_a_post_boot_hook_that_fails_makes_the_update_a_failed_one(
     await host.start()
     status = await host.until(lambda status: bool(status["outcomes"]))
     assert status["outcomes"] == {"rolled_back": 1}
+    assert [past["cause"] for past in status["history"]] == ["10-health: database is down"]
     assert [notice["notice"] for notice in status["notices"]] == ["slot_kept"]
     assert server.holders == {"default": [NODE_ID]}
     assert "10-health: database is down" in host.log.read_text()

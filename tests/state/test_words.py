@@ -69,6 +69,7 @@ FULL = Memory(
                 boot_s=5.5,
                 boot_complete_s=6.5,
             ),
+            cause="disk full",
         ),
     ),
     outcomes=((Outcome.SUCCEEDED, 3),),
@@ -134,7 +135,13 @@ def memories() -> st.SearchStrategy[Memory]:
     quarantine = everything(Quarantine, key=prose, why=prose, since=instant)
     hold = everything(Hold, id=prose, owner=prose, reason=prose, since=instant, until=end)
     past = everything(
-        PastReboot, at=instant, target=prose, version=prose, seconds=amount, phases=phases
+        PastReboot,
+        at=instant,
+        target=prose,
+        version=prose,
+        seconds=amount,
+        phases=phases,
+        cause=prose,
     )
     backlog = everything(Backlog, key=prose, since=instant, behind_since=instant, none_since=end)
     drawn: st.SearchStrategy[Memory] = everything(
@@ -258,6 +265,7 @@ def test_the_file_looks_as_promised() -> None:
                     "boot": 5.5,
                     "boot_complete": 6.5,
                 },
+                "cause": "disk full",
             }
         ],
         "outcomes": {"succeeded": 3},
