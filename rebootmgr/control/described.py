@@ -8,7 +8,7 @@ from typing import Final
 
 from rebootmgr.errors import RebootmgrError
 from rebootmgr.instants import decode_instant
-from rebootmgr.table import Json, finite, is_deep
+from rebootmgr.table import FaultError, Json, finite, is_deep
 from rebootmgr.text import harmless
 
 WHY: Final = ("pending", "verdict", "blockers", "gates", "notices", "predicted")
@@ -100,17 +100,25 @@ def decode_status(text: str) -> Record:
     """Read what `Describe` answered; RebootmgrError when it is no JSON object."""
     try:
         if len(text) <= LARGEST:
-            match json.loads(text, parse_float=finite, parse_constant=finite):
+            match json.loads(text, parse_float=_finite, parse_constant=_finite):
                 case dict() as members if not is_deep(members):
                     return Record(members)
                 case _:
                     pass
-    except (ValueError, RecursionError):  # JSONDecodeError and FaultError are ValueErrors
+    except (ValueError, RecursionError):  # JSONDecodeError is a ValueError
         pass
     raise RebootmgrError(
         "rebootmgrd answered with something that is not its status:"
         " compare `rebootmgrctl --version` with `rebootmgrd --version`"
     )
+
+
+def _finite(text: str) -> float | None:
+    """Read a number that JSON can say; null for NaN, Infinity and what overflows to it."""
+    try:
+        return finite(text)
+    except FaultError:
+        return None
 
 
 def decode_why(status: Record) -> dict[str, Json]:
