@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from rebootmgr.aside import Aside
 from rebootmgr.core.effects import (
     Acquire,
     CancelRequest,
@@ -90,6 +91,8 @@ class Hands:
         self._orders: asyncio.Queue[tuple[Effect, ...]] = asyncio.Queue()
         self._jobs: dict[Ticket, asyncio.Task[Event]] = {}
         self._one_hook_at_a_time = asyncio.Lock()
+        self._disk = Aside("state.json")
+        self._terminals = Aside("terminals", at_once=16, hanging=64)
 
     def obey(self, effects: tuple[Effect, ...]) -> None:
         """Do these after everything that was ordered before."""
@@ -136,7 +139,7 @@ class Hands:
 
     async def _save(self, memory: Memory) -> bool:
         try:
-            await asyncio.to_thread(self._tools.store.write, memory)
+            await self._disk.run("state.json", lambda: self._tools.store.write(memory))
         except OSError as error:
             detail = harmless(f"state.json cannot be written: {error.strerror or error}")
             self._report(SaveFailed(detail))
@@ -178,7 +181,9 @@ class Hands:
 
     async def _warn(self, effect: Warn) -> None:
         text = encode_warning(effect.target.version, in_s=effect.in_s, at=datetime.now(UTC))
-        unwarned = await write_warning(effect.sessions, text, dev=self._tools.dev)
+        unwarned = await write_warning(
+            effect.sessions, text, dev=self._tools.dev, aside=self._terminals
+        )
         told = [session.user for session in effect.sessions if session.id not in unwarned]
         if told:
             names = ", ".join(told)

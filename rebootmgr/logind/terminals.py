@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from rebootmgr.aside import Aside
 from rebootmgr.core.facts import Session
 
 PATIENCE_S: Final = 5.0
@@ -16,22 +17,32 @@ log = logging.getLogger(__name__)
 
 
 async def write_warning(
-    sessions: Sequence[Session], text: str, *, dev: Path, patience_s: float = PATIENCE_S
+    sessions: Sequence[Session],
+    text: str,
+    *,
+    dev: Path,
+    aside: Aside,
+    patience_s: float = PATIENCE_S,
 ) -> tuple[str, ...]:
     """Write `text` to each session's terminal below `dev`; the ids of those not surely warned."""
-    warned = await asyncio.gather(*(_warn(each, text, dev, patience_s) for each in sessions))
+
+    async def warn(session: Session) -> bool:
+        return await _warn(session, text, dev, aside, patience_s)
+
+    warned = await asyncio.gather(*map(warn, sessions))
     return tuple(each.id for each, done in zip(sessions, warned, strict=True) if not done)
 
 
-async def _warn(session: Session, text: str, dev: Path, patience_s: float) -> bool:
+async def _warn(session: Session, text: str, dev: Path, aside: Aside, patience_s: float) -> bool:
     name = PurePosixPath(session.tty)
     if not session.tty or name.is_absolute() or ".." in name.parts:
         return False
     payload = text.encode("ascii", "replace")
     try:
         # In a thread, because the kernel may keep open and close of a serial line waiting.
-        async with asyncio.timeout(patience_s):
-            await asyncio.to_thread(_write_terminal, dev / name, payload)
+        await aside.run(
+            session.id, lambda: _write_terminal(dev / name, payload), patience_s=patience_s
+        )
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         log.debug("session %s could not be warned on %s: %s", session.id, name, error)
         return False

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from rebootmgr.aside import Aside
 from rebootmgr.core.facts import Session
 from rebootmgr.logind.terminals import write_warning
 from rebootmgr.logind.words import encode_warning
@@ -66,7 +67,8 @@ def fill(terminal: Terminal) -> None:
 
 
 async def warn(*sessions: Session, dev: Path = DEV, text: str = TEXT) -> tuple[str, ...]:
-    return await write_warning(sessions, text, dev=dev, patience_s=PATIENT_S)
+    aside = Aside("terminals")
+    return await write_warning(sessions, text, dev=dev, aside=aside, patience_s=PATIENT_S)
 
 
 async def test_everybody_with_a_terminal_sees_the_warning() -> None:
@@ -144,10 +146,13 @@ def test_warning_somebody_does_not_make_it_our_terminal() -> None:
     program = """
 import asyncio, os, sys
 from pathlib import Path
+from rebootmgr.aside import Aside
 from rebootmgr.logind.terminals import write_warning
 from rebootmgr.core.facts import Session
 session = Session(id="1", user="core", tty=sys.argv[1])
-assert asyncio.run(write_warning((session,), "hello", dev=Path("/dev"), patience_s=3600)) == ()
+async def warn():
+    return await write_warning((session,), "hello", dev=Path("/dev"), aside=Aside("tty"))
+assert asyncio.run(warn()) == ()
 try:
     os.open("/dev/tty", os.O_RDONLY)
 except OSError as error:
