@@ -2,11 +2,23 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+import select
+import socket
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Final, TextIO
 
-from rebootmgr.systemd.journal_words import encode_lines, encode_record, encode_text
+from rebootmgr.systemd.journal_words import (
+    encode_datagram,
+    encode_lines,
+    encode_record,
+    encode_text,
+)
 
+JOURNAL: Final = Path("/run/systemd/journal/socket")
 FIELDS: Final = "rebootmgr"  # in `extra`, a dict[str, str]
 
 
@@ -19,12 +31,9 @@ def open_log(level: str, *, stream: TextIO, environ: Mapping[str, str]) -> None:
     logging.getLogger().setLevel(level.upper())
     handler: logging.Handler
     if is_journal(stream, environ):
-        from systemd.journal import sendv  # noqa: PLC0415 - 0.9 MB that a terminal needs not
-
-        handler = JournalHandler(sendv)
+        handler = JournalHandler()
     else:
-        handler = logging.StreamHandler(stream)
-        handler.setFormatter(LineFormatter(prefixed=not stream.isatty()))
+        handler = LineHandler(stream.fileno(), prefixed=not stream.isatty())
     logging.basicConfig(handlers=[handler], force=True)
 
 
@@ -50,21 +59,109 @@ class LineFormatter(logging.Formatter):
         return encode_lines(record.levelno, text) if self._prefixed else text
 
 
-class JournalHandler(logging.Handler):
-    """Sends records with the fields of `extra={"rebootmgr": …}`; `send` is sd_journal_sendv(3)."""
+class LineHandler(logging.Handler):
+    """Writes lines to a descriptor that may be a pipe or a terminal, which nobody may read.
 
-    def __init__(self, send: Callable[..., None]) -> None:
+    What does not fit is dropped, and how much that was is told with the next line.
+    """
+
+    def __init__(self, descriptor: int, *, prefixed: bool) -> None:
         super().__init__()
-        self._send = send
+        self._write_now = _choose_writer(descriptor)
+        self._dropped = Dropped()
+        self.setFormatter(LineFormatter(prefixed=prefixed))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record, or count it."""
+        with self._dropped.counting():
+            for lost in self._dropped.tell():
+                self._write(self.format(lost))
+            self._write(self.format(record))
+
+    def _write(self, text: str) -> None:
+        payload = f"{text}\n".encode("utf-8", "backslashreplace")
+        while payload:
+            payload = payload[self._write_now(payload[: select.PIPE_BUF]) :]
+
+
+def _choose_writer(descriptor: int) -> Callable[[bytes], int]:
+    """Find a way to write up to PIPE_BUF bytes now or not at all, which is BlockingIOError.
+
+    The descriptor is shared with others, who do not expect that it never waits.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISSOCK(mode):
+        connected = socket.socket(fileno=os.dup(descriptor))
+        return lambda data: connected.send(data, socket.MSG_DONTWAIT)
+    if stat.S_ISCHR(mode):
+        with suppress(OSError):  # of another user, say
+            again = f"/proc/self/fd/{descriptor}"
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            return partial(os.write, os.open(again, flags))
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+
+    def write_where_room_is(data: bytes) -> int:
+        if not room.poll(0):
+            raise BlockingIOError
+        return os.write(descriptor, data)
+
+    return write_where_room_is
+
+
+class JournalHandler(logging.Handler):
+    """Sends records with the fields of `extra={"rebootmgr": …}` to the socket at `path`.
+
+    As sd_journal_sendv(3) does, but that it never waits for a journal that is busy: what does not
+    fit into its queue is dropped, and how much that was is told with the next record.
+    """
+
+    def __init__(self, path: Path = JOURNAL) -> None:
+        super().__init__()
+        self._path = str(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._dropped = Dropped()
         self.setFormatter(LineFormatter(prefixed=False))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record; the journal may be gone, we go on."""
+        with self._dropped.counting():
+            for lost in self._dropped.tell():
+                self._send(lost)
+            self._send(record)
+
+    def close(self) -> None:
+        """Send no more."""
+        self._socket.close()
+        super().close()
+
+    def _send(self, record: logging.LogRecord) -> None:
         fields: dict[str, str] = getattr(record, FIELDS, {})
+        encoded = encode_record(record.levelno, record.name, self.format(record), fields)
+        self._socket.sendto(encode_datagram(encoded), self._path)
+
+
+class Dropped:
+    """How many records found no room."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count what is raised as a record for which there is no room, or which nobody takes."""
         try:
-            self._send(*encode_record(record.levelno, record.name, self.format(record), fields))
+            yield
         except OSError:
-            self.handleError(record)
+            self._number += 1
+
+    def tell(self) -> Iterator[logging.LogRecord]:
+        """Give the record that tells of others; it counts as told when the next is asked for."""
+        if self._number:
+            text = "%s messages were dropped: nobody took them"
+            told = (__name__, logging.WARNING, __file__, 0, text, (self._number,), None)
+            yield logging.LogRecord(*told)
+            self._number = 0
 
 
 def _text(formatter: logging.Formatter, record: logging.LogRecord) -> str:

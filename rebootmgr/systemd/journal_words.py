@@ -1,6 +1,7 @@
 """Records for the journal: fields, message ids and priorities (systemd.journal-fields(7))."""
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -50,7 +51,7 @@ def encode_priority(level: int) -> int:
 
 
 def encode_record(level: int, logger: str, text: str, fields: Mapping[str, str]) -> list[str]:
-    """Build one record as `FIELD=value` strings. The sender keeps values with newlines apart."""
+    """Build one record as `FIELD=value` strings."""
     return [
         f"MESSAGE={text}",
         f"PRIORITY={encode_priority(level)}",
@@ -58,6 +59,19 @@ def encode_record(level: int, logger: str, text: str, fields: Mapping[str, str])
         f"LOGGER={logger}",
         *(f"{name}={harmless(value)}" for name, value in fields.items()),
     ]
+
+
+def encode_datagram(record: Sequence[str]) -> bytes:
+    """Write a record as journald's socket takes it (systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
+    parts = []
+    for field in record:
+        name, _, text = field.partition("=")
+        value = text.encode("utf-8", "backslashreplace")
+        if b"\n" in value:
+            parts.append(b"%b\n%b%b\n" % (name.encode(), struct.pack("<Q", len(value)), value))
+        else:
+            parts.append(b"%b=%b\n" % (name.encode(), value))
+    return b"".join(parts)
 
 
 def encode_lines(level: int, text: str) -> str:

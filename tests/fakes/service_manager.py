@@ -21,12 +21,20 @@ class ServiceManager:
 
     async def __aenter__(self) -> Self:
         self._socket.bind(self.path)
-        asyncio.get_running_loop().add_reader(self._socket, self._read)
+        self.hear_again()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_reader(self._socket)
+        self.be_deaf()
         self._socket.close()
+
+    def be_deaf(self) -> None:
+        """Read nothing, as a manager that is busy."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+
+    def hear_again(self) -> None:
+        """Read what comes."""
+        asyncio.get_running_loop().add_reader(self._socket, self._read)
 
     def catch_up(self) -> None:
         """Hear at once what was sent so far."""

@@ -1,16 +1,18 @@
-"""Where the log goes. sd_journal_send(3) has one fixed socket, so its place is taken by a list."""
+"""Where the log goes: real sockets, pipes and terminals, also those that nobody reads."""
 
 import logging
 import os
 import pty
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from rebootmgr.systemd.journal import JournalHandler, is_journal, open_log
+from rebootmgr.systemd.journal import JournalHandler, LineHandler, is_journal, open_log
 
 PROGRAM = """
 import logging, os, sys
@@ -24,7 +26,7 @@ try:
     raise ValueError("a\\nb")
 except ValueError:
     log.exception("it failed")
-print("systemd.journal" in sys.modules)
+print("it goes on")
 """
 IN_THE_JOURNAL = """
 found = os.fstat(2)
@@ -58,7 +60,7 @@ def test_a_pipe_gets_lines_that_all_carry_a_priority() -> None:
     assert lines[:2] == ["<6>hello a <0>b", "<3>it failed"]
     assert all(line.startswith("<3>") for line in lines[1:])
     assert lines[-2:] == ["<3>ValueError: a", "<3>b"]
-    assert done.stdout == "False\n"
+    assert done.stdout == "it goes on\n"
 
 
 def test_a_terminal_gets_plain_text() -> None:
@@ -70,20 +72,43 @@ def test_a_terminal_gets_plain_text() -> None:
         os.close(slave)
         os.close(master)
     assert screen[:2] == ["hello a <0>b", "it failed"]
-    assert done.stdout == "False\n"
+    assert done.stdout == "it goes on\n"
 
 
 def test_under_systemd_the_records_go_to_the_journal_alone() -> None:
     done = run(IN_THE_JOURNAL)
     assert done.stderr == ""
-    assert done.stdout == "True\n"
+    assert done.stdout == "it goes on\n"
 
 
-def test_a_record_is_sent_with_its_fields(logger: logging.Logger) -> None:
-    sent: list[str] = []
-    logger.addHandler(JournalHandler(lambda *record: sent.extend(record)))
-    logger.info("now %s", "waiting", extra={"rebootmgr": {"REBOOTMGR_STATE": "waiting"}})
-    assert sent == [
+@pytest.fixture
+def journald(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as listening:
+        listening.bind(str(tmp_path / "journal"))
+        yield listening
+
+
+@contextmanager
+def journal_of(logger: logging.Logger, journald: socket.socket) -> Iterator[None]:
+    handler = JournalHandler(Path(journald.getsockname()))
+    logger.addHandler(handler)
+    yield
+    handler.close()
+
+
+def datagrams(journald: socket.socket) -> list[bytes]:
+    found = []
+    with suppress(BlockingIOError):
+        while True:
+            found.append(journald.recv(65536))
+    return found
+
+
+def test_a_record_is_sent_with_its_fields(logger: logging.Logger, journald: socket.socket) -> None:
+    with journal_of(logger, journald):
+        logger.info("now %s", "waiting", extra={"rebootmgr": {"REBOOTMGR_STATE": "waiting"}})
+    [datagram] = datagrams(journald)
+    assert datagram.decode().splitlines() == [
         "MESSAGE=now waiting",
         "PRIORITY=6",
         "SYSLOG_IDENTIFIER=rebootmgrd",
@@ -92,15 +117,69 @@ def test_a_record_is_sent_with_its_fields(logger: logging.Logger) -> None:
     ]
 
 
-def test_a_journal_that_is_gone_stops_nobody(
-    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+def test_a_text_of_several_lines_is_one_field(
+    logger: logging.Logger, journald: socket.socket
 ) -> None:
-    def send(*_: str) -> None:
-        raise ConnectionRefusedError
+    with journal_of(logger, journald):
+        try:
+            int("a")
+        except ValueError:
+            logger.exception("it failed\ud800")
+    [datagram] = datagrams(journald)
+    name, _, rest = datagram.partition(b"\n")
+    size = int.from_bytes(rest[:8], "little")
+    text = rest[8 : 8 + size]
+    assert (name, text.splitlines()[0], text.splitlines()[-1]) == (
+        b"MESSAGE", b"it failed", b"ValueError: invalid literal for int() with base 10: 'a'",
+    )  # fmt: skip
+    assert rest[8 + size :].startswith(b"\nPRIORITY=3\n")
 
-    logger.addHandler(JournalHandler(send))
-    logger.error("unheard")
-    assert "unheard" in capsys.readouterr().err
+
+def test_a_journal_that_is_gone_stops_nobody(
+    logger: logging.Logger, tmp_path: Path, journald: socket.socket
+) -> None:
+    with journal_of(logger, journald):
+        (tmp_path / "journal").unlink()
+        logger.error("unheard")
+
+
+def test_a_journal_that_nobody_reads_stops_nobody_and_hears_how_much_it_missed(
+    logger: logging.Logger, journald: socket.socket
+) -> None:
+    with journal_of(logger, journald):
+        for number in range(5000):
+            logger.info("number %s", number)
+        heard = datagrams(journald)
+        logger.info("the last")
+        told, last = datagrams(journald)
+    assert last.startswith(b"MESSAGE=the last\n")
+    assert told.startswith(b"MESSAGE=%d messages were dropped: " % (5000 - len(heard)))
+    assert b"PRIORITY=4\n" in told
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+def test_a_log_that_nobody_reads_stops_nobody_and_hears_how_much_it_missed(
+    logger: logging.Logger, kind: str
+) -> None:
+    reader, writer = os.pipe() if kind == "pipe" else pty.openpty()
+    try:
+        logger.addHandler(LineHandler(writer, prefixed=True))
+        for number in range(5000):
+            logger.info("number %s", number)
+        os.set_blocking(reader, False)
+        heard = b""
+        with suppress(BlockingIOError):
+            while True:
+                heard += os.read(reader, 65536)
+        logger.info("the last")
+        ends = os.read(reader, 65536).decode().splitlines()
+    finally:
+        os.close(reader)
+        os.close(writer)
+    missed = 5000 - len([line for line in heard.splitlines() if line.startswith(b"<6>number")])
+    assert ends[-2].startswith("<4>")
+    assert abs(missed - int(ends[-2].removeprefix("<4>").split()[0])) <= 1  # one may be cut
+    assert ends[-1] == "<6>the last"
 
 
 def test_only_the_stream_that_systemd_named_is_the_journal(tmp_path: Path) -> None:
