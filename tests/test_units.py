@@ -10,7 +10,8 @@ import pwd
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -20,8 +21,10 @@ import pytest
 
 from rebootmgr import child
 from rebootmgr.bus.connection import Bus, Reply, Request
+from rebootmgr.bus.words import PROPERTIES
 from rebootmgr.cli.main import VERBS
-from rebootmgr.control.members import ACTION, NAME, PATH
+from rebootmgr.control.introspection import INTROSPECTABLE, PEER
+from rebootmgr.control.members import ACTION, MANAGER, NAME, PATH, WATCH
 from rebootmgr.core.status import StateName
 from rebootmgr.daemon import app
 from rebootmgr.hooks import launch as hook_launch
@@ -308,35 +311,88 @@ def bus() -> Iterator[DbusDaemon]:
         yield bus
 
 
-def may_own(bus: DbusDaemon, user: str) -> bool:
+def may_own(bus: DbusDaemon, user: str, name: str) -> bool:
     driver = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
-    request = ("call", *driver, "RequestName", "su", NAME, "4")
+    request = ("call", *driver, "RequestName", "su", name, "4")
     done, said = as_user(user, "busctl", f"--address={bus.address}", *request)
     assert done or "Access denied" in said or "not allowed to own" in said, said
     return done
 
 
 @needs_root
-def test_only_root_and_the_daemon_may_be_the_daemon(bus: DbusDaemon) -> None:
-    assert [may_own(bus, user) for user in ("root", DAEMON, SOMEBODY)] == [True, True, False]
+@pytest.mark.parametrize("name", [NAME, WATCH])
+def test_only_root_and_the_daemon_may_be_the_daemon(bus: DbusDaemon, name: str) -> None:
+    asked = [may_own(bus, user, name) for user in ("root", DAEMON, SOMEBODY)]
+    assert asked == [True, True, False]
 
 
-@needs_root
-async def test_anybody_may_ask_the_daemon(bus: DbusDaemon) -> None:
+@asynccontextmanager
+async def named(bus: DbusDaemon, name: str) -> AsyncIterator[Bus]:
+    """A connection with one of the daemon's names, which answers whatever it is asked."""
+
     async def answer(request: Request) -> Reply:
         return Reply("s", [request.member])
 
     daemon = await Bus.connect(bus.address)
     try:
         daemon.serve(PATH, answer)
-        await daemon.own(NAME)
-        for member in ("Describe", "Introspect", "Reboot"):
-            call = ("call", NAME, PATH, "org.example.Any", member)
-            command = ("busctl", f"--address={bus.address}", *call)
-            asked = await asyncio.to_thread(as_user, SOMEBODY, *command)
-            assert asked == (True, f's "{member}"\n')
+        await daemon.own(name)
+        yield daemon
     finally:
         await daemon.close()
+
+
+def call(bus: DbusDaemon, user: str, name: str, interface: str) -> tuple[bool, str]:
+    asking = ("call", name, PATH, interface, "Member")
+    return as_user(user, "busctl", f"--address={bus.address}", *asking)
+
+
+@needs_root
+async def test_anybody_may_call_our_interfaces_and_no_other(bus: DbusDaemon) -> None:
+    ours = (MANAGER, PROPERTIES, INTROSPECTABLE, PEER)
+    async with named(bus, NAME) as daemon:
+        for to in (NAME, daemon.unique_name):
+            for interface in ours:
+                asked = await asyncio.to_thread(call, bus, SOMEBODY, to, interface)
+                assert asked == (True, 's "Member"\n')
+            done, said = await asyncio.to_thread(call, bus, SOMEBODY, to, "org.example.Any")
+            assert not done
+            assert "Access denied" in said
+
+
+@needs_root
+async def test_nobody_may_call_the_connection_by_which_we_ask(bus: DbusDaemon) -> None:
+    async with named(bus, WATCH) as daemon:
+        for to in (WATCH, daemon.unique_name):
+            done, said = await asyncio.to_thread(call, bus, SOMEBODY, to, MANAGER)
+            assert not done
+            assert "Access denied" in said
+
+
+@needs_root
+@pytest.mark.parametrize("name", [NAME, WATCH])
+async def test_signals_to_us_alone_are_for_root_and_broadcast_ones_for_all(
+    bus: DbusDaemon, name: str
+) -> None:
+    async with named(bus, name) as daemon:
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        await daemon.subscribe("type='signal'", lambda signal: heard.put_nowait(signal.member))
+        emit = ("busctl", f"--address={bus.address}", "emit")
+        for user, destination, member in (
+            (SOMEBODY, name, "Unicast"),
+            (SOMEBODY, daemon.unique_name, "Unicast"),
+            (SOMEBODY, "", "Broadcast"),
+            ("root", name, "FromRoot"),
+        ):
+            to = (f"--destination={destination}",) if destination else ()
+            signal = (PATH, "org.example.Any", member)
+            await asyncio.to_thread(as_user, user, *emit, *to, *signal)
+        members = []
+        while "FromRoot" not in members:
+            members.append(await heard.get())
+        assert [each for each in members if not each.startswith("Name")] == [
+            "Broadcast", "FromRoot",
+        ]  # fmt: skip
 
 
 LIKE_LOGIND: Final = """

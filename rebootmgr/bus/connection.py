@@ -1,10 +1,12 @@
 """The system bus: the only place that knows dbus-next, and the cover for its defects.
 
-dbus-next gives us messages, their types and their bytes. Its connection we do without (it loops on
-a socket that closes during authentication, hangs after a loss, keeps handlers and descriptors of
-calls that were given up, and dies of messages that it does not know): an asyncio transport and
-one frame at a time have none of that. File descriptors are not negotiated, so the bus never hands
-us one. dbus-fast has the same message interface; changing over would touch this file alone.
+dbus-next gives us messages to send, and the types of bodies. Its connection we do without (it loops
+on a socket that closes during authentication, hangs after a loss, keeps handlers and descriptors of
+calls that were given up, and dies of messages that it does not know): an asyncio transport and one
+message at a time have none of that. Nor does it read headers: it would decode whatever a stranger
+sends before anybody could say that it is not wanted. File descriptors are not negotiated, so the
+bus never hands us one. dbus-fast has the same message interface; changing over would touch this
+file alone.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ import itertools
 import logging
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +26,13 @@ from dbus_next.message import Message
 from dbus_next.signature import SignatureTree, Variant
 
 from rebootmgr.bus.framing import Wire
+from rebootmgr.bus.header_words import Header, Kind
 from rebootmgr.bus.signals import Subscriptions
+from rebootmgr.bus.strangers import Strangers
 from rebootmgr.bus.words import (
     ABSENT,
     DRIVER,
+    LIMITS,
     NO_REPLY,
     Reply,
     Request,
@@ -38,13 +44,16 @@ from rebootmgr.bus.words import (
 from rebootmgr.errors import BusError, UsageError
 from rebootmgr.text import harmless
 
-__all__ = ["SYSTEM_BUS", "Bus", "Reply", "Request", "Signal", "variant"]
+__all__ = ["SYSTEM_BUS", "Bus", "Header", "Reply", "Request", "Signal", "variant"]
 
 SYSTEM_BUS: Final = "unix:path=/run/dbus/system_bus_socket"
 _DO_NOT_QUEUE: Final = 4
 _OWNED: Final = {1, 4}  # PRIMARY_OWNER, ALREADY_OWNER
 _MANY_SIGNATURES: Final = 256
 _FAILED: Final = "org.freedesktop.DBus.Error.Failed"
+_UNKNOWN: Final = "org.freedesktop.DBus.Error.UnknownObject"
+LONGEST_TOLD: Final = 4 * 1024 * 1024
+"""Bytes of an answer or signal that we asked for: of ten deployments they are 200,000."""
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +67,12 @@ class Bus:
     """One connection. Every method raises `BusError` with name "" once the connection is lost."""
 
     def __init__(self) -> None:
-        self._wire = Wire(deliver=self._deliver, forsake=self._forsake)
+        self._wire = Wire(wants=self._wants, deliver=self._deliver, forsake=self._forsake)
         self._serials = itertools.count(1)
-        self._pending: dict[int, asyncio.Future[Message | BusError]] = {}
+        self._pending: dict[int, asyncio.Future[list[Any] | BusError]] = {}
         self._subscriptions = Subscriptions()
-        self._served: dict[str, Callable[[Request], Awaitable[Reply]]] = {}
+        self._strangers = Strangers()
+        self._served: dict[str, _Served] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._unique_name = ""
 
@@ -104,8 +114,8 @@ class Bus:
         """Call a method; the reply's body with variants unwrapped.
 
         `interactive`: our user may be asked for a password. Raises BusError with the error's name;
-        NO_REPLY after `timeout_s`. A cancelled or timed-out call leaves
-        nothing behind.
+        NO_REPLY after `timeout_s`, LIMITS for more than LONGEST_TOLD. A cancelled or timed-out call
+        leaves nothing behind.
         """
         call = Message(
             destination=destination,
@@ -118,7 +128,7 @@ class Bus:
             body=listed(body),
         )
         serial = self._send(call)
-        answered: asyncio.Future[Message | BusError] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[list[Any] | BusError] = asyncio.get_running_loop().create_future()
         self._pending[serial] = answered
         try:
             async with asyncio.timeout(timeout_s):
@@ -130,7 +140,7 @@ class Bus:
             self._pending.pop(serial, None)
         if isinstance(answer, BusError):
             raise answer
-        return _body(answer)
+        return answer
 
     async def subscribe(self, rule: str, handler: Callable[[Signal], None]) -> None:
         """AddMatch `rule` (D-Bus specification, match rules), by a low-level message.
@@ -155,14 +165,23 @@ class Bus:
         if answer not in _OWNED:
             raise BusError("org.freedesktop.DBus.Error.AddressInUse", f"{name} is taken already")
 
-    def serve(self, path: str, handler: Callable[[Request], Awaitable[Reply]]) -> None:
-        """Answer calls on `path`; an exception of the handler that is no BusError ends the bus."""
-        self._served[path] = handler
+    def serve(
+        self,
+        path: str,
+        handler: Callable[[Request], Awaitable[Reply]],
+        *,
+        check: Callable[[Header], None] = lambda _: None,
+    ) -> None:
+        """Answer calls on `path`; an exception of the handler that is no BusError ends the bus.
+
+        `check` raises BusError for what is refused by its header, before its body is even read.
+        """
+        self._served[path] = _Served(handler, check)
 
     async def emit(
         self, path: str, interface: str, member: str, signature: str, body: Sequence[Any]
     ) -> None:
-        """Send a signal."""
+        """Send a signal; BusError with LIMITS where the bus does not take what we send."""
         self._send(Message.new_signal(path, interface, member, signature, listed(body)))
 
     async def wait_lost(self) -> str:
@@ -196,83 +215,162 @@ class Bus:
         for task in self._answering:
             task.cancel()
 
-    def _deliver(self, frame: bytes) -> None:
-        message = _decode(frame)
-        if message is None:
-            return
-        match message.message_type:
-            case MessageType.METHOD_RETURN | MessageType.ERROR:
-                future = self._pending.get(message.reply_serial)
-                if future is not None and not future.done():
-                    future.set_result(message)
-            case MessageType.SIGNAL:
-                self._subscriptions.deliver(
-                    Signal(
-                        sender=message.sender,
-                        path=message.path,
-                        interface=message.interface,
-                        member=message.member,
-                        body=_unwrapped(message.body),
-                    )
-                )
-            case MessageType.METHOD_CALL:
-                task = asyncio.get_running_loop().create_task(self._answer(message))
-                self._answering.add(task)
-                task.add_done_callback(self._answered)
+    def _wants(self, header: Header) -> bool:
+        """Whether the body of a message is to be read; it may get its answer here and now."""
+        match header.kind:
+            case Kind.RETURN | Kind.ERROR:
+                return self._wants_answer(header)
+            case Kind.SIGNAL:
+                return self._wants_signal(header)
+            case Kind.CALL:
+                return self._wants_call(header)
 
-    async def _answer(self, message: Message) -> None:
-        request = Request(
-            sender=message.sender,
-            path=message.path,
-            interface=message.interface or "",
-            member=message.member,
-            signature=message.signature,
-            body=_unwrapped(message.body),
-            interactive=bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION),
-        )
-        handler = self._served.get(request.path, _refuse)
+    def _wants_answer(self, header: Header) -> bool:
+        future = self._pending.get(header.reply_serial)
+        if future is None or future.done():
+            return False
+        if header.size > LONGEST_TOLD:
+            text = f"an answer of {header.size} bytes is longer than {LONGEST_TOLD}"
+            future.set_result(BusError(LIMITS, text))
+            return False
+        return True
+
+    def _wants_signal(self, header: Header) -> bool:
+        subject = (header.sender, header.path, header.interface, header.member)
+        if not self._subscriptions.wants(*subject):
+            return False
+        if header.size > LONGEST_TOLD:  # that there is news is told all the same
+            self._subscriptions.deliver(_signal(header, ()))
+            return False
+        return True
+
+    def _wants_call(self, header: Header) -> bool:
         try:
-            reply = await handler(request)
+            self._strangers.admit(header.sender, header.size)
+            self._served.get(header.path, _NOTHING).check(header)
         except BusError as error:
-            answer = Message.new_error(message, error.name or _FAILED, error.text)
-        else:
-            answer = Message.new_method_return(message, reply.signature, listed(reply.body))
-        if not message.flags & MessageFlag.NO_REPLY_EXPECTED and not self._wire.lost.done():
-            self._send(answer)
+            if header.wants_reply and self._strangers.may_be_told():
+                self._reply(_error(header, error))
+            return False
+        return True
 
-    def _answered(self, task: asyncio.Task[None]) -> None:
+    def _deliver(self, header: Header, body: bytearray) -> None:
+        decoded = _decode(header, body)
+        match header.kind:
+            case Kind.RETURN | Kind.ERROR:
+                future = self._pending.get(header.reply_serial)
+                if decoded is not None and future is not None and not future.done():
+                    is_error = header.kind is Kind.ERROR
+                    future.set_result(_as_error(header, decoded) if is_error else decoded)
+            case Kind.SIGNAL:
+                if decoded is not None:
+                    self._subscriptions.deliver(_signal(header, decoded))
+            case Kind.CALL:
+                if decoded is not None:
+                    task = asyncio.get_running_loop().create_task(self._answer(header, decoded))
+                    self._answering.add(task)
+                    self._strangers.begin(header.sender)
+                    task.add_done_callback(lambda done: self._answered(done, header.sender))
+
+    async def _answer(self, header: Header, body: list[Any]) -> None:
+        request = Request(
+            sender=header.sender,
+            path=header.path,
+            interface=header.interface,
+            member=header.member,
+            signature=header.signature,
+            body=body,
+            interactive=header.is_interactive,
+        )
+        try:
+            reply = await self._served[header.path].handler(request)
+        except BusError as error:
+            answer = _error(header, error)
+        else:
+            answer = Message(
+                message_type=MessageType.METHOD_RETURN,
+                reply_serial=header.serial,
+                destination=header.sender,
+                signature=reply.signature,
+                body=listed(reply.body),
+            )
+        if header.wants_reply:
+            self._reply(answer)
+
+    def _reply(self, answer: Message) -> None:
+        try:
+            self._send(answer)
+        except BusError as error:  # whoever waits for it sees the end of the time, or of the bus
+            log.debug("an answer cannot be sent: %s", error)
+
+    def _answered(self, task: asyncio.Task[None], sender: str) -> None:
         self._answering.discard(task)
+        self._strangers.end(sender)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("answering a call failed", exc_info=error)
             self._wire.end(f"answering a call failed: {error!r}")
 
 
-async def _refuse(request: Request) -> Reply:
-    raise BusError("org.freedesktop.DBus.Error.UnknownObject", f"there is no object {request.path}")
+@dataclass(frozen=True, slots=True)
+class _Served:
+    handler: Callable[[Request], Awaitable[Reply]]
+    check: Callable[[Header], None]
 
 
-def _decode(frame: bytes) -> Message | None:
-    """Read a message; None for one that dbus-next does not know (it must not end the bus)."""
+def _is_unknown(header: Header) -> None:
+    raise BusError(_UNKNOWN, f"there is no object {harmless(header.path)}")
+
+
+async def _refuse(_: Request) -> Reply:
+    return Reply()
+
+
+_NOTHING: Final = _Served(_refuse, _is_unknown)
+
+
+def _signal(header: Header, body: Sequence[Any]) -> Signal:
+    return Signal(
+        sender=header.sender,
+        path=header.path,
+        interface=header.interface,
+        member=header.member,
+        body=body,
+    )
+
+
+def _error(header: Header, error: BusError) -> Message:
+    return Message(
+        message_type=MessageType.ERROR,
+        reply_serial=header.serial,
+        destination=header.sender,
+        error_name=error.name or _FAILED,
+        signature="s",
+        body=[error.text],
+    )
+
+
+def _decode(header: Header, body: bytearray) -> list[Any] | None:
+    """Read a body; None for one that dbus-next does not know (it must not end the bus)."""
     if len(SignatureTree._cache) > _MANY_SIGNATURES:  # noqa: SLF001 - anybody could fill it
         SignatureTree._cache.clear()  # noqa: SLF001
+    unmarshaller = Unmarshaller(io.BytesIO())  # type: ignore[no-untyped-call]
+    unmarshaller.buf, unmarshaller.endian = body, ord("l" if header.order == "<" else "B")
     try:
-        unmarshaller = Unmarshaller(io.BytesIO(frame))  # type: ignore[no-untyped-call]
-        message: Message | None = unmarshaller.unmarshall()  # type: ignore[no-untyped-call]
+        types = SignatureTree._get(header.signature).types  # noqa: SLF001 - no public one
+        read: Callable[[object], Any] = unmarshaller.read_argument
+        return [_unwrapped(read(each)) for each in types if header.size]
     except (ValueError, TypeError, LookupError, EOFError, struct.error) as error:
         log.warning("ignoring a message that cannot be read: %s", harmless(str(error)))
         return None
-    return message
 
 
-def _body(answer: Message) -> list[Any]:
-    """Read the body of a reply; BusError if it is an error (whose body may well be empty)."""
-    if answer.message_type is MessageType.METHOD_RETURN:
-        return [_unwrapped(item) for item in answer.body]
-    match answer.body:
+def _as_error(header: Header, body: Sequence[Any]) -> BusError:
+    """Read what an error says, whose body may well be empty."""
+    match body:
         case [str(text), *_]:
-            raise BusError(answer.error_name, harmless(text))
+            return BusError(header.error_name or _FAILED, harmless(text))
         case _:
-            raise BusError(answer.error_name, "no reason given")
+            return BusError(header.error_name or _FAILED, "no reason given")
 
 
 def _unwrapped(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """A service on the bus that may not run, and is not started by our questions."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -10,14 +11,20 @@ from rebootmgr.errors import BusError
 _ODD: Final = "org.freedesktop.DBus.Error.Failed"
 
 
+AT_ONCE: Final = 16
+"""Questions to one service that wait for their answers: dbus-daemon allows us 128 in all."""
+
+
 class Peer:
     """Whoever has `name` on `bus`; each answer is waited for `patience_s`.
 
+    Of more than `at_once` questions the others wait for their turn, before their time begins.
     Every method raises BusError; where its name is in `ABSENT`, nobody is there. Only a call with
     `autostart` has the bus start somebody.
     """
 
-    def __init__(self, bus: Bus, name: str, *, patience_s: float) -> None:
+    def __init__(self, bus: Bus, name: str, *, patience_s: float, at_once: int = AT_ONCE) -> None:
+        self._turns = asyncio.Semaphore(at_once)
         self._bus = bus
         self._name = name
         self._patience_s = patience_s
@@ -36,7 +43,8 @@ class Peer:
         """Call a method; the reply's body with variants unwrapped."""
         where = (self._name, path, interface, member, signature, body)
         timeout_s = self._patience_s if patience_s is None else patience_s
-        return await self._bus.call(*where, timeout_s=timeout_s, autostart=autostart)
+        async with self._turns:
+            return await self._bus.call(*where, timeout_s=timeout_s, autostart=autostart)
 
     async def get(self, path: str, interface: str, name: str, *, autostart: bool = False) -> Any:
         """Read one property, unwrapped."""

@@ -1,6 +1,6 @@
 """Who wants which signal, and whether it comes from where it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from rebootmgr.bus.words import DRIVER, MatchRule, Signal
@@ -38,6 +38,12 @@ class Subscriptions:
         if self._owners[name] is None:
             self._owners[name] = owner
 
+    def wants(self, sender: str, path: str, interface: str, member: str) -> bool:
+        """Whether anybody here may want a signal with such a header."""
+        if self._owners and (sender, path, interface, member) == (*DRIVER, "NameOwnerChanged"):
+            return True
+        return next(self._matching(sender, path, interface, member), None) is not None
+
     def deliver(self, signal: Signal) -> None:
         """Follow changes of owners, then call every handler whose rule matches."""
         if (signal.sender, signal.path, signal.interface) == DRIVER:
@@ -46,11 +52,19 @@ class Subscriptions:
                     self._owners[name] = owner
                 case _:
                     pass
-        for rule, handler in tuple(self._rules):
-            if self._is_from(rule.sender, signal.sender) and rule.has_subject(
-                signal.path, signal.interface, signal.member, signal.body
-            ):
+        heading = (signal.sender, signal.path, signal.interface, signal.member)
+        for rule, handler in tuple(self._matching(*heading)):
+            if rule.has_argument(signal.body):
                 handler(signal)
+
+    def _matching(
+        self, sender: str, path: str, interface: str, member: str
+    ) -> Iterator[tuple[MatchRule, Callable[[Signal], None]]]:
+        return (
+            (rule, handler)
+            for rule, handler in self._rules
+            if self._is_from(rule.sender, sender) and rule.has_subject(path, interface, member)
+        )
 
     def _is_from(self, wanted: str, sender: str) -> bool:
         if _is_well_known(wanted):

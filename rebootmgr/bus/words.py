@@ -10,6 +10,8 @@ from typing import Any, Final
 DRIVER: Final = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 NO_REPLY: Final = "org.freedesktop.DBus.Error.NoReply"
+LIMITS: Final = "org.freedesktop.DBus.Error.LimitsExceeded"
+"""More was asked, sent or waiting than anybody has a right to."""
 ABSENT: Final = frozenset(
     {
         "org.freedesktop.DBus.Error.NameHasNoOwner",  # dbus-daemon
@@ -87,16 +89,19 @@ class MatchRule:
     member: str = ""
     arg0: str = ""
 
-    def has_subject(self, path: str, interface: str, member: str, body: Sequence[Any]) -> bool:
-        """Whether all but the sender matches."""
+    def has_subject(self, path: str, interface: str, member: str) -> bool:
+        """Whether all matches that a header says, but for the sender."""
         namespace = self.path_namespace.rstrip("/")
         return (
             self.path in {"", path}
             and (not namespace or path == namespace or path.startswith(namespace + "/"))
             and self.interface in {"", interface}
             and self.member in {"", member}
-            and (not self.arg0 or (len(body) > 0 and body[0] == self.arg0))
         )
+
+    def has_argument(self, body: Sequence[Any]) -> bool:
+        """Whether the first argument matches."""
+        return not self.arg0 or (len(body) > 0 and body[0] == self.arg0)
 
 
 def encode_match_rule(rule: MatchRule) -> str:

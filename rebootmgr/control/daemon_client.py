@@ -19,6 +19,7 @@ LEAVE_S: Final = 35.0  # the daemon waits 25 s for polkit
 PASSWORD_S: Final = 135.0  # and two minutes for somebody who types
 SETTLE_S: Final = 5.0
 QUIET_S: Final = 1.0
+BURST_S: Final = 0.25
 CHANGES: Final = (
     f"type='signal',sender='{NAME}',interface='{PROPERTIES}',member='PropertiesChanged'"
 )
@@ -34,6 +35,7 @@ class DaemonClient:
         self._bus = bus
         self._explain = explain
         self._news = asyncio.Event()
+        self._looks_again_at = 0.0
 
     async def status(self) -> Record:
         """Read everything that the daemon says."""
@@ -70,12 +72,19 @@ class DaemonClient:
     async def changed(self, within_s: float) -> bool:
         """Wait for so long at most until something has changed since the last time; whether it has.
 
-        Not everything is signalled, so look again in either case.
+        Not everything is signalled, so look again in either case. Changes that come close together
+        are one: from the first of a burst on we look four times a second, however many there are.
         """
+        loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._news.wait()
         has_changed = self._news.is_set()
+        if has_changed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._looks_again_at):
+                    await loop.create_future()
+        self._looks_again_at = loop.time() + BURST_S
         self._news.clear()
         return has_changed
 

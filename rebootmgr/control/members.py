@@ -4,7 +4,7 @@ Dispatch (object.py), introspection, polkit's question and our own client follow
 `PROPERTIES`. So a verb is a row here, its handler in daemon/operators.py, and a verb of the client.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -15,6 +15,8 @@ from rebootmgr.core.status import Status
 from rebootmgr.instants import YEARS
 
 NAME: Final = "org.rebootmgr1"
+WATCH: Final = f"{NAME}.Watch"
+"""The connection over which we ask others; the D-Bus policy lets nobody speak to it."""
 PATH: Final = "/org/rebootmgr1"
 MANAGER: Final = "org.rebootmgr1.Manager"
 ACTION: Final = "org.rebootmgr1.manage"
@@ -27,6 +29,7 @@ TOO_LATE: Final = "org.rebootmgr1.Error.TooLate"
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _US: Final = timedelta(microseconds=1)
+_SECOND_US: Final = 1_000_000
 
 
 def _same(value: Any) -> Any:
@@ -94,6 +97,12 @@ def encode_usec(at: datetime | None) -> int:
     return (at - _EPOCH) // _US if at else 0
 
 
+def _encode_second(at: datetime | None) -> int:
+    """Write an instant that is shown, to the second, which is as exact as anybody asks."""
+    usec = encode_usec(at)
+    return (usec + _SECOND_US // 2) // _SECOND_US * _SECOND_US
+
+
 def decode_usec(usec: int) -> datetime | None:
     """Read an instant as `encode_usec` writes it; ValueError for one that no clock shows."""
     try:
@@ -143,7 +152,7 @@ def _pair(deployment: Deployment | None) -> list[str]:
 
 def _blockers(status: Status) -> list[list[object]]:
     return [
-        [one.reason.value, one.detail, encode_usec(one.since), encode_usec(one.until)]
+        [one.reason.value, one.detail, _encode_second(one.since), _encode_second(one.until)]
         for one in status.blockers
     ]
 
@@ -157,7 +166,7 @@ PROPERTIES: Final = {
     "Notices": Property(
         "a(ss)", lambda status: [[one.kind.value, one.detail] for one in status.notices]
     ),
-    "Predicted": Property("x", lambda status: encode_usec(status.predicted)),
+    "Predicted": Property("x", lambda status: _encode_second(status.predicted)),
     "LockHeld": Property("b", lambda status: status.lock_held),
     "Version": Property("s", lambda _: __version__, is_constant=True),
     "ConfigValid": Property("b", lambda status: status.config_valid),
@@ -167,3 +176,25 @@ PROPERTIES: Final = {
 def encode_properties(status: Status) -> dict[str, object]:
     """Give the value of every property; instants in µs since the epoch, 0 where there is none."""
     return {name: each.read(status) for name, each in PROPERTIES.items()}
+
+
+def steady(shown: Mapping[str, object], now: Mapping[str, object]) -> dict[str, object]:
+    """Give the properties of now, but that an instant which moved by a second at most stays.
+
+    The end of a span comes of two clocks, which are never read at once: it is another by some
+    microseconds at each look, and that is no change of which anybody should be told.
+    """
+    return {
+        name: _steady(shown[name], value) if "x" in PROPERTIES[name].type else value
+        for name, value in now.items()
+    }
+
+
+def _steady(shown: object, now: object) -> object:
+    match shown, now:
+        case [*before], [*after] if len(before) == len(after):
+            return [_steady(*pair) for pair in zip(before, after, strict=True)]
+        case int(before), int(after) if before and after and abs(after - before) <= _SECOND_US:
+            return shown
+        case _:
+            return now

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from rebootmgr.bus.connection import Bus, Reply, Request, variant
+from rebootmgr.bus.connection import Bus, Header, Reply, Request, variant
+from rebootmgr.bus.words import LIMITS
 from rebootmgr.control.introspection import (
     INTROSPECTABLE,
     PEER,
@@ -22,6 +23,7 @@ from rebootmgr.control.members import (
     STEERING,
     Member,
     encode_properties,
+    steady,
 )
 from rebootmgr.control.polkit import Authority
 from rebootmgr.control.words import encode_status
@@ -68,7 +70,7 @@ class Control:
     ) -> None:
         self._bus = bus
         self._status = status
-        self._properties = encode_properties(status)
+        self._properties = self._told = encode_properties(status)
         self._refresh = refresh
         self._authority = Authority(bus, changers)
         self._machine_id = machine_id
@@ -83,26 +85,52 @@ class Control:
             PROPERTIES_INTERFACE: {
                 "Get": ("ss", self._get),
                 "GetAll": ("s", self._get_all),
-                "Set": ("ssv", self._set),
+                "Set": ("ssv", _set),
             },
             **self._standard(encode_introspection()),
         }
 
     async def serve(self) -> None:
         """Answer calls, then take the name; BusError when another rebootmgrd has it."""
-        self._bus.serve(PATH, lambda request: _dispatch(self._interfaces, request))
+        self._serve(PATH, self._interfaces)
         for path, child in PARENTS.items():  # so that `busctl tree` finds the way
-            self._bus.serve(path, self._parent(child))
+            self._serve(path, self._standard(encode_parent(child)))
         await self._bus.own(NAME)
 
+    def _serve(self, path: str, interfaces: Interfaces) -> None:
+        async def answer(request: Request) -> Reply:
+            _, method = _meant(interfaces, request)
+            return await method(request)
+
+        def check(header: Header) -> None:
+            signature, method = _meant(interfaces, header)
+            if header.signature != signature:
+                text = f"{header.member} takes ({signature}), not ({header.signature})"
+                raise BusError(f"{_ERROR}InvalidArgs", text)
+            if method is _set:  # whatever the value is, it need not be read for that
+                raise _READ_ONLY
+
+        self._bus.serve(path, answer, check=check)
+
     async def publish(self, status: Status) -> None:
-        """Show `status` from now on; signal the properties that changed, if any did."""
-        before, self._properties = self._properties, encode_properties(status)
+        """Show `status` from now on; signal the properties that changed, if any did.
+
+        What cannot be told, because the bus takes nothing now, is told with the next change.
+        """
         self._status = status
-        changed = {name: now for name, now in self._properties.items() if now != before[name]}
+        self._properties = steady(self._properties, encode_properties(status))
+        changed = {name: now for name, now in self._properties.items() if now != self._told[name]}
         if changed:
             body = [MANAGER, _variants(changed), []]
-            await self._bus.emit(PATH, PROPERTIES_INTERFACE, "PropertiesChanged", "sa{sv}as", body)
+            try:
+                await self._bus.emit(
+                    PATH, PROPERTIES_INTERFACE, "PropertiesChanged", "sa{sv}as", body
+                )
+            except BusError as error:
+                if error.name != LIMITS:
+                    raise
+            else:
+                self._told = self._properties
 
     async def _describe(self, _: Request) -> Reply:
         await self._refresh()
@@ -134,9 +162,6 @@ class Control:
             return Reply("a{sv}", [{}])
         return Reply("a{sv}", [_variants(self._properties)])
 
-    async def _set(self, request: Request) -> Reply:
-        raise BusError(f"{_ERROR}PropertyReadOnly", f"property {_known(request)} is read-only")
-
     def _standard(self, xml: str) -> Interfaces:
         """Give the interfaces that every object has (D-Bus specification, Standard Interfaces)."""
 
@@ -147,10 +172,6 @@ class Control:
             INTROSPECTABLE: {"Introspect": ("", introspect)},
             PEER: {"Ping": ("", _ping), "GetMachineId": ("", self._get_machine_id)},
         }
-
-    def _parent(self, child: str) -> Method:
-        interfaces = self._standard(encode_parent(child))
-        return lambda request: _dispatch(interfaces, request)
 
     async def _get_machine_id(self, _: Request) -> Reply:
         try:
@@ -172,22 +193,25 @@ def _variants(properties: Mapping[str, object]) -> dict[str, object]:
     return {name: variant(PROPERTIES[name].type, value) for name, value in properties.items()}
 
 
+_READ_ONLY: Final = BusError(f"{_ERROR}PropertyReadOnly", "no property here can be set")
+
+
+async def _set(_: Request) -> Reply:
+    raise _READ_ONLY
+
+
 async def _ping(_: Request) -> Reply:
     return Reply()
 
 
-async def _dispatch(interfaces: Interfaces, request: Request) -> Reply:
-    """Call the method that is meant; without an interface its name alone decides."""
-    if request.interface and request.interface not in interfaces:
-        raise BusError(f"{_ERROR}UnknownInterface", f"no interface {request.interface} here")
+def _meant(interfaces: Interfaces, call: Request | Header) -> tuple[str, Method]:
+    """Find the method that is meant; without an interface its name alone decides."""
+    if call.interface and call.interface not in interfaces:
+        raise BusError(f"{_ERROR}UnknownInterface", f"no interface {call.interface} here")
     for interface, methods in interfaces.items():
-        if request.interface in {"", interface} and request.member in methods:
-            signature, method = methods[request.member]
-            if request.signature != signature:
-                text = f"{request.member} takes ({signature}), not ({request.signature})"
-                raise BusError(f"{_ERROR}InvalidArgs", text)
-            return await method(request)
-    raise BusError(f"{_ERROR}UnknownMethod", f"no method {request.member} here")
+        if call.interface in {"", interface} and call.member in methods:
+            return methods[call.member]
+    raise BusError(f"{_ERROR}UnknownMethod", f"no method {call.member} here")
 
 
 def _is_ours(request: Request) -> bool:

@@ -5,11 +5,13 @@ import itertools
 import logging
 import os
 import pwd
+import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from rebootmgr.aside import Aside
 from rebootmgr.bus.connection import Bus, Request, Signal, variant
 from rebootmgr.bus.peer import Peer
 from rebootmgr.bus.words import DRIVER, NO_REPLY, encode_owner_rule
@@ -22,6 +24,7 @@ from rebootmgr.control.polkit_words import (
     encode_details,
 )
 from rebootmgr.errors import BusError
+from rebootmgr.rates import Hourly
 from rebootmgr.text import harmless
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ _AUTHORITY: Final = ("/org/freedesktop/PolicyKit1/Authority", f"{_NAME}.Authorit
 PATIENCE_S: Final = 25.0
 PASSWORD_S: Final = 120.0
 CANCEL_S: Final = 1.0
+NAME_S: Final = 5.0
 # The bus lets one connection wait for 128 answers: nobody may use up those that we need ourselves.
 AT_ONCE: Final = 32
 AT_ONCE_PER_USER: Final = 4
@@ -47,7 +51,10 @@ def read_changers(root: Path) -> frozenset[int]:
 
 
 class Authority:
-    """Says yes or no to callers on `bus`; `changers` are the uids that need nobody's leave."""
+    """Says yes or no to callers on `bus`; `changers` are the uids that need nobody's leave.
+
+    Of refusals the log has one in an hour for each user and method.
+    """
 
     def __init__(
         self,
@@ -58,27 +65,37 @@ class Authority:
         password_s: float = PASSWORD_S,
     ) -> None:
         self._bus = bus
-        self._polkit = Peer(bus, _NAME, patience_s=patience_s)
+        self._polkit = Peer(bus, _NAME, patience_s=patience_s, at_once=2 * AT_ONCE)
         self._changers = changers
         self._patience_s = patience_s
         self._password_s = password_s
         self._asking: list[int] = []
         self._ids = itertools.count(1)
+        self._names = Aside("names of users")
+        self._hourly = Hourly()
 
     async def authorize(self, request: Request) -> str:
         """Name the user who asks, once it is clear that it may; BusError with a reason else."""
         [uid] = await self._bus.call(*DRIVER, "GetConnectionUnixUser", "s", [request.sender])
         if uid in self._changers:
-            return await asyncio.to_thread(_user, uid)
+            return await self._user(uid)
         try:
             await self._ask(request, uid)
         except BusError as error:
-            log.warning("%s", error.text)
+            if self._hourly.is_due((uid, request.member), time.monotonic()):
+                log.warning("%s", error.text)
             raise
-        name = await asyncio.to_thread(_user, uid)
+        name = await self._user(uid)
         said = harmless(", ".join(str(each) for each in request.body))
         log.info("polkit lets %s (uid %s) call %s(%s)", name, uid, request.member, said)
         return name
+
+    async def _user(self, uid: int) -> str:
+        """Name a user, as far as the name service says so in time."""
+        try:
+            return await self._names.run(uid, lambda: _user(uid), patience_s=NAME_S)
+        except TimeoutError:
+            return f"uid {uid}"
 
     async def _ask(self, request: Request, uid: int) -> None:
         who = f"uid {uid} may not call {request.member}"

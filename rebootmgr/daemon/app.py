@@ -4,14 +4,15 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, MutableMapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from rebootmgr.bus.connection import Bus, bus_address
 from rebootmgr.config.load import Loaded, load
+from rebootmgr.control.members import WATCH
 from rebootmgr.control.object import Control
 from rebootmgr.control.polkit import read_changers
 from rebootmgr.core.alarm import Deadline
@@ -39,6 +40,7 @@ from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.hooks.launch import HookRunner, choose_hook_runner
 from rebootmgr.hooks.phases import HookPhases
 from rebootmgr.logind.login1 import Login1
+from rebootmgr.show.exposition import Exposition
 from rebootmgr.show.metrics_socket import MetricsSocket, OwnProcess
 from rebootmgr.show.motd import Motd
 from rebootmgr.state.store import NoStore, StateStore
@@ -69,9 +71,13 @@ class _Ended(Exception):  # noqa: N818 - no error: it ends the task group
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outset:
-    """What there is when the daemon starts."""
+    """What there is when the daemon starts.
+
+    What we ask goes over `bus`, where nobody else has anything to say; `public` is for callers.
+    """
 
     bus: Bus
+    public: Bus
     boot: BootId
     boot_watch: BootWatch
     hooks: HookPhases
@@ -90,7 +96,7 @@ class App:
     ) -> None:
         root, bus, loaded = options.root, outset.bus, outset.loaded
         self._options = options
-        self._bus = bus
+        self._buses = (bus, outset.public)
         self._loaded = loaded
         self._hooks = outset.hooks
         self._notify = notify
@@ -109,8 +115,9 @@ class App:
         self._boot = outset.boot_watch
         self._motd = Motd(root)
         self._process = OwnProcess()
+        self._exposition = Exposition(self._make_exposition, self._exposed)
         self._metrics = MetricsSocket.open(
-            root / METRICS, mode=loaded.socket_mode, text=self._exposition
+            root / METRICS, mode=loaded.socket_mode, text=self._exposition.text
         )
         self._alarm = Alarm(
             ticked=lambda: self._runner.tell(Ticked()),
@@ -140,7 +147,7 @@ class App:
             self._runner, self._clock, obeyed=self._hands.finish, reload=self.reload
         )
         self._control = Control(
-            bus,
+            outset.public,
             self._status(),
             refresh=self._refresh,
             handlers=operators.handlers,
@@ -166,7 +173,7 @@ class App:
             self._runner.run(self),
             self._metrics.serve(),
             self._publish(),
-            self._watch_bus(),
+            *(self._watch_bus(bus) for bus in self._buses),
             self._notify.feed_watchdog(self._ended),
             self._reload_when_told(),
         ):
@@ -282,14 +289,17 @@ class App:
                 self._motd.show(status)
             await self._control.publish(status)
 
-    async def _watch_bus(self) -> None:
-        why = await self._bus.wait_lost()
+    async def _watch_bus(self, bus: Bus) -> None:
+        why = await bus.wait_lost()
         raise BusError("", f"the system bus is gone: {why}")
 
     def _status(self) -> Status:
         return self._herald.status(self._runner.state, self._runner.policy, self._clock.read())
 
-    def _exposition(self) -> bytes:
+    def _exposed(self) -> tuple[object, ...]:
+        return (self._runner.state, self._runner.policy, self._herald.counters)
+
+    def _make_exposition(self) -> bytes:
         from rebootmgr.show.metrics import encode_metrics  # noqa: PLC0415 - 6 MB, if scraped
 
         return encode_metrics(self._status(), self._herald.counters, self._process.read())
@@ -305,11 +315,12 @@ async def serve(
     address = bus_address(options.root, environ)
     loaded = load(options.root, dry_run=options.dry_run)
     memory = StateStore(options.root).read(at=SystemClock().read().wall)
-    bus = await Bus.connect(address)
-    try:
+    async with _connected(address) as public, _connected(address) as bus:
+        await _close_off(bus)
         boot_watch = BootWatch(bus, may_be_absent=options.root != Path("/"))
         outset = Outset(
             bus=bus,
+            public=public,
             boot=await boot_watch.read_boot(root=options.root, environ=environ),
             boot_watch=boot_watch,
             hooks=HookPhases(
@@ -318,11 +329,30 @@ async def serve(
             loaded=loaded,
             memory=memory,
         )
-        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-            app = App(options, outset, notify, tasks)
-            stack.callback(app.close)
-            await app.run()
-    except* _Ended:
-        log.info("stopped")
+        try:
+            async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+                app = App(options, outset, notify, tasks)
+                stack.callback(notify.close)
+                stack.callback(app.close)
+                await app.run()
+        except* _Ended:
+            log.info("stopped")
+
+
+async def _close_off(bus: Bus) -> None:
+    """Take the name to which the D-Bus policy lets nobody speak; we do as well without it."""
+    try:
+        await bus.own(WATCH)
+    except BusError as error:
+        if not error.name:
+            raise
+        log.debug("no name for what we ask over the bus: %s", error)
+
+
+@asynccontextmanager
+async def _connected(address: str) -> AsyncIterator[Bus]:
+    bus = await Bus.connect(address)
+    try:
+        yield bus
     finally:
         await bus.close()

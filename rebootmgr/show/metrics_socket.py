@@ -6,7 +6,9 @@ import os
 import resource
 import socket
 import stat
+import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Final, Self
 
 from rebootmgr.core.counters import Process
 from rebootmgr.errors import RebootmgrError
+from rebootmgr.rates import Allowance, Bucket, Buckets, Hourly
 
 STAT: Final = Path("/proc/self/stat")
 STATM: Final = Path("/proc/self/statm")
@@ -50,7 +53,13 @@ class OwnProcess:
 
 log = logging.getLogger(__name__)
 
-MOST_CLIENTS: Final = 16
+MOST_CLIENTS: Final = 64
+MOST_EACH: Final = 16
+SCRAPES: Final = Allowance(250, 20)
+"""Of one user; whoever comes more often is shown the door."""
+CLIENTS: Final = Allowance(1000, 1000)
+"""Of all users; the others wait in the backlog."""
+WAIT_S: Final = 0.02
 BACKLOG: Final = 1024  # a client that finds it full, and does not block, fails at once (unix(7))
 SEND_S: Final = 5.0
 DRAIN_S: Final = 1.0
@@ -79,7 +88,10 @@ class MetricsSocket:
         self._listener = listener
         self._path = path
         self._text = text
-        self._clients: dict[asyncio.Task[None], None] = {}
+        self._clients: dict[asyncio.Task[None], int] = {}
+        self._scrapes = Buckets(SCRAPES)
+        self._all = Bucket(CLIENTS)
+        self._hourly = Hourly()
         self._retry: asyncio.TimerHandle | None = None
         self._group: asyncio.TaskGroup | None = None
         self._inode = path.lstat().st_ino
@@ -139,28 +151,47 @@ class MetricsSocket:
         asyncio.get_running_loop().add_reader(self._listener, self._accept, group)
 
     def _accept(self, group: asyncio.TaskGroup) -> None:
-        """Take one client: its task sends before the next one is taken, whatever a flood brings.
-
-        Of more than `MOST_CLIENTS` the oldest goes: it was sent its text long ago.
-        """
-        loop = asyncio.get_running_loop()
+        """Take one client: its task sends before the next one is taken, whatever a flood brings."""
+        now = time.monotonic()
+        if not self._all.take(now):
+            self._listen_later(group, WAIT_S)
+            return
         try:
             client, _ = self._listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:  # no descriptors or memory: the client waits in the backlog
             log.warning("cannot accept a metrics client: %s", error)
-            loop.remove_reader(self._listener)
-            self._retry = loop.call_later(RETRY_S, self._listen, group)
+            self._listen_later(group, RETRY_S)
+            return
+        uid = _user_of(client)
+        if not self._scrapes.take(uid, now):
+            client.close()
+            if self._hourly.is_due(uid, now):
+                text = "uid %s asks for metrics more than %g times a second: not answering each"
+                log.warning(text, uid, SCRAPES.per_s)
             return
         client.settimeout(0)
-        if len(self._clients) >= MOST_CLIENTS:
-            oldest = next(iter(self._clients))
-            del self._clients[oldest]
-            oldest.cancel()
+        self._make_room(uid)
         task = group.create_task(self._answer(client))
-        self._clients[task] = None
+        self._clients[task] = uid
         task.add_done_callback(lambda done: self._clients.pop(done, None))
+
+    def _listen_later(self, group: asyncio.TaskGroup, in_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listener)
+        self._retry = loop.call_later(in_s, self._listen, group)
+
+    def _make_room(self, uid: int) -> None:
+        """Let the oldest go, of whoever has the most: it was sent its text long ago."""
+        each = Counter(self._clients.values())
+        if each[uid] < MOST_EACH:
+            if len(self._clients) < MOST_CLIENTS:
+                return
+            [(uid, _)] = each.most_common(1)
+        oldest = next(task for task, its in self._clients.items() if its == uid)
+        del self._clients[oldest]
+        oldest.cancel()
 
     async def _answer(self, client: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -203,6 +234,13 @@ def _listening(path: Path, mode: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _user_of(client: socket.socket) -> int:
+    """Say whose it is (unix(7), SO_PEERCRED)."""
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", credentials)
+    return int(uid)
 
 
 async def _drain(client: socket.socket) -> None:

@@ -17,8 +17,8 @@ import pytest_asyncio
 from dbus_next.message import Message
 from dbus_next.signature import SignatureTree
 
-from rebootmgr.bus.connection import Bus, Reply, Request, Signal, variant
-from rebootmgr.bus.words import DRIVER, NO_REPLY
+from rebootmgr.bus.connection import LONGEST_TOLD, Bus, Reply, Request, Signal, variant
+from rebootmgr.bus.words import DRIVER, LIMITS, NO_REPLY
 from rebootmgr.errors import BusError
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.waiting import PATIENT_S, telling
@@ -186,7 +186,7 @@ async def test_close_does_not_wait_for_a_bus_that_does_not_read(daemon: DbusDaem
     before = descriptors()
     bus = await Bus.connect(daemon.address)
     daemon.freeze()
-    for _ in range(40):
+    for _ in range(4):
         await bus.emit("/a", "b.c", "D", "ay", [bytes(1_000_000)])
     await bus.close()
     assert descriptors() == before
@@ -208,11 +208,26 @@ async def test_values_go_there_and_come_back_unwrapped(bus: Bus, other: Bus) -> 
     assert await bus.call(*OBJECT, "Echo", "s(su)a{sv}ay", wrapped) == unwrapped
 
 
-async def test_a_message_of_twenty_megabytes_arrives(bus: Bus, other: Bus) -> None:
-    other.serve(OBJECT[1], echo)
+async def test_an_answer_of_three_megabytes_arrives(bus: Bus, other: Bus) -> None:
+    text = "x" * 3_000_000
+
+    async def answer(_: Request) -> Reply:
+        return Reply("s", [text])
+
+    other.serve(OBJECT[1], answer)
     await other.own(NAME)
-    text = "x" * 20_000_000
-    assert await bus.call(*OBJECT, "Echo", "s", [text], timeout_s=PATIENT_S) == [text]
+    assert await bus.call(*OBJECT, "Long", timeout_s=PATIENT_S) == [text]
+
+
+async def test_an_answer_that_is_too_long_is_an_error_at_once(bus: Bus, other: Bus) -> None:
+    async def answer(_: Request) -> Reply:
+        return Reply("s", ["x" * (LONGEST_TOLD + 1)])
+
+    other.serve(OBJECT[1], answer)
+    await other.own(NAME)
+    error = await fails(bus.call(*OBJECT, "TooLong", timeout_s=PATIENT_S))
+    assert error.name == LIMITS
+    assert "longer than" in error.text
 
 
 async def test_a_call_that_is_not_answered_times_out_and_leaves_nothing(

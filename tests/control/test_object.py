@@ -18,6 +18,8 @@ from dbus_next.aio.message_bus import MessageBus
 from dbus_next.message import Message
 
 from rebootmgr.bus.connection import Bus, Signal
+from rebootmgr.bus.framing import MOST_UNSENT
+from rebootmgr.bus.words import DRIVER
 from rebootmgr.control.introspection import PROPERTIES_INTERFACE
 from rebootmgr.control.members import DESCRIBE, MANAGER, NAME, PATH, PROPERTIES, STEERING
 from rebootmgr.control.object import Control
@@ -132,6 +134,51 @@ async def test_a_change_signals_what_changed_and_nothing_else(daemon: DbusDaemon
         assert set(changed) == {
             "State", "Verdict", "Pending", "Blockers", "Predicted", "LockHeld",
         }  # fmt: skip
+        assert signals.empty()
+
+
+async def test_an_end_that_two_clocks_see_a_little_differently_is_no_change(
+    daemon: DbusDaemon,
+) -> None:
+    """Half a second, around the edge of one, at each look; after a minute it is another end."""
+    assert WAITING.predicted is not None
+    [*_, last] = WAITING.blockers
+    edge = datetime(2030, 1, 1, 12, 0, 0, 500_000, UTC)
+    async with served(daemon) as stand:
+        signals: asyncio.Queue[Signal] = asyncio.Queue()
+        await stand.client.subscribe(f"type='signal',sender='{NAME}'", signals.put_nowait)
+        for microseconds in (0, 3, -2, 400_000, -400_000, 60_000_000):
+            end = edge + timedelta(microseconds=microseconds)
+            blockers = (*WAITING.blockers[:-1], replace(last, until=end))
+            await stand.control.publish(replace(WAITING, predicted=end, blockers=blockers))
+        _, first, _ = (await signals.get()).body
+        _, changed, _ = (await signals.get()).body
+        assert set(changed) == {"Predicted", "Blockers"}
+        assert changed["Predicted"] - first["Predicted"] == 60_000_000
+        assert signals.empty()
+        [text] = await stand.call(MANAGER, "Describe")
+        assert json.loads(text)["predicted"] == "2030-01-01T12:01:00Z"
+
+
+async def test_what_the_bus_does_not_take_is_told_with_the_next_change(
+    daemon: DbusDaemon,
+) -> None:
+    async with served(daemon) as stand:
+        signals: asyncio.Queue[Signal] = asyncio.Queue()
+        rule = f"type='signal',sender='{NAME}',member='PropertiesChanged'"
+        await stand.client.subscribe(rule, signals.put_nowait)
+        transport = stand.control._bus._wire._transport
+        assert transport is not None
+        daemon.freeze()
+        while transport.get_write_buffer_size() <= MOST_UNSENT:
+            await stand.control._bus.emit(PATH, MANAGER, "Filler", "ay", [bytes(1_000_000)])
+        await stand.control.publish(WAITING)
+        daemon.resume()
+        while transport.get_write_buffer_size():
+            await stand.client.call(*DRIVER, "GetId")
+        await stand.control.publish(replace(WAITING, lock_held=not WAITING.lock_held))
+        _, changed, _ = (await signals.get()).body
+        assert {"State", "Pending"} <= set(changed)
         assert signals.empty()
 
 

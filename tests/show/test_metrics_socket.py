@@ -11,20 +11,43 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import time
+from time import monotonic, time
 
 import pytest
 
 from rebootmgr.errors import RebootmgrError
-from rebootmgr.show.metrics_socket import MOST_CLIENTS, MetricsSocket, OwnProcess, unix_address
+from rebootmgr.show.metrics_socket import (
+    MOST_EACH,
+    SCRAPES,
+    MetricsSocket,
+    OwnProcess,
+    unix_address,
+)
 
 TEXT = b"".join(b"rebootmgr_series_%d 1.0\n" % number for number in range(300))
 HUGE = TEXT * 200  # does not fit into any socket buffer
 
 
+CROWD = """
+import socket, sys
+clients = []
+for _ in range(200):
+    clients.append(socket.socket(socket.AF_UNIX))
+    clients[-1].connect(sys.argv[1])
+    clients[-1].recv(1)
+print(len(clients), flush=True)
+sys.stdin.read()
+"""
+
+needs_root = pytest.mark.skipif(
+    os.getuid() != 0 or not Path("/usr/bin/python3").exists(), reason="needs another user"
+)
+
+
 @pytest.fixture
 def path() -> Iterator[Path]:
     with TemporaryDirectory(prefix="rebootmgr-") as root:  # short, unlike tmp_path
+        Path(root).chmod(0o755)
         yield Path(root) / "run/rebootmgr/public/metrics.promsock"
 
 
@@ -34,8 +57,10 @@ async def served(path: Path, text: Callable[[], bytes] = lambda: TEXT) -> AsyncI
     try:
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(metrics.serve())
-            yield
-            serving.cancel()
+            try:
+                yield
+            finally:
+                serving.cancel()
     finally:
         metrics.close()
 
@@ -123,7 +148,7 @@ async def test_clients_that_go_away_at_once_harm_nobody(path: Path) -> None:
 
 async def test_clients_that_never_read_hold_up_nobody(path: Path) -> None:
     async with served(path, lambda: HUGE):
-        silent = [await connected(path) for _ in range(2 * MOST_CLIENTS)]
+        silent = [await connected(path) for _ in range(2 * MOST_EACH)]
         assert await asyncio.gather(*(scrape(path) for _ in range(4))) == [HUGE] * 4
         for client in silent:
             client.close()
@@ -135,6 +160,45 @@ async def test_two_hundred_scrapes_at_once_are_all_answered_whole(path: Path) ->
     assert answers == [TEXT] * 200
 
 
+async def test_a_user_who_scrapes_without_end_is_answered_now_and_then_and_named_once(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever else scrapes has an allowance of their own."""
+    made = 0
+
+    def text() -> bytes:
+        nonlocal made
+        made += 1
+        return TEXT
+
+    began = monotonic()
+    async with served(path, text):
+        answers = [await scrape(path) for _ in range(3 * int(SCRAPES.burst))]
+        seconds = monotonic() - began
+    assert set(answers) == {TEXT, b""}
+    assert made == answers.count(TEXT)
+    assert SCRAPES.burst <= made <= SCRAPES.burst + SCRAPES.per_s * seconds + 1
+    [record] = caplog.records
+    assert f"uid {os.getuid()} asks for metrics" in record.getMessage()
+
+
+@needs_root
+async def test_one_users_clients_do_not_crowd_out_anothers(path: Path) -> None:
+    async with served(path, lambda: HUGE):
+        ours = await connected(path)
+        command = ("/usr/bin/python3", "-c", CROWD, path)  # ours may be out of their reach
+        crowd = await asyncio.create_subprocess_exec(
+            *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command),
+            stdout=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE,
+        )
+        assert crowd.stdout is not None
+        assert await crowd.stdout.readline() == b"200\n"
+        with ours:
+            assert await rest(ours) == HUGE
+        await crowd.communicate(b"")
+
+
 async def test_clients_that_never_hang_up_are_let_go(path: Path) -> None:
     """Each waits for the end only; nothing of it may stay open with us."""
     before = OwnProcess().read().open_fds
@@ -144,7 +208,7 @@ async def test_clients_that_never_hang_up_are_let_go(path: Path) -> None:
         assert ends == [TEXT] * 100
         await scrape(path)
         ours = OwnProcess().read().open_fds - before - len(clients)
-        assert ours <= MOST_CLIENTS + 4  # listener and event loop
+        assert ours <= MOST_EACH + 4  # listener and event loop
         for client in clients:
             client.close()
 

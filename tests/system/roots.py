@@ -13,7 +13,7 @@ CACHE: Final = Path(
 )
 SUITES: Final = ("bookworm", "trixie")
 PACKAGES: Final = (
-    "systemd", "systemd-sysv", "dbus-broker", "libnss-systemd", "libpam-systemd", "polkitd",
+    "systemd", "systemd-sysv", "dbus", "dbus-broker", "libnss-systemd", "libpam-systemd", "polkitd",
     "pkexec", "util-linux", "procps", "iproute2", "rpm", "python3", "python3-systemd",
     "python3-aiohttp", "python3-dateutil", "python3-dbus-next", "python3-prometheus-client",
     "python3-tomli",
