@@ -17,7 +17,8 @@ SKIP_INHIBITORS: Final = 0x10  # since systemd 257; before, polkit's leave alone
 NO_SESSION: Final = frozenset(
     {"org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.login1.NoSuchSession"}
 )
-_PEOPLE: Final = frozenset({"user", "user-early", "user-incomplete"})
+_MACHINERY: Final = ("background", "manager")  # and what begins so; a class of tomorrow is people
+_NOBODY: Final = frozenset({"greeter", "lock-screen", "none"})
 _GRAPHICAL: Final = frozenset({"x11", "wayland", "mir"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # No reply is no "no": logind may have taken the call, or be dying because the machine goes down.
@@ -86,7 +87,8 @@ def decode_session(properties: Mapping[str, Any]) -> Session | None:
             "Remote": bool(remote),
         }:
             works_here = bool(tty) or remote or type_ in _GRAPHICAL
-            if class_ not in _PEOPLE or state == "closing" or not works_here:
+            is_somebody = class_ not in _NOBODY and not class_.startswith(_MACHINERY)
+            if not is_somebody or state == "closing" or not works_here:
                 return None
             origin = properties.get("RemoteHost", "")
             return Session(

@@ -110,6 +110,9 @@ def test_an_ssh_session_counts_before_logind_knows_its_terminal() -> None:
         {"Remote": False, "Type": "x11"},
         {"Class": "user-early", "TTY": "tty1"},
         {"Class": "user-incomplete"},
+        {"Class": "user-light"},
+        {"Class": "user-early-light"},
+        {"Class": "a-class-of-tomorrow"},
         {"State": "online"},
         {"State": "opening"},
     ],
@@ -127,6 +130,8 @@ def test_people_with_a_terminal_remote_or_graphical_count(changes: dict[str, Any
         {"Class": "manager"},
         {"Class": "manager-early"},
         {"Class": "background", "TTY": "cron"},
+        {"Class": "background-light", "TTY": "cron"},
+        {"Class": "none"},
         {"Class": "lock-screen", "TTY": "tty1"},
     ],
 )
