@@ -60,7 +60,7 @@ _rebootmgrctl() {
         hold) more='--reason --until --for --forever' ;;
         release) ask='holds id' ;;
         reboot) more='--now --for' ;;
-        cancel) more='--for' ;;
+        cancel) more='--for --no-hold' ;;
         forgive) ask='status key' ;;
         check-config) more='--strict' ;;
         plan) more='--from --to' ;;

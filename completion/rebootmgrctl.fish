@@ -88,6 +88,7 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at reboot' -l for -x -a "$spans" \
     -d 'how long to want it'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at cancel' -l for -x -a "$spans" -d 'how long to hold'
+complete -c rebootmgrctl -n '__rebootmgrctl_at cancel' -l no-hold -d 'withdraw a request, no more'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at forgive' -a '(__rebootmgrctl_ask status key)' \
     -d update

@@ -20,9 +20,11 @@ from rebootmgr.control.members import (
     CONFIG_INVALID,
     FORGIVE,
     HOLD,
+    HOLD_FOR,
     REBOOT,
     RELEASE,
     RELOAD,
+    WITHDRAW,
 )
 from rebootmgr.core.model import Reason
 from rebootmgr.core.status import StateName
@@ -86,12 +88,22 @@ def _parts(phases: Record, names: Mapping[str, str]) -> str:
 
 
 def render_outcome(status: Record, expires: datetime, skips: str, page: Page) -> Iterator[str]:
-    """Say that the reboot was asked for, what that skips, and where it got."""
+    """Say that the reboot was asked for, what that skips, whether in time, and where it got."""
     yield from page.wrap(f"asked for the reboot, until {page.instant(expires)}", indent=0)
     if skips:
         yield from page.wrap(f"--now skips {skips}", indent=0)
+    if expires_first(status, expires):
+        opens = page.instant(status.instant("predicted"))
+        text = f"warning: it expires before anything opens, {opens} at the earliest: use --for"
+        yield from page.wrap(text, indent=0)
     yield ""
     yield from render_why(status, page).splitlines()
+
+
+def expires_first(status: Record, expires: datetime) -> bool:
+    """Whether the request ends before the reboot that is to be expected."""
+    predicted = status.instant("predicted")
+    return predicted is not None and predicted > expires and not _is_called(status)
 
 
 Action: TypeAlias = Callable[[Namespace, Context], Coroutine[None, None, int]]
@@ -112,7 +124,13 @@ async def _hold(arguments: Namespace, context: Context) -> int:
         raise UsageError("--reason is empty; say why, for whoever finds the hold")
     async with visit(context) as daemon:
         is_late = _is_called(await daemon.status())
-        id_ = harmless(str(await ask(daemon, HOLD, reason, until)))
+        if arguments.span is None:
+            id_ = harmless(str(await ask(daemon, HOLD, reason, until)))
+        else:  # whatever its clock and ours say
+            id_ = harmless(str(await ask(daemon, HOLD_FOR, reason, decode_span(arguments.span))))
+            holds = (await daemon.status()).parts("holds")
+            found = [hold.instant("until") for hold in holds if hold.text("id") == id_]
+            until = next((end for end in found if end is not None), until)
     ends = Page.of(context).when(until) if until is not None else "it is released"
     text = [f"hold {id_} until {ends}"]
     if is_late:
@@ -169,6 +187,7 @@ async def _reboot(arguments: Namespace, context: Context) -> int:
         "now": arguments.now,
         "skipped": skipped,
         "expires": encode_instant(expires, timespec="seconds"),
+        "expires_first": expires_first(status, expires),
     }
     skips = f"{SKIPPED} ({', '.join(skipped) or 'none of them was in the way'})"
     text = render_outcome(status, expires, skips if arguments.now else "", Page.of(context))
@@ -181,6 +200,8 @@ def _is_called(status: Record) -> bool:
 
 
 async def _cancel(arguments: Namespace, context: Context) -> int:
+    if arguments.no_hold:
+        return await _withdraw(context)
     length = decode_span(arguments.span)
     async with visit(context) as daemon:
         id_ = harmless(str(await ask(daemon, CANCEL, length)))
@@ -190,6 +211,16 @@ async def _cancel(arguments: Namespace, context: Context) -> int:
         f"`rebootmgrctl release {shlex.quote(id_)}` lets it go on",
     ]
     context.emit({"id": id_, "until": encode_instant(until, timespec="seconds")}, text)
+    return 0
+
+
+async def _withdraw(context: Context) -> int:
+    async with visit(context) as daemon:
+        goes_on = bool(await ask(daemon, WITHDRAW))
+    text = ["the request for a reboot is withdrawn"]
+    if goes_on:
+        text.append("the reboot goes on without it, because the policy allows it anyway")
+    context.emit({"withdrawn": True, "goes_on": goes_on}, text)
     return 0
 
 
@@ -263,9 +294,11 @@ def _reboot_arguments(parser: ArgumentParser) -> None:
 
 
 def _cancel_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--for", dest="span", metavar="SPAN", default="1h", help="how long to hold (1h)"
     )
+    what.add_argument("--no-hold", action="store_true", help="withdraw a request, no more")
 
 
 def _forgive_arguments(parser: ArgumentParser) -> None:
@@ -320,6 +353,7 @@ VERBS: Final = (
         "call the attempt off, and hold for an hour",
         "cancel",
         'cancel --for "2h 30m"',
+        "cancel --no-hold",
         takes=_cancel_arguments,
     ),
     _verb(

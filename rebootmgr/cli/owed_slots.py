@@ -20,7 +20,7 @@ from rebootmgr.cli.script_lock import AT_REST
 from rebootmgr.cli.verb import Context
 from rebootmgr.control.daemon_client import DaemonClient, reached
 from rebootmgr.control.described import Record
-from rebootmgr.control.members import HOLD
+from rebootmgr.control.members import HOLD_FOR
 from rebootmgr.core.counters import Api
 from rebootmgr.core.events import ReleaseUnclear, SlotReleased
 from rebootmgr.core.memory import Memory, Unreadable
@@ -144,7 +144,7 @@ async def _give_back(slot: Slot, server: Server) -> str:
 async def _have_given_back(daemon: DaemonClient, context: Context) -> dict[Slot, str]:
     """Hold the daemon off, so that it undoes what is under way; which slots stay, and why."""
     await daemon.watch()
-    id_ = str(await ask(daemon, HOLD, REASON, datetime.now(UTC) + HELD_OFF))
+    id_ = str(await ask(daemon, HOLD_FOR, REASON, HELD_OFF))
 
     def is_over(status: Record) -> bool:
         return id_ in {hold.text("id") for hold in status.parts("holds")} and _is_settled(status)

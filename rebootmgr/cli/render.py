@@ -42,6 +42,7 @@ def render_why(status: Record, page: Page) -> str:
     return _lines(
         page.field("Verdict", _verdict(status), _verdict_color(status)),
         page.field("Pending", _pending(status, page)),
+        _request(status, page),
         page.field("Next reboot", _predicted(status, page)),
         _blockers(status, page),
         _other_gates(status, page),
@@ -59,6 +60,7 @@ def _summary(status: Record, page: Page) -> Iterator[str]:
     yield from page.field("Booted", _deployment(status, "booted", "unknown"))
     yield from page.field("Pending", _pending(status, page))
     yield from _behind(status, page)
+    yield from _request(status, page)
     yield from page.field("Strategy", ", ".join(status.texts("strategies")) or UNKNOWN)
     yield from page.field("Next reboot", _predicted(status, page))
     yield from page.field("Window", _window(status, page))
@@ -172,6 +174,16 @@ def _behind(status: Record, page: Page) -> Iterator[str]:
     behind, pending = status.instant("behind_since"), status.part("pending")
     if behind is not None and (pending is None or behind != pending.instant("since")):
         yield from page.field("Behind", f"since {page.instant(behind)}")
+
+
+def _request(status: Record, page: Page) -> Iterator[str]:
+    """Give a line to a request for a reboot, where there is one."""
+    request = status.part("request")
+    if request is None:
+        return
+    skips = ", ".join(request.texts("skips"))
+    text = f"by {request.text('owner')}, until {page.instant(request.instant('until'))}"
+    yield from page.field("Requested", f"{text}; skips {skips}" if skips else text)
 
 
 def _predicted(status: Record, page: Page) -> str:

@@ -11,12 +11,12 @@ The hold around a question ends by itself, so that a script that is killed holds
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from rebootmgr.control.daemon_client import DaemonClient, is_caused_by, reached
 from rebootmgr.control.described import Record
-from rebootmgr.control.members import HOLD, NO_SUCH_HOLD, RELEASE
+from rebootmgr.control.members import HOLD, HOLD_FOR, NO_SUCH_HOLD, RELEASE
 from rebootmgr.core.model import Slot
 from rebootmgr.core.status import StateName
 from rebootmgr.errors import BusError, RebootmgrError
@@ -89,10 +89,10 @@ class ScriptLock:
             )
 
     async def _place(self, length_s: float | None) -> str:
-        until = None
-        if length_s is not None:
-            until = datetime.now(UTC) + timedelta(seconds=length_s)
-        return str(await self._daemon.call(HOLD, self._reason, until))
+        if length_s is None:
+            return str(await self._daemon.call(HOLD, self._reason, None))
+        length = timedelta(seconds=length_s)
+        return str(await self._daemon.call(HOLD_FOR, self._reason, length))
 
     async def _place_for_sure(self, length_s: float | None) -> str:
         """Place a hold; cancelled, none is left of it, whatever was on its way."""

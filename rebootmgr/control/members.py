@@ -22,6 +22,7 @@ MANAGER: Final = "org.rebootmgr1.Manager"
 ACTION: Final = "org.rebootmgr1.manage"
 
 CONFIG_INVALID: Final = "org.rebootmgr1.Error.ConfigInvalid"
+NOTHING_REQUESTED: Final = "org.rebootmgr1.Error.NothingRequested"
 NO_SUCH_HOLD: Final = "org.rebootmgr1.Error.NoSuchHold"
 NOTHING_PENDING: Final = "org.rebootmgr1.Error.NothingPending"
 NOTHING_TO_FORGIVE: Final = "org.rebootmgr1.Error.NothingToForgive"
@@ -122,6 +123,12 @@ HOLD: Final = Member(
     gives=(_text("id"),),
     purpose="keep this host from rebooting",
 )
+HOLD_FOR: Final = Member(
+    "HoldFor",
+    takes=(_text("reason"), _span("hold_usec")),
+    gives=(_text("id"),),
+    purpose="keep this host from rebooting",
+)
 RELEASE: Final = Member(
     "Release", takes=(_text("id"),), purpose="lift a hold on reboots of this host"
 )
@@ -136,18 +143,30 @@ CANCEL: Final = Member(
     gives=(_text("id"),),
     purpose="call off the reboot of this host",
 )
+WITHDRAW: Final = Member(
+    "Withdraw",
+    gives=(Argument("goes_on", "b"),),
+    purpose="withdraw a request for a reboot of this host",
+)
 FORGIVE: Final = Member(
     "Forgive",
     takes=(_text("key"),),
     gives=(Argument("keys", "as", tuple, list),),
     purpose="let updates that failed on this host be tried again",
 )
-STEERING: Final = (RELOAD, HOLD, RELEASE, REBOOT, CANCEL, FORGIVE)
+STEERING: Final = (RELOAD, HOLD, HOLD_FOR, RELEASE, REBOOT, CANCEL, WITHDRAW, FORGIVE)
 """Whatever changes something; polkit is asked whether the caller may."""
 
 
 def _pair(deployment: Deployment | None) -> list[str]:
     return [deployment.id, deployment.version] if deployment else ["", ""]
+
+
+def _request(status: Status) -> list[object]:
+    request = status.request
+    if request is None:
+        return ["", False, 0, []]
+    return [request.owner, request.now, encode_usec(request.until), list(request.skips)]
 
 
 def _blockers(status: Status) -> list[list[object]]:
@@ -161,6 +180,7 @@ PROPERTIES: Final = {
     "State": Property("s", lambda status: status.state.value),
     "Verdict": Property("s", lambda status: status.verdict.value),
     "Pending": Property("(ss)", lambda status: _pair(status.pending)),
+    "Request": Property("(sbxas)", _request),
     "Booted": Property("(ss)", lambda status: _pair(status.booted)),
     "Blockers": Property("a(ssxx)", _blockers),
     "Notices": Property(

@@ -1,7 +1,7 @@
 """What `Describe` says of Status, as JSON (SPEC 11).
 
 The JSON only grows, because its reader (control/described.py) may be older or newer than we are.
-Its first six members are those of `why`, in exactly the shape that SPEC 11 promises.
+Its first seven members are those of `why`, in exactly the shape that SPEC 11 promises.
 """
 
 from datetime import datetime
@@ -9,7 +9,7 @@ from datetime import datetime
 from rebootmgr import __version__
 from rebootmgr.core.memory import Hold, PastReboot, Quarantine
 from rebootmgr.core.model import Deployment, Slot
-from rebootmgr.core.status import PresumedSlot, Status
+from rebootmgr.core.status import PresumedSlot, ShownRequest, Status
 from rebootmgr.core.window import Opening
 from rebootmgr.instants import encode_instant
 from rebootmgr.table import Json
@@ -52,6 +52,7 @@ def encode_why(status: Status) -> dict[str, Json]:
         }
     return {
         "pending": pending,
+        "request": _request(status.request),
         "verdict": status.verdict,
         "blockers": [
             {
@@ -67,6 +68,17 @@ def encode_why(status: Status) -> dict[str, Json]:
         ],
         "notices": [{"notice": notice.kind, "detail": notice.detail} for notice in status.notices],
         "predicted": _instant(status.predicted),
+    }
+
+
+def _request(request: ShownRequest | None) -> Json:
+    if request is None:
+        return None
+    return {
+        "owner": request.owner,
+        "now": request.now,
+        "until": _instant(request.until),
+        "skips": list(request.skips),
     }
 
 

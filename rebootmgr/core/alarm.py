@@ -1,8 +1,12 @@
 """When to look at the clock again: the one thing that makes an idle daemon wake up."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
+from rebootmgr.core.clock import end_of, left_of
+from rebootmgr.core.fit import need_at_last
 from rebootmgr.core.gates import local_blockers, view_of
 from rebootmgr.core.model import Moment, Reason
 from rebootmgr.core.people import LAST_WARNING_S
@@ -19,6 +23,12 @@ from rebootmgr.core.states import (
     Undoing,
     Waiting,
 )
+from rebootmgr.core.window import Opening
+
+BY_UPTIME: Final = frozenset({Reason.USERS_LOGGED_IN, Reason.HELD})
+"""What a wall clock that is set does not end."""
+INSTANT: Final = timedelta(milliseconds=1)
+"""What just fits at one instant fits no more at the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,7 @@ def deadline(state: State, *, at: Moment, policy: Policy) -> Deadline:
     can never make the daemon spin.
     """
     walls = [wall for wall in _walls(state, at, policy) if wall > at.wall]
-    monos = [mono for mono in _monos(state) if mono > at.mono]
+    monos = [mono for mono in _monos(state, at) if mono > at.mono]
     return Deadline(min(walls, default=None), min(monos, default=None))
 
 
@@ -58,17 +68,32 @@ def _walls(state: State, at: Moment, policy: Policy) -> list[datetime]:
     untils = [
         blocker.until
         for blocker in local_blockers(state, policy, at)
-        if blocker.until is not None and blocker.reason is not Reason.USERS_LOGGED_IN
+        if blocker.until is not None and blocker.reason not in BY_UPTIME
+    ]
+    untils += [
+        end
+        for hold in state.memory.holds
+        if left_of(hold, state, at) is None and (end := end_of(hold, state, at)) is not None
     ]
     if policy.calendar.periodic or policy.calendar.blackouts:
-        opening = view_of(state, policy, at).opening
-        untils += [] if opening is None else [opening.end]
-    if state.memory.ask is not None:
-        untils.append(state.memory.ask.until)
+        view = view_of(state, policy, at)
+        needed = need_at_last(state, policy.calendar, at.wall)
+        if view.opening is not None:
+            untils += _limits(view.opening, needed, waived=view.waived)
     return untils
 
 
-def _monos(state: State) -> list[float]:
+def _limits(opening: Opening, needed: timedelta | None, *, waived: bool) -> Iterator[datetime]:
+    """When an opening is over, or what is left of it becomes too little."""
+    yield opening.end
+    if needed:
+        yield opening.end - needed
+        yield opening.end - needed + INSTANT
+    if waived:
+        yield opening.start + (opening.end - opening.start) / 2
+
+
+def _monos(state: State, at: Moment) -> list[float]:
     monos = [
         entry.tenure.retry.at
         for entry in state.ledger
@@ -76,6 +101,7 @@ def _monos(state: State) -> list[float]:
     ]
     retries = (state.save_again, state.look_again if state.looking is None else None)
     monos += [retry.at for retry in retries if retry is not None]
+    monos += _promises(state, at)
     match state.attempt:
         case Rebooting(until=until):
             monos.append(until)
@@ -89,9 +115,21 @@ def _monos(state: State) -> list[float]:
             monos.append(state.due_at(*ATTEMPT))
             if state.clock_again is not None and not state.known.clock_synchronized:
                 monos.append(state.clock_again)
-            if state.grace is not None and state.grace.target == target.id:
-                reminder = state.grace.until - LAST_WARNING_S
-                monos.append(state.grace.until if state.grace.reminded else reminder)
+            if (grace := state.grace_of(target)) is not None:
+                reminder = grace.until - LAST_WARNING_S
+                monos.append(grace.until if grace.reminded else reminder)
+            monos += [promise.until for promise in state.promises]
         case _:
             pass
+    return monos
+
+
+def _promises(state: State, at: Moment) -> list[float]:
+    """When holds for a span end, and a request: by CLOCK_BOOTTIME, and while it matters."""
+    if state.target is None or isinstance(state.attempt, Rebooting):
+        return []
+    lefts = [left_of(hold, state, at) for hold in state.memory.holds]
+    monos = [at.mono + left for left in lefts if left is not None]
+    if state.memory.ask is not None:
+        monos.append(state.memory.ask.ends)
     return monos

@@ -109,11 +109,14 @@ def _look_again_if_due(turn: Turn) -> None:
 
 
 def _drop_what_ended(turn: Turn) -> None:
+    """Forget holds and requests that are over, but not between the last look and the call."""
     memory, at = turn.state.memory, turn.at
+    if turn.known.is_nothing or isinstance(turn.attempt, Committing):
+        return
     holds = tuple(
         hold for hold in memory.holds if not clock.has_ended(hold, turn.state, turn.policy, at)
     )
-    ask = None if memory.ask is not None and memory.ask.until <= at.wall else memory.ask
+    ask = None if memory.ask is not None and memory.ask.ends <= at.mono else memory.ask
     if (holds, ask) != (memory.holds, memory.ask):
         turn.remember(replace(memory, holds=holds, ask=ask))
 
@@ -137,8 +140,8 @@ def _consider(turn: Turn, *, queued: bool) -> None:
 
 def _show(turn: Turn, courtesy: people.Courtesy) -> None:
     turn.effects.extend(courtesy.warnings)
-    if courtesy.grace != turn.state.grace:
-        turn.state = replace(turn.state, grace=courtesy.grace)
+    if courtesy.state != turn.state:
+        turn.state = courtesy.state
 
 
 def _ask_for_the_time(turn: Turn, blockers: tuple[Blocker, ...]) -> None:
@@ -250,7 +253,9 @@ def _unclear(answer: LockUnclear) -> Reason:
 
 
 def _prepare(turn: Turn, target: Deployment, *, just_checked: bool) -> None:
-    if turn.has_hooks(Phase.PRE_REBOOT):
+    if turn.target != target or turn.blockers():  # in time when we asked, perhaps no more
+        _abandon(turn)
+    elif turn.has_hooks(Phase.PRE_REBOOT):
         turn.remember(replace(turn.state.memory, drained=True))
         ticket = turn.run_hooks(Phase.PRE_REBOOT, target)
         turn.become(Preparing(target, ticket, Phase.PRE_REBOOT, turn.at.mono))
@@ -261,6 +266,9 @@ def _prepare(turn: Turn, target: Deployment, *, just_checked: bool) -> None:
 
 
 def _check_again(turn: Turn, target: Deployment, *, since: float) -> None:
+    if turn.target != target or turn.blockers():
+        _abandon(turn)
+        return
     ticket = turn.run_hooks(Phase.CHECK, target)
     turn.become(Preparing(target, ticket, Phase.CHECK, since))
 
@@ -327,8 +335,8 @@ def _commit(turn: Turn, target: Deployment, warned_until: float | None) -> None:
         _abandon(turn)
         return
     if warned_until is not None and turn.at.mono < warned_until and people.sessions_of(turn.state):
-        left_s = warned_until - turn.at.mono
-        _show(turn, people.tell_latecomers(turn.state, turn.policy, turn.at, target, left_s))
+        told = people.tell_latecomers(turn.state, turn.policy, turn.at, target, warned_until)
+        _show(turn, told)
         return
     if not turn.fresh:
         if turn.state.looking is None:
@@ -336,7 +344,7 @@ def _commit(turn: Turn, target: Deployment, warned_until: float | None) -> None:
         return
     if _missed_hooks(turn):
         turn.abandon(queued=True)
-    elif warned_until is None and people.unwarned(turn.state, turn.policy, turn.at, target):
+    elif people.latecomers(turn.state, turn.policy, turn.at, again=warned_until is not None):
         _show(turn, people.give_last_minute(turn.state, turn.policy, turn.at, target))
         turn.become(Committing(target, turn.at.mono + turn.policy.patience.final_warning_s))
     else:

@@ -4,36 +4,49 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from rebootmgr.core.memory import Hold, Memory
-from rebootmgr.core.model import Blocker, Moment, Reason
+from rebootmgr.core.memory import Hold, HoldSpan, Memory
+from rebootmgr.core.model import Blocker, BootId, Moment, Reason, has_soft_rebooted
 from rebootmgr.core.policy import ClockRule, Policy
-from rebootmgr.core.states import State
+from rebootmgr.core.states import NOBODY_LOOKED, State
 
 BUILT: Final = datetime(2026, 11, 20, tzinfo=UTC)
 """When this package was made: a clock that is behind it is surely wrong."""
 ASSUMED_AFTER_S: Final = 3600.0
 ASK_EVERY_S: Final = 60.0
+SET: Final = timedelta(seconds=1)
+"""A wall clock that is off by this much from what uptime says was set."""
 
 
 def needs_clock(state: State, policy: Policy, at: Moment) -> bool:
     """Whether the wall clock decides anything (SPEC 3, updates.clock)."""
-    if state.skips_gates(at):
-        return False
+    calendar = policy.calendar
+    timed = any(hold.until and left_of(hold, state, at) is None for hold in state.memory.holds)
+    unskippable = bool(calendar.blackouts) or timed or is_behind(state, at)
     match policy.clock:
-        case ClockRule.ALWAYS:
-            return True
         case ClockRule.NEVER:
             return False
+        case _ if state.skips_gates(
+            at
+        ):  # what nobody may skip is told by a good clock or not at all
+            return unskippable
+        case ClockRule.ALWAYS:
+            return True
         case ClockRule.WINDOWS:
-            timed = any(hold.until is not None for hold in state.memory.holds)
-            calendar = policy.calendar
-            return calendar.periodic or bool(calendar.blackouts) or timed or is_behind(state, at)
+            return calendar.periodic or unskippable
 
 
 def is_behind(state: State, at: Moment) -> bool:
     """Whether the clock says less than it once did: reboots of the last 24 h cannot be counted."""
-    last = state.memory.last_seen
+    last = latest_known(state)
     return last is not None and at.wall < last
+
+
+def latest_known(state: State) -> datetime | None:
+    """The latest time that it has been, by all that is remembered."""
+    known = [reboot.at for reboot in state.memory.reboots]
+    if state.memory.last_seen is not None:
+        known.append(state.memory.last_seen)
+    return max(known, default=None)
 
 
 def is_good(state: State, at: Moment) -> bool:
@@ -58,9 +71,16 @@ def clock_gate(state: State, policy: Policy, at: Moment) -> Blocker | None:
     if state.known.clock_synchronized is None:
         detail = "timedate1 is being asked for the first time"
         return Blocker(Reason.CLOCK_UNSYNCHRONIZED, detail)
-    assumed = at.wall + timedelta(seconds=ASSUMED_AFTER_S - at.mono)
+    assumed = at.wall + timedelta(seconds=max(ASSUMED_AFTER_S - at.mono, 0.0))
     detail = "the clock is not synchronized (timedatectl timesync-status)"
-    return Blocker(Reason.CLOCK_UNSYNCHRONIZED, detail, assumed if assumed > at.wall else None)
+    last = latest_known(state)
+    if last is not None and at.wall < last:
+        detail = f"{detail}, and it once was {last:%Y-%m-%d %H:%M} UTC already"
+        assumed = max(assumed, last)
+    if assumed <= BUILT:
+        detail = f"{detail}, and older than this program"
+    until = assumed if at.wall < assumed and assumed > BUILT else None
+    return Blocker(Reason.CLOCK_UNSYNCHRONIZED, detail, until)
 
 
 def is_last_gate(state: State, at: Moment, blockers: tuple[Blocker, ...]) -> bool:
@@ -74,31 +94,102 @@ def is_last_gate(state: State, at: Moment, blockers: tuple[Blocker, ...]) -> boo
     return reasons == {Reason.CLOCK_UNSYNCHRONIZED}
 
 
-def date_anew(memory: Memory, at: Moment) -> Memory:
-    """What a wrong clock dated later than this boot has happened before it."""
-    booted = _booted(at)
+def date_anew(memory: Memory, boot: BootId, at: Moment) -> Memory:
+    """What a wrong clock dated later than this boot has happened before it.
+
+    After a soft reboot uptime does not tell when that was: what was dated later than now counts for
+    a day from now on, and the rest stays as it is.
+    """
+    booted = at.wall if has_soft_rebooted(boot) else at.wall - timedelta(seconds=at.mono)
     dated = (replace(reboot, at=min(reboot.at, booted)) for reboot in memory.reboots)
     return replace(memory, reboots=tuple(dated))
 
 
-def latest_seen(state: State, at: Moment) -> datetime:
-    """The latest time ever seen: a clock that nobody vouches for never turns it back."""
+def latest_seen(state: State, at: Moment) -> datetime | None:
+    """The latest time ever seen: a clock that nobody vouches for never turns it back.
+
+    Nor forward, before it may decide: it would poison every later boot.
+    """
     last = state.memory.last_seen
-    vouched = state.known.clock_synchronized
-    return at.wall if last is None or vouched else max(last, at.wall)
+    if state.known.clock_synchronized:
+        return at.wall
+    return at.wall if _may_assume(state, at) else last
+
+
+def hold_for(hold: Hold, seconds: float, state: State, at: Moment) -> Hold:
+    """`hold`, for that long from now on."""
+    span = HoldSpan(boot=state.known.boot, ends=at.mono + seconds, seconds=seconds, is_dated=False)
+    return _dated(replace(hold, span=span), state, at)
+
+
+def date_holds(state: State, at: Moment) -> Memory:
+    """Say anew by the wall clock when the holds for a span end: it was set, or somebody vouches."""
+    memory = state.memory
+    return replace(memory, holds=tuple(_dated(hold, state, at) for hold in memory.holds))
+
+
+def adopt_holds(memory: Memory, boot: BootId) -> Memory:
+    """Holds that were placed before anybody knew which boot this is belong to this one."""
+
+    def adopted(hold: Hold) -> Hold:
+        if hold.span is None or hold.span.boot != NOBODY_LOOKED:
+            return hold
+        return replace(hold, span=replace(hold.span, boot=boot))
+
+    return replace(memory, holds=tuple(map(adopted, memory.holds)))
+
+
+def _dated(hold: Hold, state: State, at: Moment) -> Hold:
+    if hold.span is None or hold.span.boot != state.known.boot:
+        return hold
+    until = at.wall + timedelta(seconds=hold.span.ends - at.mono)
+    is_dated = bool(state.known.clock_synchronized)
+    return replace(hold, until=until, span=replace(hold.span, is_dated=is_dated))
+
+
+def left_of(hold: Hold, state: State, at: Moment) -> float | None:
+    """How many seconds of CLOCK_BOOTTIME are left of a hold; None where the wall clock tells."""
+    span = hold.span
+    if span is None:
+        return None
+    if span.boot == state.known.boot:
+        return span.ends - at.mono
+    return None if span.is_dated else span.seconds - at.mono
+
+
+def is_in_force(hold: Hold, state: State, at: Moment) -> bool:
+    """Whether a hold forbids reboots, if the wall clock is right where it decides."""
+    left = left_of(hold, state, at)
+    if left is not None:
+        return left > 0.0
+    end = end_of(hold, state, at)
+    return end is None or end > at.wall
+
+
+def end_of(hold: Hold, state: State, at: Moment) -> datetime | None:
+    """When a hold ends, by the wall clock as it is now; None until it is released.
+
+    In a later boot, whatever the clock was set to, a hold lasts no longer than its whole span.
+    """
+    left = left_of(hold, state, at)
+    if left is not None:
+        return say_end(hold.until, left, at)
+    if hold.span is None or hold.until is None:
+        return hold.until
+    return min(hold.until, at.wall + timedelta(seconds=hold.span.seconds - at.mono))
+
+
+def say_end(said: datetime | None, left_s: float, at: Moment) -> datetime:
+    """When something ends of which `left_s` are left: as was `said`, unless the clock was set."""
+    end = at.wall + timedelta(seconds=left_s)
+    return said if said is not None and abs(end - said) < SET else end
 
 
 def has_ended(hold: Hold, state: State, policy: Policy, at: Moment) -> bool:
-    """Whether a hold is over for good.
-
-    Only a clock that may decide ends it, or the one by which it was placed. That one is still
-    going, as far as anybody can see, if the hold is younger than this boot.
-    """
-    if hold.until is None or hold.until > at.wall:
+    """Whether a hold is over for good: where a wall clock says so, it has to be a good one."""
+    if is_in_force(hold, state, at):
         return False
+    is_timed = left_of(hold, state, at) is not None
+    is_over = hold.span is not None and at.mono >= hold.span.seconds and not is_timed
     is_trusted = is_good(state, at) or _may_assume(state, at)
-    return is_trusted or policy.clock is ClockRule.NEVER or hold.since >= _booted(at)
-
-
-def _booted(at: Moment) -> datetime:
-    return at.wall - timedelta(seconds=at.mono)
+    return is_timed or is_over or is_trusted or policy.clock is ClockRule.NEVER

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rebootmgr.core import backlog
-from rebootmgr.core.clock import is_assumed, needs_clock
+from rebootmgr.core.clock import end_of, is_assumed, is_in_force, needs_clock, say_end
 from rebootmgr.core.facts import Deployments
+from rebootmgr.core.forecast import predict
 from rebootmgr.core.gates import local_blockers, view_of
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Blocker, Moment, Notice, NoticeKind, Phase, Reason
@@ -32,10 +33,12 @@ from rebootmgr.core.states import (
     Waiting,
 )
 from rebootmgr.core.status import (
+    NOW_SKIPS,
     Gate,
     GateState,
     PresumedSlot,
     ShownBlocker,
+    ShownRequest,
     StateName,
     Status,
     Verdict,
@@ -137,18 +140,19 @@ def describe(
         pending=target,
         pending_since=backlog.pending_since(memory.backlog, target),
         behind_since=backlog.behind_since(memory.backlog, at.wall),
+        request=_request(state, at),
         blockers=tuple(
             ShownBlocker(one.reason, one.detail, since.get(one.reason, at.wall), one.until)
             for one in found
         ),
         gates=_gates(state, policy, at, found),
         notices=notices(state, policy, at),
-        predicted=_predicted(state, policy, at, found),
+        predicted=predict(state, policy, at),
         window=view.opening,
         next_window=view.next,
         lock_held=any(isinstance(entry.tenure, Ours) for entry in state.ledger),
         owed=_owed(state.ledger),
-        holds=_active(memory.holds, at),
+        holds=_active(state, at),
         quarantine=memory.quarantine,
         history=memory.reboots,
         outcomes=memory.outcomes,
@@ -226,23 +230,12 @@ def _gates(
     return tuple(gate(reason) for reason in Reason if reason is not Reason.REBOOTING)
 
 
-def _predicted(
-    state: State, policy: Policy, at: Moment, found: tuple[Blocker, ...]
-) -> datetime | None:
-    """The earliest instant at which the known gates allow it; None where nobody can know."""
-    if state.target is None:
+def _request(state: State, at: Moment) -> ShownRequest | None:
+    ask = state.request(at)
+    if ask is None:
         return None
-    earliest = at.wall
-    if isinstance(state.attempt, Rebooting):
-        return earliest
-    for blocker in found:
-        if blocker.until is None:
-            return at.wall if blocker.reason in {Reason.LOCK_PENDING, Reason.HOOK_RUNNING} else None
-        earliest = max(earliest, blocker.until)
-    view = view_of(state, policy, Moment(wall=earliest, mono=at.mono))
-    if view.opening is not None:
-        return earliest
-    return None if view.next is None else view.next.start
+    until = say_end(ask.until, ask.ends - at.mono, at)
+    return ShownRequest(ask.by, ask.now, until, NOW_SKIPS if ask.now else ())
 
 
 def _owed(ledger: tuple[Entry, ...]) -> tuple[PresumedSlot, ...]:
@@ -255,8 +248,9 @@ def _owed(ledger: tuple[Entry, ...]) -> tuple[PresumedSlot, ...]:
     )
 
 
-def _active(holds: tuple[Hold, ...], at: Moment) -> tuple[Hold, ...]:
-    return tuple(hold for hold in holds if hold.until is None or hold.until > at.wall)
+def _active(state: State, at: Moment) -> tuple[Hold, ...]:
+    holds = (hold for hold in state.memory.holds if is_in_force(hold, state, at))
+    return tuple(replace(hold, until=end_of(hold, state, at)) for hold in holds)
 
 
 def notices(state: State, policy: Policy, at: Moment) -> tuple[Notice, ...]:

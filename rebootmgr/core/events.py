@@ -152,9 +152,10 @@ class PolicyLoaded:
 
 @dataclass(frozen=True, slots=True)
 class HoldAdded:
-    """Somebody asked for no reboot for a while."""
+    """Somebody asked for no reboot for a while: for `for_s` seconds, or as the hold says."""
 
     hold: Hold
+    for_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +176,18 @@ class RebootAsked:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Somebody called the attempt off; `hold` keeps it from starting again at once."""
+    """Somebody called the attempt off; `hold` keeps it from starting again at once.
+
+    For `for_s` seconds, or as the hold says.
+    """
 
     hold: Hold
+    for_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Somebody took a request for a reboot back; what policy does anyway goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +231,7 @@ Event: TypeAlias = (
     | HoldReleased
     | RebootAsked
     | Cancelled
+    | Withdrawn
     | Forgiven
     | Ticked
     | ClockJumped

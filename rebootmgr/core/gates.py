@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from rebootmgr.core.clock import clock_gate
+from rebootmgr.core import clock
 from rebootmgr.core.facts import Deployments, Finalization, Inhibitor, Logind, NotOstree
-from rebootmgr.core.fit import need
+from rebootmgr.core.fit import began, need, need_left
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Blocker, Moment, Reason
 from rebootmgr.core.people import people_gate
@@ -18,9 +18,18 @@ DAY: Final = timedelta(days=1)
 
 
 def view_of(state: State, policy: Policy, at: Moment) -> Outlook:
-    """What the calendar says now, given how long a reboot takes here."""
-    needed = need(state.memory, policy.calendar, at.wall)
+    """What the calendar says now, given how long what is still to do takes here."""
+    needed = need_left(state, policy.calendar, at)
     return outlook(policy.calendar, at.wall, need=needed)
+
+
+def _began_anyway(state: State, policy: Policy, at: Moment) -> bool:
+    """Whether this attempt began although nothing fits: then it may go on until the end."""
+    begun = began(state, at)
+    if begun is None:
+        return False
+    whole = need(state.memory, policy.calendar, begun)
+    return outlook(policy.calendar, begun, need=whole).waived
 
 
 def local_blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
@@ -36,8 +45,8 @@ def local_blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, .
     )
     if found:
         return found
-    clock = clock_gate(state, policy, at)  # which costs a question, so it comes last
-    return () if clock is None else (clock,)
+    doubted = clock.clock_gate(state, policy, at)  # which costs a question, so it comes last
+    return () if doubted is None else (doubted,)
 
 
 def _own(state: State, policy: Policy, at: Moment) -> list[Blocker]:
@@ -108,9 +117,10 @@ def reboots_made(memory: Memory, wall: datetime) -> list[datetime]:
 
 def _timing(state: State, policy: Policy, at: Moment) -> list[Blocker]:
     found = []
-    holds = [hold for hold in state.memory.holds if hold.until is None or hold.until > at.wall]
+    holds = [hold for hold in state.memory.holds if clock.is_in_force(hold, state, at)]
     if holds:
-        untils = [hold.until for hold in holds if hold.until is not None]
+        ends = [clock.end_of(hold, state, at) for hold in holds]
+        untils = [end for end in ends if end is not None]
         until = max(untils) if len(untils) == len(holds) else None
         detail = "; ".join(f"{hold.reason} ({hold.owner})" for hold in holds)
         found.append(Blocker(Reason.HELD, detail, until))
@@ -122,7 +132,7 @@ def _timing(state: State, policy: Policy, at: Moment) -> list[Blocker]:
         return found
     if view.window is None:
         found.append(_outside(view))
-    elif not view.fits:
+    elif not view.fits and not _began_anyway(state, policy, at):
         until = None if view.next_fitting is None else view.next_fitting.start
         closes = view.window.end if view.opening is None else view.opening.end
         detail = f"the window closes at {closes:%H:%M} UTC, too soon for this host"

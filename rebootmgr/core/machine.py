@@ -9,7 +9,7 @@ from dataclasses import replace
 from rebootmgr.core import slots
 from rebootmgr.core.attempt import advance, after_hooks, after_lock
 from rebootmgr.core.backoff import next_retry
-from rebootmgr.core.clock import date_anew
+from rebootmgr.core.clock import adopt_holds, date_anew, date_holds
 from rebootmgr.core.events import (
     Cancelled,
     ClockJumped,
@@ -39,12 +39,14 @@ from rebootmgr.core.events import (
     SlotReleased,
     StopAsked,
     Ticked,
+    Withdrawn,
 )
 from rebootmgr.core.facts import Facts, LogindUnreachable, Look, OsUnknown
 from rebootmgr.core.memory import Memory, Unreadable
 from rebootmgr.core.model import Moment, Reason
 from rebootmgr.core.operator import absorb_operator
 from rebootmgr.core.outcome import note_withdrawal
+from rebootmgr.core.people import forget_who_left
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.states import (
     Asking,
@@ -109,11 +111,13 @@ def _absorb(turn: Turn, event: Event) -> None:
         case PolicyLoaded():  # polkit's leave may have come with it, of which nobody tells
             turn.state = replace(turn.state, look_next=turn.state.look_next | Look.LOGIND)
             _reconsider(turn)
-        case HoldAdded() | HoldReleased() | RebootAsked() | Cancelled() | Forgiven():
+        case HoldAdded() | HoldReleased() | RebootAsked() | Cancelled() | Withdrawn() | Forgiven():
             absorb_operator(turn, event)
         case StopAsked():
             _stop(turn)
-        case RebootAccepted() | Ticked() | ClockJumped():
+        case ClockJumped():
+            turn.remember(date_holds(turn.state, turn.at))
+        case RebootAccepted() | Ticked():
             pass
 
 
@@ -142,13 +146,17 @@ def _learn(turn: Turn, facts: Facts, look: Look) -> None:
         known = replace(known, hooks=facts.hooks)
     if facts.clock_synchronized is not None and not known.clock_synchronized:
         known = replace(known, clock_synchronized=facts.clock_synchronized)
-        if known.clock_synchronized:
-            turn.remember(date_anew(turn.state.memory, turn.at))
     again = None
     if known.os_unknown or known.logind_unknown:
         last, policy = turn.state.look_again, turn.policy
         again = next_retry(last, turn.at.mono, policy.patience, seed=policy.seed)
-    turn.state = replace(turn.state, known=known, looking=None, look_again=again)
+    before = turn.known
+    state = replace(turn.state, known=known, looking=None, look_again=again)
+    turn.state = forget_who_left(state)
+    if before.is_nothing:
+        turn.remember(adopt_holds(turn.state.memory, known.boot))
+    if known.clock_synchronized and not before.clock_synchronized:
+        turn.remember(date_anew(date_holds(turn.state, turn.at), known.boot, turn.at))
     note_withdrawal(turn)
     turn.fresh = turn.state.look_next is Look.NOWHERE and Look.HOST in look
 

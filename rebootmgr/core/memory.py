@@ -44,14 +44,32 @@ class Debt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldSpan:
+    """What a hold for a span lasts: until `ends` (CLOCK_BOOTTIME of `boot`, s), `seconds` in all.
+
+    `is_dated`: somebody vouched for the wall clock that wrote the hold's `until`, so that a later
+    boot may go by it.
+    """
+
+    boot: BootId
+    ends: float
+    seconds: float
+    is_dated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Somebody's wish that this host does not reboot; `until` None means until released."""
+    """Somebody's wish that this host does not reboot; `until` None means until released.
+
+    With a `span` it is held for that, and `until` is only where the wall clock put its end.
+    """
 
     id: str
     owner: str
     reason: str
     since: datetime
     until: datetime | None
+    span: HoldSpan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +83,18 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Somebody's wish for a reboot, bound to one update and one boot."""
+    """Somebody's wish for a reboot, bound to one update, whatever its serial, and to one boot.
+
+    It lasts until `ends` (CLOCK_BOOTTIME, s); `until` is what the wall clock said of that.
+    """
 
     target: DeploymentId
+    key: UpdateKey
     boot: BootId
     by: str
     now: bool
     until: datetime
+    ends: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,12 @@ BootId = NewType("BootId", str)
 Ticket = NewType("Ticket", int)
 
 
+def has_soft_rebooted(boot: BootId) -> bool:
+    """Whether userspace of this boot began later than its kernel (`Facts.boot`)."""
+    _, _, soft_reboots = boot.partition(":")
+    return soft_reboots not in {"", "0"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """When a step happens: both clocks, read together by the daemon.

@@ -1,6 +1,7 @@
 """Who is told when (SPEC 7): whose sessions count, the grace, warnings, and the last minute.
 
-A `Courtesy` is what people get at one instant: the grace as it is from now on, and what to say.
+What matters is not whether somebody was ever warned, but whether everybody has had the time that
+the last warning promised, and lately. A `Courtesy` is what people get at one instant.
 """
 
 from dataclasses import dataclass, replace
@@ -11,16 +12,18 @@ from rebootmgr.core.effects import Warn
 from rebootmgr.core.facts import Session
 from rebootmgr.core.model import Blocker, Deployment, Moment, Reason
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.states import Committing, Grace, Preparing, State
+from rebootmgr.core.states import Committing, Grace, Preparing, Promise, State
 
 LAST_WARNING_S: Final = 60.0
+REMEMBERED: Final = 8
+"""Of so many updates the grace is known: one that comes and goes gives no new one each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Courtesy:
-    """What people get now."""
+    """The state with what people were told, and what to say."""
 
-    grace: Grace | None
+    state: State
     warnings: tuple[Warn, ...] = ()
 
 
@@ -42,73 +45,122 @@ def people_gate(state: State, policy: Policy, at: Moment) -> Blocker | None:
     sessions = sessions_of(state)
     if not sessions or not policy.sessions_wait or state.skips_gates(at):
         return None
-    if isinstance(state.attempt, Preparing | Committing):
-        return None  # the fleet has agreed: who was not warned yet gets a minute at the commit
-    target, grace = state.target, state.grace
     detail = "; ".join(describe_session(session) for session in sessions)
-    if target is None or grace is None or grace.target != target.id:
+    promised = _promised(state, sessions)
+    match state.attempt:
+        case Preparing():  # the fleet has agreed: who has time left is seen to at the commit
+            return None
+        case Committing() if promised - at.mono <= policy.patience.final_warning_s:
+            return None  # who was not warned yet gets that long
+        case Committing():
+            return _until(promised, detail, at)
+        case _:
+            pass
+    grace = None if state.target is None else state.grace_of(state.target)
+    if grace is None:
         return Blocker(Reason.USERS_LOGGED_IN, detail)
-    if at.mono < grace.until:
-        until = at.wall + timedelta(seconds=grace.until - at.mono)
-        return Blocker(Reason.USERS_LOGGED_IN, detail, until)
-    return None
+    return _until(max(grace.until, promised), detail, at)
+
+
+def _until(mono: float, detail: str, at: Moment) -> Blocker | None:
+    if at.mono >= mono:
+        return None
+    until = at.wall + timedelta(seconds=mono - at.mono)
+    return Blocker(Reason.USERS_LOGGED_IN, detail, until)
+
+
+def _promised(state: State, sessions: tuple[Session, ...]) -> float:
+    """Until when somebody of these has the time that was promised."""
+    promises = (state.promise_to(session.id) for session in sessions)
+    return max((one.until for one in promises if one is not None), default=0.0)
 
 
 def give_grace(
     state: State, policy: Policy, at: Moment, target: Deployment, blockers: tuple[Blocker, ...]
 ) -> Courtesy:
     """Start the grace when only people are in the way, and keep everybody warned while it runs."""
-    grace, sessions = state.grace, sessions_of(state)
-    if grace is None or grace.target != target.id:
+    grace, sessions = state.grace_of(target), sessions_of(state)
+    if grace is None:
         if {blocker.reason for blocker in blockers} != {Reason.USERS_LOGGED_IN}:
-            return Courtesy(grace)
+            return Courtesy(state)
         length = policy.sessions_grace.total_seconds()
-        is_short = length <= LAST_WARNING_S
-        begun = Grace(target.id, at.mono + length, _ids(sessions), reminded=is_short)
-        return Courtesy(begun, _warn(policy, sessions, target, length))
+        begun = Grace(target.key, at.mono + length, reminded=length <= LAST_WARNING_S)
+        return _tell(_with_grace(state, begun), policy, at, target, sessions, begun.until)
     if at.mono >= grace.until or not sessions:
-        return Courtesy(grace)
-    left = grace.until - at.mono
-    everybody = grace.warned | _ids(sessions)
-    if not grace.reminded and left <= LAST_WARNING_S:
-        reminded = replace(grace, warned=everybody, reminded=True)
-        return Courtesy(reminded, _warn(policy, sessions, target, left))
-    new = tuple(one for one in sessions if one.id not in grace.warned)
-    return Courtesy(replace(grace, warned=everybody), _warn(policy, new, target, left))
+        return Courtesy(state)
+    if not grace.reminded and grace.until - at.mono <= LAST_WARNING_S:
+        reminded = _with_grace(state, replace(grace, reminded=True))
+        return _tell(reminded, policy, at, target, sessions, grace.until)
+    new = tuple(one for one in sessions if _lacks(state.promise_to(one.id), grace.until))
+    return _tell(state, policy, at, target, new, grace.until)
 
 
-def unwarned(state: State, policy: Policy, at: Moment, target: Deployment) -> tuple[Session, ...]:
-    """Who would be rebooted without a word."""
+def _lacks(promise: Promise | None, until: float) -> bool:
+    """Whether somebody knows nothing of the time that is left."""
+    return promise is None or promise.until < until
+
+
+def latecomers(
+    state: State, policy: Policy, at: Moment, *, again: bool = False
+) -> tuple[Session, ...]:
+    """Who would be rebooted without a word, before the time, or on a warning that is long ago.
+
+    `again`: there has been a last minute, and who came at its end gets no other.
+    """
     if not policy.sessions_wait or state.skips_gates(at):
         return ()
-    grace = state.grace
-    warned = grace.warned if grace is not None and grace.target == target.id else frozenset()
-    return tuple(session for session in sessions_of(state) if session.id not in warned)
+
+    def has_had_time(promise: Promise | None) -> bool:
+        if promise is None or at.mono < promise.until:
+            return again and promise is None
+        grace, last = policy.sessions_grace.total_seconds(), policy.patience.final_warning_s
+        return at.mono - promise.at <= max(grace, promise.until - promise.at + last)
+
+    return tuple(one for one in sessions_of(state) if not has_had_time(state.promise_to(one.id)))
 
 
 def give_last_minute(state: State, policy: Policy, at: Moment, target: Deployment) -> Courtesy:
-    """Give whoever was never warned a minute at the commit; `grace.until` is its end."""
-    wait = policy.patience.final_warning_s
-    grace = Grace(target.id, at.mono + wait, _ids(sessions_of(state)), reminded=True)
-    return Courtesy(grace, _warn(policy, unwarned(state, policy, at, target), target, wait))
+    """Give whoever has not had time a minute at the commit."""
+    until = at.mono + policy.patience.final_warning_s
+    return _tell(state, policy, at, target, latecomers(state, policy, at), until)
 
 
 def tell_latecomers(
-    state: State, policy: Policy, at: Moment, target: Deployment, left_s: float
+    state: State, policy: Policy, at: Moment, target: Deployment, until: float
 ) -> Courtesy:
     """Tell who logs in during the last minute what is left of it; nobody gets another one."""
-    grace, late = state.grace, unwarned(state, policy, at, target)
-    if grace is None or not late:
-        return Courtesy(grace)
-    told = replace(grace, warned=grace.warned | _ids(late))
-    return Courtesy(told, _warn(policy, late, target, left_s))
+    if not policy.sessions_wait or state.skips_gates(at):
+        return Courtesy(state)
+    new = tuple(one for one in sessions_of(state) if state.promise_to(one.id) is None)
+    return _tell(state, policy, at, target, new, until)
 
 
-def _ids(sessions: tuple[Session, ...]) -> frozenset[str]:
-    return frozenset(session.id for session in sessions)
+def forget_who_left(state: State) -> State:
+    """Nobody needs to know what was promised to whom is gone."""
+    here = {session.id for session in sessions_of(state)}
+    left = tuple(promise for promise in state.promises if promise.session in here)
+    return state if left == state.promises else replace(state, promises=left)
 
 
-def _warn(
-    policy: Policy, sessions: tuple[Session, ...], target: Deployment, in_s: float
-) -> tuple[Warn, ...]:
-    return () if policy.dry_run or not sessions else (Warn(sessions, target, in_s),)
+def _with_grace(state: State, grace: Grace) -> State:
+    others = tuple(one for one in state.graces if one.key != grace.key)
+    return replace(state, graces=(*others, grace)[-REMEMBERED:])
+
+
+def _tell(
+    state: State,
+    policy: Policy,
+    at: Moment,
+    target: Deployment,
+    sessions: tuple[Session, ...],
+    until: float,
+) -> Courtesy:
+    if not sessions:
+        return Courtesy(state)
+    told = {session.id for session in sessions}
+    others = tuple(promise for promise in state.promises if promise.session not in told)
+    new = tuple(Promise(session.id, at.mono, until) for session in sessions)
+    promising = replace(state, promises=(*others, *new))
+    if policy.dry_run:
+        return Courtesy(promising)
+    return Courtesy(promising, (Warn(sessions, target, until - at.mono),))

@@ -16,6 +16,7 @@ from rebootmgr.core.model import (
     Phase,
     Slot,
     Ticket,
+    UpdateKey,
 )
 
 
@@ -181,12 +182,23 @@ class Setback:
 
 @dataclass(frozen=True, slots=True)
 class Grace:
-    """The time that people who are logged in get, once per update (CLOCK_BOOTTIME, s)."""
+    """The time that people who are logged in get, once per update (CLOCK_BOOTTIME, s).
 
-    target: DeploymentId
+    `reminded`: nobody is to be told of its last minute any more.
+    """
+
+    key: UpdateKey
     until: float
-    warned: frozenset[str]
     reminded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The last warning that a session got: when, and until when it has time (CLOCK_BOOTTIME, s)."""
+
+    session: str
+    at: float
+    until: float
 
 
 NOBODY_LOOKED: Final = BootId("")
@@ -240,7 +252,8 @@ class State:
     `looking` is the newest look under way; `look_next` what changed since it began; `look_again`
     when to try again what could not be read; `unsaved` why Memory is not on disk, or "" when it is;
     `readable` is false when state.json is not ours to overwrite; `setbacks` has one for each cause
-    at most; `passed_checks_at` and `queued_since`, when the fleet was first asked for this attempt,
+    at most; `graces` are those of the last updates, `promises` of who is logged in;
+    `passed_checks_at` and `queued_since`, when the fleet was first asked for this attempt,
     are CLOCK_BOOTTIME.
     """
 
@@ -253,7 +266,8 @@ class State:
     look_again: Retry | None = None
     clock_again: float | None = None
     setbacks: tuple[Setback, ...] = ()
-    grace: Grace | None = None
+    graces: tuple[Grace, ...] = ()
+    promises: tuple[Promise, ...] = ()
     passed_checks_at: float | None = None
     queued_since: float | None = None
     unsaved: str = ""
@@ -266,6 +280,14 @@ class State:
     def target(self) -> Deployment | None:
         """What a reboot would boot into."""
         return self.known.pending
+
+    def grace_of(self, target: Deployment) -> Grace | None:
+        """The grace of this update, once it has begun; it may be over."""
+        return next((one for one in self.graces if one.key == target.key), None)
+
+    def promise_to(self, session: str) -> Promise | None:
+        """What the last warning promised this session."""
+        return next((one for one in self.promises if one.session == session), None)
 
     def setback(self, cause: Cause) -> Setback | None:
         """What the last try at `cause` failed of; None if it did not."""
@@ -280,7 +302,7 @@ class State:
         ask, target = self.memory.ask, self.target
         if ask is None or target is None:
             return None
-        fits = ask.target == target.id and ask.boot == self.known.boot and at.wall < ask.until
+        fits = ask.key == target.key and ask.boot == self.known.boot and at.mono < ask.ends
         return ask if fits else None
 
     def skips_gates(self, at: Moment) -> bool:

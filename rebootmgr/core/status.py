@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from rebootmgr.core.memory import Hold, PastReboot, Quarantine
 from rebootmgr.core.model import Deployment, Notice, Outcome, Reason, Slot
@@ -30,6 +31,10 @@ class Verdict(StrEnum):
     REBOOT = "reboot"
     WAIT = "wait"
     IDLE = "idle"
+
+
+NOW_SKIPS: Final = ("windows", "splay", "fit", "clock", "sessions")
+"""What `reboot --now` waits for no longer (SPEC 11)."""
 
 
 class GateState(StrEnum):
@@ -68,6 +73,16 @@ class PresumedSlot:
     since_error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ShownRequest:
+    """Somebody's request for a reboot: whose, whether `--now`, until when, and what it skips."""
+
+    owner: str
+    now: bool
+    until: datetime
+    skips: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Where we are and why, at one instant (`at`). All instants are aware and in UTC.
@@ -85,6 +100,7 @@ class Status:
     pending: Deployment | None = None
     pending_since: datetime | None = None
     behind_since: datetime | None = None
+    request: ShownRequest | None = None
     blockers: tuple[ShownBlocker, ...] = ()
     gates: tuple[Gate, ...] = ()
     notices: tuple[Notice, ...] = ()

@@ -152,9 +152,7 @@ class Turn:
         if (target := self.target) is not None:
             self.become(Waiting(target, queued))
         else:
-            self.state = replace(
-                self.state, attempt=Idle(), setbacks=(), grace=None, passed_checks_at=None
-            )
+            self.state = replace(self.state, attempt=Idle(), setbacks=(), passed_checks_at=None)
 
     def abandon(self, *, queued: bool = False) -> None:
         """Call the attempt off, and undo what pre-reboot.d did before the slot may go back."""

@@ -11,19 +11,29 @@ from rebootmgr.control.members import (
     CONFIG_INVALID,
     FORGIVE,
     HOLD,
+    HOLD_FOR,
     NO_SUCH_HOLD,
     NOTHING_PENDING,
+    NOTHING_REQUESTED,
     NOTHING_TO_FORGIVE,
     REBOOT,
     RELEASE,
     RELOAD,
     TOO_LATE,
+    WITHDRAW,
 )
 from rebootmgr.control.object import Handlers
-from rebootmgr.core.events import Cancelled, Forgiven, HoldAdded, HoldReleased, RebootAsked
+from rebootmgr.core.events import (
+    Cancelled,
+    Forgiven,
+    HoldAdded,
+    HoldReleased,
+    RebootAsked,
+    Withdrawn,
+)
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Deployment, UpdateKey
-from rebootmgr.core.states import Rebooting
+from rebootmgr.core.states import Asking, Checking, Committing, Preparing, Rebooting
 from rebootmgr.daemon.loop import Runner, Timepiece
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
 from rebootmgr.instants import encode_instant
@@ -58,9 +68,11 @@ class Operators:
         self.handlers: Final[Handlers] = {
             RELOAD: self.reload,
             HOLD: self.hold,
+            HOLD_FOR: self.hold_for,
             RELEASE: self.release,
             REBOOT: self.reboot,
             CANCEL: self.cancel,
+            WITHDRAW: self.withdraw,
             FORGIVE: self.forgive,
         }
 
@@ -72,12 +84,22 @@ class Operators:
 
     async def hold(self, by: str, reason: str, until: datetime | None) -> str:
         """Place a hold; its id. RebootmgrError, and no hold, when it would not survive."""
-        if not (shown := harmless(reason)):
-            raise UsageError("a hold needs a reason that people can read")
         if until is not None and until <= self._now():
             raise UsageError("the end of the hold is in the past")
+        return await self._place(by, reason, until, None)
+
+    async def hold_for(self, by: str, reason: str, length: timedelta) -> str:
+        """Place a hold that lasts so long, whatever the clock is set to; as `hold`."""
+        _check_span(length)
+        return await self._place(by, reason, self._now() + length, length.total_seconds())
+
+    async def _place(
+        self, by: str, reason: str, until: datetime | None, for_s: float | None
+    ) -> str:
+        if not (shown := harmless(reason)):
+            raise UsageError("a hold needs a reason that people can read")
         hold = self._new_hold(shown, by, until)
-        self._runner.tell(HoldAdded(hold))
+        self._runner.tell(HoldAdded(hold, for_s))
         try:
             await self._until_on_record()
         except RebootmgrError:
@@ -119,7 +141,7 @@ class Operators:
         target = self._target()
         hold = self._new_hold("cancelled", by, self._now() + length)
         log.info("%s cancels the reboot into %s: %s", by, target.version, encode_span(length))
-        self._runner.tell(Cancelled(hold))
+        self._runner.tell(Cancelled(hold, length.total_seconds()))
         await self._runner.caught_up()
         try:
             self._check_in_time()  # what was told before may have been the last word of a commit
@@ -128,6 +150,20 @@ class Operators:
             raise
         await self._until_on_record()
         return hold.id
+
+    async def withdraw(self, by: str) -> bool:
+        """Take the request for a reboot back; whether an attempt goes on without it."""
+        self._check_in_time()
+        if self._runner.state.request(self._clock.read()) is None:
+            raise BusError(NOTHING_REQUESTED, "nobody has asked for a reboot")
+        log.info("%s withdraws the request for a reboot", by)
+        self._runner.tell(Withdrawn())
+        await self._runner.caught_up()
+        self._check_in_time()  # what was told before may have been the last word of a commit
+        await self._until_on_record()
+        return isinstance(
+            self._runner.state.attempt, Checking | Asking | Preparing | Committing | Rebooting
+        )
 
     async def forgive(self, by: str, key: str) -> tuple[str, ...]:
         """Lift the quarantine of `key`, of every update for "", and free kept slots; the keys."""

@@ -76,15 +76,15 @@ def _decision(status: Status) -> Iterator[Metric]:
     yield _gauge("reboot_pending", "An update is staged and waits for a reboot.", pending)
     since = status.pending_since if pending else None
     yield _instant("pending_since", "Since when an update is staged.", since)
-    yield _instant(
-        "behind_since", "Since when an update waits that was not booted.", status.behind_since
-    )
-    yield _instant("predicted_reboot", "Earliest reboot by what is known now.", status.predicted)
+    yield _instant("behind_since", "Since when an update waits unbooted.", status.behind_since)
+    requested = status.request is not None
+    yield _gauge("reboot_requested", "A reboot was asked for.", requested)
+    yield _instant("predicted_reboot", "Earliest reboot by what is known.", status.predicted)
     yield _deployment("pending_update_info", "The staged update; 0: there is none.", status.pending)
     yield _deployment("booted_info", "The booted deployment; 0: unknown.", status.booted)
     yield _one_of(
         "blocked",
-        "Why an update is not rebooted into: 1 for each.",
+        "Why an update is not booted: 1 for each.",
         Reason,
         blocked,
         label="reason",
@@ -92,7 +92,7 @@ def _decision(status: Status) -> Iterator[Metric]:
     yield _one_of("notice", "What people should know, never blocking.", NoticeKind, noticed)
     yield _one_of("strategy_info", "Strategies in use.", Strategy, strategies, label="strategy")
     yield _gauge("logged_in_users", "Sessions that delay a reboot.", status.users)
-    yield _gauge("holds", "Holds in force, each of which forbids reboots.", len(status.holds))
+    yield _gauge("holds", "Holds in force; each forbids reboots.", len(status.holds))
     oldest = min((hold.since for hold in status.holds), default=None)
     yield _instant("oldest_hold", "When the oldest hold was placed.", oldest)
 

@@ -13,6 +13,7 @@ from rebootmgr.core.memory import (
     Debt,
     Durations,
     Hold,
+    HoldSpan,
     Intent,
     Memory,
     PastReboot,
@@ -272,6 +273,7 @@ def _from_hold(it: Hold) -> Json:
         "reason": it.reason,
         "since": encode_instant(it.since),
         "until": encode_instant(it.until),
+        "span": _maybe(it.span, _from_span),
     }
 
 
@@ -290,26 +292,44 @@ def _to_hold(table: Table) -> Hold:
         reason=table.prose("reason"),
         since=table.time("since"),
         until=table.maybe("until", table.time),
+        span=table.maybe("span", lambda key: _to_span(table.table(key))),
+    )
+
+
+def _from_span(it: HoldSpan) -> Json:
+    return {"boot": it.boot, "ends": it.ends, "seconds": it.seconds, "is_dated": it.is_dated}
+
+
+def _to_span(table: Table) -> HoldSpan:
+    return HoldSpan(
+        boot=BootId(table.prose("boot")),
+        ends=table.seconds("ends"),
+        seconds=table.seconds("seconds"),
+        is_dated=table.flag("is_dated"),
     )
 
 
 def _from_ask(it: Ask) -> Json:
     return {
         "target": it.target,
+        "key": it.key,
         "boot": it.boot,
         "by": it.by,
         "now": it.now,
         "until": encode_instant(it.until),
+        "ends": it.ends,
     }
 
 
 def _to_ask(table: Table) -> Ask:
     return Ask(
         target=DeploymentId(table.prose("target")),
+        key=UpdateKey(table.maybe("key", table.prose) or ""),  # an older rebootmgr wrote none
         boot=BootId(table.prose("boot")),
         by=table.prose("by"),
         now=table.flag("now"),
         until=table.time("until"),
+        ends=table.seconds("ends", default=0.0),  # as in what an older one wrote: it is over
     )
 
 

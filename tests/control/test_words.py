@@ -28,7 +28,15 @@ def described(status: Status) -> Record:
 @pytest.mark.parametrize("status", ALL.values(), ids=ALL)
 def test_why_has_exactly_the_promised_shape(status: Status) -> None:
     why: Document = json.loads(json.dumps(encode_why(status)))
-    assert list(why) == ["pending", "verdict", "blockers", "gates", "notices", "predicted"]
+    assert list(why) == [
+        "pending",
+        "request",
+        "verdict",
+        "blockers",
+        "gates",
+        "notices",
+        "predicted",
+    ]
     assert why["verdict"] in {"reboot", "wait", "idle"}
     assert why["pending"] is None or {"id", "version"} <= set(why["pending"])
     for blocker in why["blockers"]:

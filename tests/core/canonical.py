@@ -6,11 +6,11 @@ due or not due, a ticket is awaited or stale, a boot is this one or another.
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rebootmgr.core.backoff import Retry
-from rebootmgr.core.memory import Backlog, Durations, Memory
-from rebootmgr.core.model import Blocker, BootId, DeploymentId, Reason, Ticket
+from rebootmgr.core.memory import Ask, Backlog, Durations, Hold, Memory, PastReboot
+from rebootmgr.core.model import Blocker, BootId, DeploymentId, Outcome, Reason, Ticket
 from rebootmgr.core.states import (
     Asking,
     Cause,
@@ -20,6 +20,7 @@ from rebootmgr.core.states import (
     Ours,
     PostBoot,
     Preparing,
+    Promise,
     Rebooting,
     Setback,
     State,
@@ -27,8 +28,21 @@ from rebootmgr.core.states import (
 )
 
 SOON = 1.0
+LONG = 4800.0
+"""A drain is done by then, or takes so long that there is no time for the reboot."""
 SOMETHING = Blocker(Reason.LOCK_REFUSED, "")
 THEN = datetime(2030, 1, 6, tzinfo=UTC)
+MEASURED = tuple(
+    PastReboot(
+        at=THEN - timedelta(days=days),
+        target=DeploymentId("old"),
+        version="old",
+        outcome=Outcome.SUCCEEDED,
+        seconds=LONG,
+        phases=Durations(hooks_s=3600.0),
+    )
+    for days in (9, 8, 7)
+)
 THIS, OTHER = BootId("this"), BootId("other")
 
 
@@ -51,6 +65,28 @@ def backlog(value: Backlog | None) -> Backlog | None:
     return replace(value, since=THEN, behind_since=THEN, none_since=none_since)
 
 
+def request(value: Ask) -> Ask:
+    return replace(value, boot=boot(value.boot) or OTHER, until=THEN, ends=due(value.ends))
+
+
+def hold(value: Hold) -> Hold:
+    if value.span is None:
+        return replace(value, since=THEN)
+    span = replace(value.span, boot=boot(value.span.boot) or OTHER, ends=due(value.span.ends))
+    return replace(value, since=THEN, until=THEN, span=span)
+
+
+def told(at: float, until: float) -> tuple[float, float]:
+    """A warning: its time is not over, or is just over, or was over long ago."""
+    if until > 0.0:
+        return 0.0, SOON
+    return (-1.5 * SOON, 0.0) if at > -2.0 * SOON else (-9.0 * SOON, -8.0 * SOON)
+
+
+def promise(value: Promise) -> Promise:
+    return Promise(value.session, *told(value.at, value.until))
+
+
 def memory(value: Memory, budget: int) -> Memory:
     intent = value.intent
     if intent is not None:
@@ -64,9 +100,11 @@ def memory(value: Memory, budget: int) -> Memory:
             mono=due(intent.mono),
             boot=boot(intent.boot) or OTHER,
         )
-    reboots = tuple(
+    measured = tuple(one for one in value.reboots if one in MEASURED)
+    others = tuple(one for one in value.reboots if one not in MEASURED)
+    reboots = measured + tuple(
         replace(one, at=THEN, target=DeploymentId(""), version="", seconds=0.0, phases=Durations())
-        for one in value.reboots[-budget:]
+        for one in others[-budget:]
     )
     return replace(
         value,
@@ -77,7 +115,8 @@ def memory(value: Memory, budget: int) -> Memory:
         reboots_total=0,
         last_seen=None,
         backlog=backlog(value.backlog),
-        ask=None if value.ask is None else replace(value.ask, boot=boot(value.ask.boot) or OTHER),
+        ask=None if value.ask is None else request(value.ask),
+        holds=tuple(map(hold, sorted(value.holds, key=lambda one: one.id))),
         quarantine=tuple(replace(one, why="", since=THEN) for one in value.quarantine),
     )
 
@@ -100,8 +139,9 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
             attempt = Checking(target, name(ticket), queued)
         case Asking(target, int() as ticket):
             attempt = Asking(target, name(ticket))
-        case Preparing(target, ticket, phase, _):
-            attempt = Preparing(target, name(ticket), phase, 0.0)
+        case Preparing(target, ticket, phase, since):
+            begun = 0.0 if since > -LONG else -LONG
+            attempt = Preparing(target, name(ticket), phase, begun)
         case Undoing(int() as ticket):
             attempt = Undoing(name(ticket))
         case Committing(target, float(until)):
@@ -127,9 +167,6 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
         for cause in Cause
         if (failed := value.setback(cause)) is not None and failed.retry.at > 0.0
     )
-    grace = value.grace
-    if grace is not None:
-        grace = replace(grace, until=due(grace.until))
     checks = value.passed_checks_at
     folded = replace(
         value,
@@ -139,7 +176,11 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
         look_again=retry(value.look_again),
         clock_again=None if value.clock_again is None else due(value.clock_again),
         setbacks=setbacks,
-        grace=grace,
+        graces=tuple(
+            replace(one, until=due(one.until))
+            for one in sorted(value.graces, key=lambda one: one.key)
+        ),
+        promises=tuple(map(promise, sorted(value.promises, key=lambda one: one.session))),
         passed_checks_at=None if checks is None or checks < 0.0 else 0.0,
         queued_since=None,
         save_again=retry(value.save_again),

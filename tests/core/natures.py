@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from rebootmgr.core.model import Phase
 from rebootmgr.core.policy import ClockRule, Policy, Strategy
 from tests.core import canonical
-from tests.core.world import ALL_HOOKS, PATIENCE, S1, S2, SUNDAYS, A, B, Nature
+from tests.core.world import ALL_HOOKS, MONDAYS_FROZEN, PATIENCE, S1, S2, SUNDAYS, A, B, Nature
 
 IMMEDIATE: Final = Policy(patience=PATIENCE, sessions_grace=timedelta(seconds=canonical.SOON))
 FLEET: Final = replace(IMMEDIATE, strategies=frozenset({Strategy.FLEET_LOCK}), slot=S1)
@@ -17,6 +18,8 @@ WINDOWED: Final = replace(
     calendar=SUNDAYS,
     clock=ClockRule.NEVER,
 )
+DOUBTING: Final = replace(IMMEDIATE, strategies=frozenset({Strategy.PERIODIC}), calendar=SUNDAYS)
+FROZEN: Final = replace(IMMEDIATE, calendar=MONDAYS_FROZEN)
 BOLD: Final = replace(FLEET, attempts_per_deployment=1, reboots_per_day=2)
 
 NATURES: Final = (
@@ -58,6 +61,44 @@ NATURES: Final = (
     ),
     Nature(name="another server", policies=(FLEET, OTHER_FLEET), inhibits=False, crashes=False),
     Nature(name="another strategy", policies=(FLEET, IMMEDIATE), inhibits=False),
+    Nature(
+        name="people, requests and holds that end at any moment",
+        policies=(IMMEDIATE,),
+        sessions=True,
+        spans=True,
+        just_over=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(
+        name="requests and holds around hooks in a fleet",
+        policies=(WINDOWED,),
+        hooks=frozenset({Phase.PRE_REBOOT, Phase.ABANDONED}),
+        spans=True,
+        window_moves=True,
+        just_over=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(
+        name="drains at the end of a window",
+        policies=(WINDOWED,),
+        hooks=frozenset({Phase.PRE_REBOOT, Phase.ABANDONED}),
+        window_moves=True,
+        just_over=True,
+        fit=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(
+        name="clocks that are set, both ways",
+        policies=(FROZEN, DOUBTING),
+        window_moves=True,
+        clock_lies=True,
+        spans=True,
+        inhibits=False,
+        crashes=False,
+    ),
     Nature(name="people", policies=(FLEET,), sessions=True, inhibits=False, hooks=ALL_HOOKS),
     Nature(
         name="people while looks are slow",

@@ -5,18 +5,37 @@ from datetime import UTC, datetime, timedelta
 
 from rebootmgr.core.clock import BUILT
 from rebootmgr.core.effects import ReadFacts, Reboot
-from rebootmgr.core.events import ClockJumped, HoldAdded, HoldReleased, HostChanged
-from rebootmgr.core.facts import Look
-from rebootmgr.core.memory import Hold
-from rebootmgr.core.model import NoticeKind, Reason
+from rebootmgr.core.events import ClockJumped, HoldAdded, HoldReleased, HostChanged, RebootAsked
+from rebootmgr.core.facts import Logind, Look
+from rebootmgr.core.memory import Hold, Memory
+from rebootmgr.core.model import BootId, NoticeKind, Reason
 from rebootmgr.core.policy import ClockRule
 from rebootmgr.core.states import Committing, Rebooting
 from rebootmgr.core.window import Blackout, Calendar
-from tests.core.script import EPOCH, IMMEDIATE, NEW, SUNDAY, Script, running, settled, shown
+from tests.core.script import (
+    BACKUP,
+    EPOCH,
+    IMMEDIATE,
+    LOGIND_CHANGED,
+    MONDAY,
+    NEW,
+    OLD,
+    SUNDAY,
+    Script,
+    past,
+    running,
+    settled,
+    shown,
+)
 
 WINDOWED = replace(SUNDAY, clock=ClockRule.WINDOWS)
 SUNDAY_1970 = datetime(1970, 1, 4, 1, tzinfo=UTC)
 HOLD = Hold(id="1", owner="root", reason="visit", since=EPOCH, until=EPOCH + timedelta(days=365))
+
+
+def up_again(memory: Memory, **host: object) -> Script:
+    """In the next boot, with an update staged."""
+    return running(IMMEDIATE, memory=memory, boot=BootId("b2"), staged=NEW, **host)
 
 
 def set_clock(script: Script, wall: datetime) -> Script:
@@ -68,13 +87,107 @@ def test_a_hold_does_not_end_by_a_clock_that_runs_years_ahead() -> None:
     assert set_clock(script, EPOCH).settle().reasons == [Reason.HELD]
 
 
-def test_a_hold_that_a_wrong_clock_began_is_ended_by_it() -> None:
-    """Or an hour would last until the true time gets there."""
-    script = running(IMMEDIATE, began=EPOCH + timedelta(days=30), synchronized=False)
-    since = script.at.wall
-    script.on(HoldAdded(replace(HOLD, since=since, until=since + timedelta(hours=1))))
-    script.later(3600.0)
-    assert script.state.memory.holds == ()
+def test_a_hold_for_a_span_is_a_span_whatever_the_clock_is_set_to() -> None:
+    for began in (SUNDAY_1970, EPOCH, EPOCH + timedelta(days=30)):
+        script = running(IMMEDIATE, began=began, seconds=30.0, synchronized=False)
+        script.staged = NEW
+        script.on(HoldAdded(HOLD, for_s=3600.0), HostChanged(Look.OS)).settle()
+        for wall in (EPOCH, EPOCH + timedelta(days=365), SUNDAY_1970):
+            assert set_clock(script, wall).reasons == [Reason.HELD]
+        script.later(3599.0)
+        assert script.reasons == [Reason.HELD]
+        assert script.later(1.0).state.memory.holds == ()
+
+
+def test_a_hold_for_a_span_from_a_clock_of_1970_is_not_over_in_the_next_boot() -> None:
+    script = running(IMMEDIATE, began=SUNDAY_1970, seconds=30.0, synchronized=False)
+    memory = script.on(HoldAdded(HOLD, for_s=3600.0)).state.memory
+    script = up_again(memory, seconds=30.0, synchronized=True)
+    assert script.reasons == [Reason.HELD]
+    script.later(3500.0)
+    assert script.reasons == [Reason.HELD]
+    assert script.later(100.0).state.memory.holds == ()
+
+
+def test_a_hold_for_a_span_goes_on_in_the_next_boot_by_a_clock_that_may_decide() -> None:
+    script = running(IMMEDIATE, synchronized=True)
+    memory = script.on(HoldAdded(HOLD, for_s=7200.0)).settle().state.memory
+    began = EPOCH + timedelta(seconds=7000)
+    script = up_again(memory, began=began, seconds=60.0, synchronized=True)
+    assert script.reasons == [Reason.HELD]
+    assert script.later(200.0).settle().state.memory.holds == ()
+
+
+def test_a_clock_that_was_a_year_ahead_makes_no_hold_for_an_hour_last_a_year() -> None:
+    script = running(IMMEDIATE, began=EPOCH + timedelta(days=365), synchronized=False)
+    memory = script.on(HoldAdded(HOLD, for_s=3600.0)).state.memory
+    script = up_again(memory, seconds=60.0, synchronized=True)
+    assert script.reasons == [Reason.HELD]
+    assert script.later(3600.0).settle().state.memory.holds == ()
+
+
+def test_a_hold_from_before_the_first_look_belongs_to_this_boot() -> None:
+    """The daemon was started anew, long after boot."""
+    script = Script(IMMEDIATE, settled(), staged=NEW).on(HoldAdded(HOLD, for_s=3600.0))
+    assert script.settle().reasons == [Reason.HELD]
+    again = Script(IMMEDIATE, script.state.memory, staged=NEW)
+    assert again.settle().reasons == [Reason.HELD]
+    assert again.later(3600.0).state.memory.holds == ()
+
+
+def test_reboot_now_passes_no_hold_and_no_freeze_by_a_clock_that_may_be_wrong() -> None:
+    freeze = Blackout(name="audit", start=EPOCH, end=EPOCH + timedelta(days=1), zone=UTC)
+    frozen = replace(IMMEDIATE, calendar=Calendar(blackouts=(freeze,)))
+    began = EPOCH + timedelta(days=20_000)
+    for policy, holds in ((IMMEDIATE, (HOLD,)), (frozen, ())):
+        host = {"memory": settled(holds=holds), "staged": NEW, "synchronized": False}
+        script = running(policy, began=began, seconds=30.0, **host)
+        script.on(RebootAsked("root", now=True, valid_s=3600.0)).settle()
+        assert script.reasons == [Reason.CLOCK_UNSYNCHRONIZED]
+
+
+def test_a_request_that_has_expired_does_not_come_back_when_the_clock_is_set() -> None:
+    script = running(SUNDAY, began=MONDAY, staged=NEW).settle()
+    script.logind = Logind(inhibitors=(BACKUP,))
+    script.on(LOGIND_CHANGED, RebootAsked("root", now=True, valid_s=60.0)).settle()
+    assert script.reasons == [Reason.INHIBITED]
+    script.logind = Logind()
+    script.later(61.0).on(LOGIND_CHANGED).settle()
+    assert script.reasons == [Reason.OUTSIDE_WINDOW]
+    assert set_clock(script, MONDAY).settle().reasons == [Reason.OUTSIDE_WINDOW]
+
+
+def test_a_request_lasts_as_long_as_was_said_however_the_clock_is_set() -> None:
+    script = running(SUNDAY, began=MONDAY, staged=NEW, logind=Logind(inhibitors=(BACKUP,)))
+    script.settle().on(RebootAsked("root", now=True, valid_s=60.0)).settle()
+    assert set_clock(script, MONDAY + timedelta(days=1)).settle().reasons == [Reason.INHIBITED]
+
+
+def test_a_clock_that_nobody_vouches_for_poisons_no_later_boot() -> None:
+    script = running(WINDOWED, began=EPOCH + timedelta(days=365), seconds=30.0, synchronized=False)
+    memory = script.on(HoldAdded(HOLD), HoldReleased(HOLD.id)).state.memory
+    after = Script(WINDOWED, memory, staged=NEW, synchronized=False).settle()
+    assert isinstance(after.state.attempt, Rebooting)
+
+
+def test_a_clock_that_is_behind_what_is_remembered_says_so_and_until_when() -> None:
+    memory = settled(last_seen=EPOCH + timedelta(days=6))
+    script = running(WINDOWED, memory=memory, synchronized=False, staged=NEW).settle()
+    (blocker,) = shown(script).blockers
+    assert "2030-01-12 01:00" in blocker.detail
+    assert blocker.until == EPOCH + timedelta(days=6)
+
+
+def test_after_a_soft_reboot_a_good_clock_does_not_empty_the_budget() -> None:
+    """The kernel is up for a month; userspace has been started anew by our own reboots."""
+    month = 30 * 86400.0
+    made = tuple(replace(past(), at=EPOCH + timedelta(hours=n)) for n in (1, 2))
+    memory = Memory(settled=BootId("b1:2"), booted=OLD, reboots=made)
+    policy = replace(IMMEDIATE, reboots_per_day=2)
+    script = running(policy, memory=memory, boot=BootId("b1:2"), seconds=month, staged=NEW)
+    assert script.settle().reasons == [Reason.REBOOT_BUDGET]
+    script.synchronized = True
+    assert script.later(60.0).settle().reasons == [Reason.REBOOT_BUDGET]
 
 
 def test_a_hold_from_before_this_boot_is_not_ended_by_a_clock_that_was_wrong_all_along() -> None:

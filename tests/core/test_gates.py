@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rebootmgr.core.effects import Acquire, ReadFacts, Reboot, RunHooks, StopHooks
+from rebootmgr.core.effects import Acquire, ReadFacts, Reboot, Release, RunHooks, StopHooks
 from rebootmgr.core.facts import Deployments, Finalization, Logind
+from rebootmgr.core.memory import Durations
 from rebootmgr.core.model import NoticeKind, Phase, Reason
-from rebootmgr.core.states import Committing, Idle
+from rebootmgr.core.policy import Policy, Strategy
+from rebootmgr.core.states import Asking, Committing, Idle, Undoing
 from rebootmgr.core.window import Blackout, Ruled
 from tests.core.script import (
     EPOCH,
@@ -19,13 +21,16 @@ from tests.core.script import (
     NEXT_SUNDAY,
     OLD,
     OS_CHANGED,
+    SLOT,
     SUNDAY,
+    Script,
     past,
     running,
     settled,
     shown,
     staged,
 )
+from tests.core.world import SUNDAYS
 
 CLEAR = Deployments(booted=OLD, default=NEW, staged=True)
 HOUR = timedelta(hours=1)
@@ -116,3 +121,65 @@ def test_a_window_that_ends_while_checks_run_ends_them() -> None:
     assert script.get(StopHooks).ticket == ticket
     assert script.reasons == [Reason.OUTSIDE_WINDOW]
     assert not script.has(ReadFacts)
+
+
+LONG_DRAIN = tuple(
+    replace(past(2400.0), phases=Durations(hooks_s=1500.0)) for _ in range(3)
+)  # 25 minutes of drain, then 15
+FIFTY = replace(SUNDAYS.windows[0], length=timedelta(minutes=50))
+DRAINED = replace(SUNDAY, calendar=replace(SUNDAYS, windows=(FIFTY,)))
+
+
+def draining(minute: float, policy: Policy = DRAINED) -> Script:
+    """The update is found so many minutes after the window opened, and pre-reboot.d was begun."""
+    hooks = frozenset({Phase.PRE_REBOOT})
+    began = EPOCH - timedelta(hours=1) + timedelta(minutes=minute)
+    return staged(policy, memory=settled(*LONG_DRAIN), hooks=hooks, began=began)
+
+
+def test_a_drain_that_is_done_is_not_counted_again() -> None:
+    """25 minutes of drain and 15 of reboot fit into 50, once the drain has begun in time."""
+    script = draining(5)
+    script.seconds += 1500.0
+    script.passed()
+    assert isinstance(script.state.attempt, Committing)
+    assert script.look().has(Reboot)
+
+
+def test_a_drain_that_leaves_too_little_for_the_reboot_itself_is_undone() -> None:
+    script = draining(5)
+    script.sleep()
+    assert script.reasons == [Reason.HOOK_RUNNING]
+    assert script.at.wall == EPOCH - timedelta(minutes=25)
+    script.sleep()
+    assert isinstance(script.state.attempt, Undoing)
+
+
+def test_no_drain_begins_behind_the_limit_that_passed_while_the_fleet_was_asked() -> None:
+    fleet = replace(DRAINED, strategies=frozenset({*DRAINED.strategies, Strategy.FLEET_LOCK}))
+    script = draining(9, replace(fleet, slot=SLOT))
+    assert isinstance(script.state.attempt, Asking)
+    script.seconds += 120.0
+    script.granted()
+    assert not script.has(RunHooks)
+    assert script.has(Release)
+    assert script.reasons == [Reason.WINDOW_TOO_SHORT]
+
+
+def test_an_alarm_rings_where_the_rest_becomes_too_short() -> None:
+    fleet = replace(DRAINED, strategies=frozenset({*DRAINED.strategies, Strategy.FLEET_LOCK}))
+    script = draining(5, replace(fleet, slot=SLOT))
+    script.sleep()
+    assert script.at.wall == EPOCH - timedelta(minutes=50)
+    assert isinstance(script.state.attempt, Asking)
+    assert script.sleep().reasons == [Reason.WINDOW_TOO_SHORT]
+
+
+def test_an_attempt_that_nothing_fits_goes_on_until_the_window_ends() -> None:
+    """It begins in the first half, and the drain alone takes it into the second."""
+    short = replace(FIFTY, length=timedelta(minutes=40))
+    script = draining(10, replace(DRAINED, calendar=replace(SUNDAYS, windows=(short,))))
+    script.seconds += 1500.0
+    script.passed()
+    assert isinstance(script.state.attempt, Committing)
+    assert script.look().has(Reboot)

@@ -80,7 +80,15 @@ def test_a_request_is_for_one_update() -> None:
 
 def test_a_request_ends_with_the_boot() -> None:
     """Although the same update is staged again, and nobody has judged the new boot yet."""
-    ask = Ask(target=NEW.id, boot=BootId("b1"), by="root", now=True, until=EPOCH + HOUR)
+    ask = Ask(
+        target=NEW.id,
+        key=NEW.key,
+        boot=BootId("b1"),
+        by="root",
+        now=True,
+        until=EPOCH + HOUR,
+        ends=1e6,
+    )
     memory = settled(ask=ask)
     script = Script(OFF, memory, boot=BootId("b2"), staged=NEW, boot_incomplete="app.service")
     assert script.look().reasons == [Reason.DISABLED, Reason.BOOT_NOT_COMPLETE]

@@ -4,19 +4,29 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rebootmgr.core.alarm import Deadline, deadline
-from rebootmgr.core.effects import Release
-from rebootmgr.core.events import HoldAdded, RebootAccepted, ReleaseUnclear, ShutdownBegan
+from rebootmgr.core.effects import Release, RunHooks
+from rebootmgr.core.events import (
+    HoldAdded,
+    HooksFailed,
+    RebootAccepted,
+    RebootAsked,
+    ReleaseUnclear,
+    ShutdownBegan,
+)
 from rebootmgr.core.facts import Logind
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import BootId, NoticeKind, Phase, Reason
-from rebootmgr.core.status import GateState
+from rebootmgr.core.policy import ClockRule
+from rebootmgr.core.status import GateState, StateName
 from tests.core.script import (
     ALICE,
     BACKUP,
     EPOCH,
     FLEET,
     HOLD,
+    IMMEDIATE,
     MONDAY,
+    NEW,
     NEXT_SUNDAY,
     OLD,
     SLOT,
@@ -131,3 +141,43 @@ def test_while_the_fleet_thinks_nothing_rings_but_the_end_of_the_window() -> Non
     assert alarm(asking()) == Deadline(None, None)
     script = staged(replace(FLEET, calendar=SUNDAY.calendar, clock=SUNDAY.clock))
     assert alarm(script) == Deadline(EPOCH + 2 * HOUR, None)
+
+
+def test_a_request_that_skips_windows_is_foretold_without_them() -> None:
+    script = staged(SUNDAY, began=MONDAY, memory=settled(holds=())).on(
+        HoldAdded(HOLD, for_s=600.0), RebootAsked("root", now=True, valid_s=3600.0)
+    )
+    assert shown(script).predicted == MONDAY + timedelta(minutes=10)
+
+
+def test_a_request_that_ends_before_the_hold_does_is_foretold_for_the_next_window() -> None:
+    script = staged(SUNDAY, began=MONDAY).on(
+        HoldAdded(HOLD, for_s=7200.0), RebootAsked("root", now=True, valid_s=3600.0)
+    )
+    assert shown(script).predicted == NEXT_SUNDAY
+
+
+def test_people_are_foretold_with_their_grace_and_a_last_minute_where_they_get_one() -> None:
+    alone = Logind(sessions=(ALICE,))
+    script = staged(logind=alone)
+    assert shown(script).predicted == EPOCH + timedelta(minutes=10)
+    script.on(HoldAdded(HOLD, for_s=7200.0))
+    assert shown(script).predicted == EPOCH + timedelta(hours=2, minutes=1)
+
+
+def test_nothing_is_foretold_while_undoing_in_post_boot_or_in_a_dry_run() -> None:
+    drains = frozenset({Phase.PRE_REBOOT, Phase.ABANDONED})
+    script = staged(hooks=drains)
+    script.on(HooksFailed(script.get(RunHooks).ticket, "drain", "no"))
+    assert shown(script).state is StateName.UNDOING
+    assert shown(script).predicted is None
+    boot = running(memory=Memory(), staged=NEW, hooks=frozenset({Phase.POST_BOOT}))
+    assert shown(boot).state is StateName.POST_BOOT
+    assert shown(boot).predicted is None
+    assert shown(staged(replace(IMMEDIATE, dry_run=True))).predicted is None
+
+
+def test_a_clock_that_nobody_vouches_for_is_foretold_to_be_believed_after_an_hour() -> None:
+    policy = replace(IMMEDIATE, clock=ClockRule.ALWAYS)
+    script = staged(policy, seconds=600.0, synchronized=False).settle()
+    assert shown(script).predicted == EPOCH + timedelta(minutes=50)

@@ -8,9 +8,10 @@ import pytest
 
 from rebootmgr.core.states import Rebooting
 from tests.core.arrows import Arrows, read_rows, walk
+from tests.core.foretold import judge_forecasts
 from tests.core.natures import NATURES
 from tests.core.why import judge_blockers, judge_verdicts, leading_to
-from tests.core.world import Edge, World
+from tests.core.world import Calling, Edge, World
 
 Graph = dict[World, list[Edge]]
 
@@ -52,6 +53,19 @@ def is_at_rest(world: World) -> bool:
         return True  # what comes after the shutdown is explored elsewhere
     kept = {debt.slot for debt in world.disk.debts if debt.kept}
     return not (world.questions or world.drained or world.late or world.holding - kept)
+
+
+def test_a_drain_that_began_in_time_may_end_in_a_reboot_at_the_end_of_the_window(
+    graph: Graph,
+) -> None:
+    fits = [world.last for world in graph if any(isinstance(q, Calling) for q in world.questions)]
+    assert any(fits) or not next(iter(graph)).nature.fit
+
+
+def test_the_reboot_comes_when_it_is_foretold_neither_earlier_nor_later(
+    graph: Graph, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("foretold", judge_forecasts(graph))
 
 
 def test_answers_alone_never_make_us_run_in_circles(graph: Graph) -> None:

@@ -12,7 +12,7 @@ from rebootmgr.core.describe import _verdict, blockers
 from rebootmgr.core.model import Reason
 from rebootmgr.core.states import Asking, Committing, PostBoot, Preparing
 from rebootmgr.core.status import Verdict
-from tests.core.world import Calling, Edge, Looking, World
+from tests.core.world import LATE, Calling, Edge, Looking, World
 
 FRIENDLY = {"FactsRead", "HooksPassed", "LockGranted", "SlotReleased", "Saved"}
 PASSING = {Reason.HOOK_RUNNING, Reason.LOCK_PENDING}
@@ -93,14 +93,16 @@ def is_known(world: World) -> bool:
     """Whether the machine knows all there is to know, and the reboot is not yet called.
 
     Left out are: looks under way that bring news, a disk that fails before anybody has noticed, a
-    boot that is yet to be judged, a stop, and who logged in during the drain and has a minute yet.
+    boot that is yet to be judged, a stop, and who has a minute yet, told late or long ago.
     """
     state, known = world.state, world.state.known
     if world.down or state.stopping or known.is_nothing or says_reboot(world):
         return False
     if isinstance(state.attempt, PostBoot) or world.full != bool(state.unsaved):
         return False
-    if world.users and isinstance(state.attempt, Preparing | Committing):
+    if world.user and (world.told is None or world.told.at <= -2 * LATE):
+        return False
+    if world.user and isinstance(state.attempt, Preparing | Committing):
         return False
     is_last_look = isinstance(state.attempt, Committing) and state.attempt.warned_until is None
     if (state.looking is not None and not is_last_look) or state.look_next:

@@ -26,6 +26,7 @@ from rebootmgr.core.effects import (
 )
 from rebootmgr.core.events import (
     Cancelled,
+    ClockJumped,
     Event,
     FactsRead,
     Forgiven,
@@ -50,6 +51,7 @@ from rebootmgr.core.events import (
     SlotReleased,
     StopAsked,
     Ticked,
+    Withdrawn,
 )
 from rebootmgr.core.facts import (
     Deployments,
@@ -80,12 +82,13 @@ from rebootmgr.core.states import (
     Idle,
     Owed,
     PostBoot,
+    Preparing,
     Rebooting,
     Starting,
     State,
     Waiting,
 )
-from rebootmgr.core.window import Calendar, Weekly
+from rebootmgr.core.window import Blackout, Calendar, Weekly
 from rebootmgr.simulation.executor import Events, carry_out
 from tests.core import canonical
 
@@ -99,9 +102,13 @@ PATIENCE = Patience(
     final_warning_s=canonical.SOON,
     check_s=0.0,
 )
-LATE = 100.0
+LATE = 1.5
 OPEN = datetime(2030, 1, 6, 1, tzinfo=UTC)  # a Sunday
 SHUT = datetime(2030, 1, 7, 1, tzinfo=UTC)
+LAST = datetime(2030, 1, 6, 2, 20, tzinfo=UTC)
+"""In the window, and too late to begin with a drain (canonical.MEASURED)."""
+TO_LAST = (LAST - OPEN).total_seconds()
+BETWEEN = datetime(2030, 1, 6, 12, tzinfo=UTC)
 SUNDAYS = Calendar(
     periodic=True,
     windows=(
@@ -113,6 +120,9 @@ SUNDAYS = Calendar(
         ),
     ),
 )
+MONDAYS_FROZEN = Calendar(
+    blackouts=(Blackout(name="Monday", start=BETWEEN, end=SHUT + timedelta(days=1), zone=UTC),)
+)
 
 
 def deployment(name: str, timestamp: int) -> Deployment:
@@ -123,8 +133,8 @@ def deployment(name: str, timestamp: int) -> Deployment:
 OLD, A, B = deployment("old", 1), deployment("a", 2), deployment("b", 3)
 S1, S2 = Slot("http://one/", "default", "me"), Slot("http://two/", "default", "me")
 INHIBITOR = Inhibitor(who="backup", why="running", uid=0, pid=7)
-ALICE = Session(id="1", user="alice", tty="pts/0")
 HOLD = Hold(id="h", owner="root", reason="not now", since=OPEN, until=None)
+UNTIL = replace(HOLD, id="until", until=BETWEEN)
 ALL_HOOKS = frozenset({Phase.CHECK, Phase.PRE_REBOOT, Phase.POST_BOOT, Phase.ABANDONED})
 
 
@@ -152,6 +162,10 @@ class Nature:
     hooks_unclear: bool = False
     window_moves: bool = False
     stops: bool = False
+    spans: bool = False
+    clock_lies: bool = False
+    just_over: bool = False
+    fit: bool = False
     logind_refuses: bool = False
     boot_fails: bool = False
     first_slots: frozenset[Slot] = frozenset()
@@ -189,6 +203,23 @@ class Calling:
     target: DeploymentId
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asked for with `reboot`, and how long it lasts yet (s)."""
+
+    key: UpdateKey
+    left: float
+    now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """When who is logged in was last told of a reboot, and until when: seconds from now."""
+
+    at: float
+    until: float
+
+
 Question: TypeAlias = Looking | Running | AskingServer | GivingBack | Calling
 Edge: TypeAlias = tuple[str, "World"]
 
@@ -204,10 +235,19 @@ class World:
     on_disk: frozenset[Deployment] = frozenset({OLD})
     staged: Deployment | None = None
     inhibited: bool = False
-    users: bool = False
+    user: str = ""
+    told: Told | None = None
+    minute: bool = False
+    wish: Wish | None = None
+    held_s: float | None = None
+    held_until: bool = False
+    held: bool = False
+    lies: bool = False
+    vouched: bool = False
     unknown: bool = False
     healthy: bool = True
     open: bool = True
+    last: bool = False
     down: bool = False
     full: bool = False
     drained: bool = False
@@ -221,13 +261,35 @@ class World:
         return self.nature.policies[self.ruling]
 
     def at(self, mono: float = 0.0) -> Moment:
-        return Moment(wall=OPEN if self.open else SHUT, mono=mono)
+        inside = LAST if self.last else OPEN
+        return Moment(wall=SHUT if self.open is self.lies else inside, mono=mono)
+
+    @property
+    def tick_s(self) -> float:
+        """How much time passes at once."""
+        return TO_LAST if self.nature.fit else LATE
+
+    def moved(self) -> "World":
+        """The window opens, is about to end, or ends."""
+        if self.nature.fit and self.open and not self.last:
+            return replace(self, last=True)
+        return replace(self, open=not self.open, last=False)
+
+    @property
+    def wishes_now(self) -> bool:
+        """Whether somebody wants what is staged now, whatever the hour and whoever is there."""
+        wish, staged = self.wish, self.staged
+        return wish is not None and staged is not None and wish.now and wish.key == staged.key
 
     # --- what can happen -----------------------------------------------------------------
 
     def edges(self) -> Iterator[Edge]:
         for event, world in self._possible():
             yield from world.on(event)
+        for later in self._moments_later():
+            for event, world in later._possible():
+                if not isinstance(event, Ticked):
+                    yield from world.on(event, late=True)
         yield from self._silently()
         if self.nature.crashes:
             yield "crash", self.crash()
@@ -257,7 +319,7 @@ class World:
             yield ShutdownBegan(), self
             if self.nature.logind_refuses:
                 yield RebootRefused("called off"), replace(self, down=False)
-        if _monos(self.state) and self._time_may_pass():
+        if _monos(self.state, self.at()) and self._time_may_pass():
             yield Ticked(), replace(self, late=frozenset())
         for question in self.questions:
             left = replace(self, questions=self.questions - {question})
@@ -279,13 +341,36 @@ class World:
         if self.nature.inhibits:
             yield HostChanged(self.nature.logind_look), replace(self, inhibited=not self.inhibited)
         if self.nature.sessions:
-            yield HostChanged(self.nature.logind_look), replace(self, users=not self.users)
+            user = "" if self.user else self._new_session()
+            changed = replace(self, user=user, told=None)
+            yield HostChanged(self.nature.logind_look), changed
         if self.nature.unknowns:
             yield HostChanged(Look.HOST), replace(self, unknown=not self.unknown)
         if self.nature.boot_fails:
             yield HostChanged(Look.HOST), replace(self, healthy=not self.healthy)
         if self.nature.window_moves and self._time_may_pass():
-            yield Ticked(), replace(self, open=not self.open, late=frozenset())
+            yield Ticked(), replace(self.moved(), late=frozenset())
+
+        if self.nature.clock_lies and not self.vouched:
+            yield ClockJumped(), replace(self, lies=not self.lies)
+            yield ClockJumped(), replace(self, lies=False, vouched=True)
+
+    def _new_session(self) -> str:
+        """An id that nobody has heard of: logind gives none twice."""
+        promises = {promise.session for promise in self.state.promises}
+        known = self.state.known.logind
+        seen = {session.id for session in known.sessions} if known else set()
+        return next(id_ for id_ in "12345" if id_ not in promises | seen)
+
+    def _moments_later(self) -> Iterator["World"]:
+        """What was to end soon has just ended, and the daemon has not been told."""
+        ahead = any(at > 0.0 for at in _monos(self.state, self.at()))
+        moves = self.nature.window_moves
+        if self.nature.just_over and (ahead or moves) and self._time_may_pass():
+            later = replace(self, late=frozenset())
+            yield later.passed()
+            if moves:
+                yield later.moved().passed()
 
     def _time_may_pass(self) -> bool:
         """A call to logind is answered, and a machine that goes down is down, in ten minutes."""
@@ -293,12 +378,27 @@ class World:
 
     def _operators(self) -> Iterator[tuple[Event, "World"]]:
         if self.nature.operators:
-            yield HoldAdded(HOLD), self
-            yield HoldReleased(HOLD.id), self
-            yield Cancelled(HOLD), self
-            yield RebootAsked("root", now=False, valid_s=60.0), self
+            free = replace(self, held=False, held_s=None)
+            yield HoldAdded(HOLD), replace(self, held=True, held_s=None)
+            yield HoldReleased(HOLD.id), free
+            yield Cancelled(HOLD), replace(self, held=True, held_s=None, wish=None)
+            yield RebootAsked("root", now=False, valid_s=60.0), self._wishing(60.0, now=False)
+            yield Withdrawn(), replace(self, wish=None)
+        if self.nature.spans:
+            yield HoldAdded(HOLD, for_s=canonical.SOON), replace(self, held_s=canonical.SOON)
+            yield Withdrawn(), replace(self, wish=None)
+            for now in (False, True):
+                asked = RebootAsked("root", now=now, valid_s=canonical.SOON)
+                yield asked, self._wishing(canonical.SOON, now=now)
+        if self.nature.clock_lies:
+            yield HoldAdded(UNTIL), replace(self, held_until=self.open)
         if self.nature.operators or any(one.kept for one in self.state.ledger):
             yield Forgiven(None), self
+
+    def _wishing(self, left: float, *, now: bool) -> "World":
+        """A wish is for what the daemon knows to be staged."""
+        target = self.state.target
+        return self if target is None else replace(self, wish=Wish(target.key, left, now))
 
     def _answers(self, question: Question) -> Iterator[tuple[Event, "World"]]:
         match question:
@@ -364,7 +464,7 @@ class World:
         if Look.LOGIND in look:
             logind = Logind(
                 inhibitors=(INHIBITOR,) if self.inhibited else (),
-                sessions=(ALICE,) if self.users else (),
+                sessions=(Session(id=self.user, user="alice", tty="pts/0"),) if self.user else (),
                 preparing=self.down,
             )
         return Facts(
@@ -375,21 +475,52 @@ class World:
             if Look.BOOT in look
             else None,
             hooks=self.nature.hooks if Look.HOOKS in look else None,
+            clock_synchronized=self.vouched if Look.CLOCK in look else None,
         )
 
     # --- what follows --------------------------------------------------------------------
 
-    def on(self, event: Event, *then: Event) -> Iterator[Edge]:
+    def on(self, event: Event, *then: Event, late: bool = False) -> Iterator[Edge]:
         """The step that `event` causes, whole, and cut off by a crash after each of its effects.
 
-        `then` are answers that are already on their way and come before everything else.
+        `then` are answers that are already on their way and come before everything else. `late`:
+        the machine is told of this first of all after time has passed.
         """
-        shift = LATE if isinstance(event, Ticked) else 0.0
+        shift = self.tick_s if late or isinstance(event, Ticked) else 0.0
         outcome = step(self.state, event, at=self.at(shift), policy=self.policy)
         self.nature.watch(self.state, event, outcome.state)
-        state = rewind(outcome.state, shift) if shift else outcome.state
-        world = replace(self, state=state, granted=self.granted and not is_resting(state))
-        yield from world._follow(type(event).__name__, outcome.effects, list(then))
+        state, effects = outcome
+        if shift:
+            state = rewind(state, shift)
+            effects = tuple(
+                SaveMemory(rewound(effect.memory, shift))
+                if isinstance(effect, SaveMemory)
+                else effect
+                for effect in effects
+            )
+        here = self if late or not shift else self.passed()
+        world = replace(here, state=state, granted=self.granted and not is_resting(state))
+        name = type(event).__name__
+        yield from world._follow(f"just over, {name}" if late else name, effects, list(then))
+
+    def passed(self) -> "World":
+        """Time has gone by; the machine has yet to be told."""
+        shift = self.tick_s
+        wish, held_s, told = self.wish, self.held_s, self.told
+        if wish is not None:
+            wish = None if wish.left <= shift else replace(wish, left=wish.left - shift)
+        if held_s is not None:
+            held_s = None if held_s <= shift else held_s - shift
+        if told is not None:
+            told = Told(told.at - shift, told.until - shift)
+        return replace(
+            self,
+            wish=wish,
+            held_s=held_s,
+            told=told,
+            held_until=self.held_until and self.open,
+            disk=rewound(self.disk, shift),
+        )
 
     def _follow(self, name: str, effects: tuple[Effect, ...], told: list[Event]) -> Iterator[Edge]:
         """Obey in order, as the daemon's hands do: nothing is done that could not be recorded."""
@@ -435,6 +566,8 @@ class World:
         if phase is not Phase.PRE_REBOOT:
             return world
         assert self.disk.drained, "drains without having written it down"
+        in_time = self.open or not self.policy.calendar.periodic
+        assert self.wishes_now or (in_time and not self.last), "drains when it is too late"
         assert self.policy.slot is None or self.granted, "drains without the fleet's consent"
         return replace(world, drained=True)
 
@@ -472,8 +605,14 @@ class World:
         assert not self.inhibited, "reboots past an inhibitor"
         assert not self.unknown, "reboots without knowing"
         assert self.healthy, "reboots before boot-complete"
-        assert self.open or not self.policy.calendar.periodic, "reboots outside the window"
-        assert not self.disk.holds, "reboots past a hold"
+        assert self.open or not self.policy.calendar.blackouts, "reboots in a freeze"
+        skips = self.wishes_now
+        assert self.open or skips or not self.policy.calendar.periodic, "outside the window"
+        assert not self.held, "reboots past a hold"
+        assert self.held_s is None, "reboots before a hold is over"
+        assert not self.held_until, "reboots before the end of a hold by the true time"
+        if self.user and self.policy.sessions_wait and not skips:
+            self._check_courtesy()
         assert target.key not in {one.key for one in self.disk.quarantine}, "quarantined"
         intent = self.disk.intent
         assert intent is not None, "reboots without a record"
@@ -484,6 +623,14 @@ class World:
         assert isinstance(self.state.attempt, Rebooting), "why would not say reboot"
         assert self.reboots < self.policy.reboots_per_day, "one reboot too many"
         return self.asking(Calling(target.id))
+
+    def _check_courtesy(self) -> None:
+        """Somebody is there: it has had the time that the last warning promised, and lately."""
+        told = self.told
+        assert told is not None or self.minute, "reboots without a word"
+        if told is not None:
+            assert told.until <= 0.0, "reboots before the time that was promised"
+            assert told.at > -2 * LATE, "reboots on a warning of long ago"
 
     def check(self) -> None:
         """What holds in every world."""
@@ -527,6 +674,7 @@ class World:
             late=self.late | unheard,
             down=self.down or called,
             granted=False,
+            minute=False,
         )
         world = world.obey(outcome.effects)
         world.check()
@@ -539,6 +687,7 @@ class World:
             disk = replace(disk, intent=replace(disk.intent, boot=canonical.OTHER))
         if disk.ask is not None:
             disk = replace(disk, ask=replace(disk.ask, boot=canonical.OTHER))
+        disk = replace(disk, holds=tuple(map(_in_another_boot, disk.holds)))
         return replace(
             self,
             disk=disk,
@@ -546,6 +695,10 @@ class World:
             on_disk=on_disk,
             reboots=self.reboots + self.down,
             staged=None,
+            user="",
+            told=None,
+            wish=None,
+            vouched=False,
             down=False,
             drained=False,
             questions=frozenset(q for q in self.questions if isinstance(q, AskingServer)),
@@ -574,6 +727,12 @@ class World:
             state=state,
             disk=canonical.memory(self.disk, budget),
             questions=frozenset(questions),
+            wish=None if self.wish is None else replace(self.wish, left=canonical.SOON),
+            held_s=None if self.held_s is None else canonical.SOON,
+            told=None
+            if self.told is None
+            else Told(*canonical.told(self.told.at, self.told.until)),
+            minute=self.minute and isinstance(state.attempt, Committing),
         )
 
 
@@ -585,6 +744,24 @@ def is_tempting(seen: Facts) -> bool:
 
 def is_resting(state: State) -> bool:
     return isinstance(state.attempt, Idle | Waiting | Starting)
+
+
+def _in_another_boot(hold: Hold) -> Hold:
+    return replace(hold, span=hold.span and replace(hold.span, boot=canonical.OTHER))
+
+
+def rewound(memory: Memory, shift: float) -> Memory:
+    """`shift` seconds have passed: so much nearer is everything that survives."""
+    intent, ask = memory.intent, memory.ask
+    return replace(
+        memory,
+        intent=intent and replace(intent, mono=intent.mono - shift),
+        ask=ask and replace(ask, ends=ask.ends - shift),
+        holds=tuple(
+            replace(hold, span=hold.span and replace(hold.span, ends=hold.span.ends - shift))
+            for hold in memory.holds
+        ),
+    )
 
 
 def _aged(boot: BootId | None) -> BootId | None:
@@ -606,6 +783,8 @@ def rewind(state: State, shift: float) -> State:
             attempt = Committing(target, back(until))
         case Rebooting(target_id, until):
             attempt = Rebooting(target_id, back(until))
+        case Preparing(target, ticket, phase, since):
+            attempt = Preparing(target, ticket, phase, back(since))
         case _:
             pass
     ledger = tuple(
@@ -614,9 +793,6 @@ def rewind(state: State, shift: float) -> State:
         else one
         for one in state.ledger
     )
-    intent = state.memory.intent
-    if intent is not None:
-        intent = replace(intent, mono=back(intent.mono))
     return replace(
         state,
         attempt=attempt,
@@ -625,9 +801,12 @@ def rewind(state: State, shift: float) -> State:
         save_again=None if state.save_again is None else moved(state.save_again),
         clock_again=None if state.clock_again is None else back(state.clock_again),
         setbacks=tuple(replace(one, retry=moved(one.retry)) for one in state.setbacks),
-        grace=None if state.grace is None else replace(state.grace, until=back(state.grace.until)),
+        graces=tuple(replace(one, until=back(one.until)) for one in state.graces),
+        promises=tuple(
+            replace(one, at=back(one.at), until=back(one.until)) for one in state.promises
+        ),
         passed_checks_at=None if state.passed_checks_at is None else back(state.passed_checks_at),
-        memory=replace(state.memory, intent=intent),
+        memory=rewound(state.memory, shift),
     )
 
 
@@ -671,16 +850,21 @@ class Hands:
     def stop_hooks(self, _: Ticket) -> Events:
         return ()
 
-    def warn(self, _: Warn) -> Events:
+    def warn(self, order: Warn) -> Events:
+        world = self.world
+        if world.user in {session.id for session in order.sessions}:
+            is_last = isinstance(world.state.attempt, Committing)
+            told = Told(0.0, order.in_s)
+            self.world = replace(world, told=told, minute=world.minute or is_last)
         return ()
 
 
 def explore(nature: Nature) -> dict[World, list[Edge]]:
     """Every world reachable from a cold start, to the fixpoint."""
     policy = nature.policies[0]
-    memory = Memory()
+    memory = Memory(reboots=canonical.MEASURED if nature.fit else ())
     outcome = start(memory, at=Moment(wall=OPEN, mono=0.0), policy=policy)
-    first = World(nature=nature, state=outcome.state)
+    first = World(nature=nature, state=outcome.state, disk=memory)
     first = first.obey(outcome.effects)
     graph: dict[World, list[Edge]] = {}
     origin: dict[World, tuple[str, World] | None] = {first.folded(): None}

@@ -35,7 +35,7 @@ from rebootmgr.core.events import (
 )
 from rebootmgr.core.facts import Deployments, Facts, Logind
 from rebootmgr.core.machine import start, step
-from rebootmgr.core.memory import Debt, Hold, Memory, Quarantine
+from rebootmgr.core.memory import Debt, Hold, HoldSpan, Memory, Quarantine
 from rebootmgr.core.model import (
     BootId,
     Deployment,
@@ -71,7 +71,12 @@ def deployment(version: str) -> Deployment:
 OLD, NEW = deployment("1"), deployment("2")
 BAD: Final = Quarantine(key=UpdateKey("os:0"), why="failed twice", since=NOON)
 SHORT: Final = Hold(
-    id="short", owner="root", reason="lunch", since=NOON, until=NOON + timedelta(hours=1)
+    id="short",
+    owner="root",
+    reason="lunch",
+    since=NOON,
+    until=NOON + timedelta(hours=1),
+    span=HoldSpan(boot=BootId("b0"), ends=3700.0, seconds=3600.0, is_dated=False),
 )
 LONG: Final = Hold(id="long", owner="root", reason="visit", since=NOON, until=None)
 FIRST: Final = Memory(

@@ -108,6 +108,34 @@ async def test_a_hold_that_comes_too_late_says_so(host: Host) -> None:
     )
 
 
+async def test_a_request_is_seen_and_can_be_withdrawn_without_a_hold(host: Host) -> None:
+    host.configure(closed())
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_blocked("outside_window")
+    assert "nobody has asked for a reboot" in await refused(host, "cancel", "--no-hold")
+    host.logind.add_inhibitor(FakeInhibitor())
+    document = await told(host, "reboot", "--now", "--for", "30min")
+    request = document["request"]
+    assert (request["owner"], request["now"]) == (ME, True)
+    assert request["skips"] == ["windows", "splay", "fit", "clock", "sessions"]
+    assert f"Requested: by {ME}, until " in await done(host, "why")
+    assert (await host.metrics())["rebootmgr_reboot_requested"] == 1.0
+    assert await told(host, "cancel", "--no-hold") == {"withdrawn": True, "goes_on": False}
+    status = await host.status()
+    assert (status["request"], status["holds"]) == (None, [])
+    assert reasons(status) == ["outside_window", "inhibited"]
+    assert f"{ME} withdraws the request for a reboot" in audit(host)
+
+
+async def test_a_request_that_ends_before_anything_opens_says_so(host: Host) -> None:
+    host.configure(closed())
+    await host.os.stage("42.2")
+    await host.start()
+    await host.until_blocked("outside_window")
+    assert "it expires before anything opens" in await done(host, "reboot", "--for", "1min")
+
+
 async def test_a_reboot_that_was_asked_for_works_under_strategy_off(host: Host) -> None:
     host.configure(OFF)
     await host.os.stage("42.2")

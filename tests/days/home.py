@@ -63,8 +63,8 @@ class Home:
         """`rebootmgrctl reboot`."""
         staged, machine = self.machine.staged, self.machine
         if staged is not None and self.is_listening:
-            until = machine.at.wall + timedelta(seconds=valid_s)
-            self.oracle.wish = Wish(staged.id, machine.boot, until, now)
+            until = self.world.agenda.now + valid_s
+            self.oracle.wish = Wish(staged.key, machine.boot, until, now)
             self.agent.tell(RebootAsked("root", now, valid_s))
 
     def forgive(self) -> None:
@@ -76,13 +76,13 @@ class Home:
     def hold(self, for_s: float | None) -> str:
         """`rebootmgrctl hold`; the id."""
         hold = self._a_hold(for_s)
-        self.agent.tell(HoldAdded(hold))
+        self.agent.tell(HoldAdded(hold, for_s))
         return hold.id
 
     def cancel(self, for_s: float) -> None:
         """`rebootmgrctl cancel`."""
         self.oracle.wish = None
-        self.agent.tell(Cancelled(self._a_hold(for_s)))
+        self.agent.tell(Cancelled(self._a_hold(for_s), for_s))
 
     def release(self, id_: str) -> None:
         """`rebootmgrctl release`."""
@@ -154,4 +154,6 @@ class Home:
         wall = self.machine.at.wall
         until = None if for_s is None else wall + timedelta(seconds=for_s)
         id_ = f"h{self.world.agenda.now:.3f}"
+        if for_s is not None:
+            self.oracle.spans[id_] = self.world.agenda.now + for_s
         return Hold(id=id_, owner="root", reason="not now", since=wall, until=until)

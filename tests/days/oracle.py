@@ -24,6 +24,7 @@ from tests.days.rules import Rules
 from tests.fleet.agent import Agent
 
 DAY_S: Final = 86400.0
+LAST_MINUTE_S: Final = 60.0
 DRAINED_S: Final = 2 * 3600.0
 CHECKED_S: Final = 300.0
 ASSUMED_S: Final = 3600.0
@@ -39,9 +40,9 @@ class BrokenError(AssertionError):
 class Wish:
     """What somebody asked for with `rebootmgrctl reboot`."""
 
-    target: str
+    key: UpdateKey
     boot: str
-    until: datetime
+    until: float
     now: bool
 
 
@@ -54,6 +55,7 @@ class Oracle:
         self.rules = rules
         self.openings = rules.openings(machine.season)
         self.holds: dict[str, tuple[datetime | None, str]] = {}
+        self.spans: dict[str, float] = {}  # when holds for a span end, by the true time
         self.wish: Wish | None = None
         self.failed: Counter[UpdateKey] = Counter()
         self.quarantined: set[UpdateKey] = set()
@@ -62,7 +64,7 @@ class Oracle:
         self.calls = 0
         self.dated_early_s: dict[float, float] = {}  # by when it was called
         self.stormy = True
-        self._promised: dict[str, tuple[str, float]] = {}
+        self._promised: dict[str, tuple[float, float]] = {}  # told when, until when
         self._disk = agent.disk
         self._drains = 0
         machine.clock_watcher = self.note_the_time
@@ -75,10 +77,10 @@ class Oracle:
             case Reboot(target):
                 self.calls += 1
                 self._call(target)
-            case Warn(sessions, target, in_s):
+            case Warn(sessions, _, in_s):
                 now = self.agent.world.agenda.now
                 for session in sessions:
-                    self._promised[session.id] = (target.id, now + in_s)
+                    self._promised[session.id] = (now, now + in_s)
             case RunHooks(_, Phase.PRE_REBOOT):
                 self._drains += 1
                 agenda, machine = self.agent.world.agenda, self.machine
@@ -99,8 +101,8 @@ class Oracle:
         wish, machine = self.wish, self.machine
         if wish is None or not wish.now:
             return False
-        same = wish.target == target.id and wish.boot == machine.boot
-        return same and machine.at.wall < wish.until
+        same = wish.key == target.key and wish.boot == machine.boot
+        return same and self.agent.world.agenda.now < wish.until
 
     def _check_target(self, target: Deployment) -> None:
         machine = self.machine
@@ -143,8 +145,13 @@ class Oracle:
 
     def _check_time(self, *, skips: bool) -> None:
         wall = self.machine.at.wall
-        for id_, (until, _) in self.holds.items():
-            need(until is not None and until <= wall, f"hold {id_} is in force")
+        for id_, (until, boot) in self.holds.items():
+            over = until is not None and until <= wall
+            if id_ in self.spans:
+                over = self.agent.world.agenda.now >= self.spans[id_] or (
+                    over and boot != self.machine.boot and not self.machine.synchronized
+                )
+            need(over, f"hold {id_} is in force")
         need(not self.openings.is_frozen(wall), "reboots in a freeze")
         if skips:
             return
@@ -191,7 +198,8 @@ class Oracle:
             case "never":
                 return False
             case _:
-                timed = any(hold.until is not None for hold in self.agent.disk.holds)
+                holds = self.agent.disk.holds
+                timed = any(hold.until is not None and hold.span is None for hold in holds)
                 return self.openings.periodic or bool(self.openings.freezes) or timed
 
     def is_trusted(self) -> bool:
@@ -210,9 +218,11 @@ class Oracle:
         if skips or not self.rules.wait:
             return
         for session in logind.sessions:
-            told, until = self._promised.get(session.id, ("", math.inf))
-            need(told == target.id, f"session {session.id} was not warned")
+            told, until = self._promised.get(session.id, (-math.inf, math.inf))
+            need(told > -math.inf, f"session {session.id} was not warned")
             need(now >= until - SLOW_DISK_S, f"session {session.id} was promised more time")
+            longest = max(60.0 * self.rules.grace_minutes, until - told + LAST_MINUTE_S)
+            need(now <= told + longest + SLACK_S, f"session {session.id} was told long ago")
 
     def _check_consent(self, target: Deployment) -> None:
         machine, now = self.machine, self.agent.world.agenda.now
@@ -274,7 +284,7 @@ class Oracle:
         if after.intent is not None and before.intent is None:
             self.machine.seen.clear()
         for hold in after.holds:
-            if hold not in before.holds:
+            if hold.id not in {one.id for one in before.holds}:
                 self.holds[hold.id] = hold.until, self.machine.boot
         if before.settled != after.settled:
             self._judged(before, after)
@@ -356,11 +366,12 @@ class Oracle:
         need(group not in self.kept, f"gives back the slot of {group} that it has to keep")
 
     def note_the_time(self) -> None:
-        """A hold ends by a trusted clock, or the one it was placed by, whatever comes later."""
+        """A hold until an instant ends by a trusted clock, whatever comes later."""
         wall = self.machine.at.wall
         trusted = self.is_trusted() or self.rules.clock == "never"
-        for id_, (until, boot) in list(self.holds.items()):
-            if until is not None and until <= wall and (trusted or boot == self.machine.boot):
+        for id_, (until, _) in list(self.holds.items()):
+            is_span = id_ in self.spans
+            if until is not None and until <= wall and trusted and not is_span:
                 del self.holds[id_]
 
 

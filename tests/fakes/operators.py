@@ -1,18 +1,20 @@
 """A stand-in for the daemon behind the bus: it keeps what is asked of it."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rebootmgr.control.members import (
     CANCEL,
     CONFIG_INVALID,
     FORGIVE,
     HOLD,
+    HOLD_FOR,
     NO_SUCH_HOLD,
     NOTHING_PENDING,
     NOTHING_TO_FORGIVE,
     REBOOT,
     RELEASE,
     RELOAD,
+    WITHDRAW,
 )
 from rebootmgr.control.object import Handlers
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
@@ -34,9 +36,11 @@ class Wishes:
         self.handlers: Handlers = {
             RELOAD: self.reload,
             HOLD: self.hold,
+            HOLD_FOR: self.hold_for,
             RELEASE: self.release,
             REBOOT: self.reboot,
             CANCEL: self.cancel,
+            WITHDRAW: self.withdraw,
             FORGIVE: self.forgive,
         }
 
@@ -53,6 +57,13 @@ class Wishes:
         id_ = f"h{len(self.holds)}"
         self.holds[id_] = (reason, by, until)
         return id_
+
+    async def hold_for(self, by: str, reason: str, length: timedelta) -> str:
+        return await self.hold(by, reason, datetime.now(UTC) + length)
+
+    async def withdraw(self, by: str) -> bool:
+        self.asked.append(("withdraw", by))
+        return True
 
     async def release(self, by: str, id_: str) -> None:
         if self.trouble:

@@ -39,12 +39,12 @@ def _inhibit(agent: Agent) -> None:
 
 
 def _hold(agent: Agent) -> None:
-    agent.tell(HoldAdded(_a_hold(agent, 300)))
+    agent.tell(HoldAdded(_a_hold(agent, 300), 300))
     agent.world.agenda.after(agent.world.dice.uniform(1, 200), agent.tell, HoldReleased("h"))
 
 
 def _cancel(agent: Agent) -> None:
-    agent.tell(Cancelled(_a_hold(agent, 120)))
+    agent.tell(Cancelled(_a_hold(agent, 120), 120))
 
 
 def _a_hold(agent: Agent, seconds: float) -> Hold:

@@ -182,8 +182,8 @@ MUTANTS: Final = (
     Mutant(
         "a cancel leaves the request standing",
         "operator.py",
-        "            turn.remember(replace(_with_hold(memory, hold), ask=None))",
-        "            turn.remember(_with_hold(memory, hold))",
+        "            turn.remember(replace(_with_hold(turn, hold, for_s), ask=None))",
+        "            turn.remember(_with_hold(turn, hold, for_s))",
         (OPERATOR + "test_a_cancel_withdraws_the_request_too",),
     ),
     Mutant(

@@ -16,6 +16,7 @@ from rebootmgr.core.memory import (
     Debt,
     Durations,
     Hold,
+    HoldSpan,
     Intent,
     Memory,
     PastReboot,
@@ -52,8 +53,25 @@ FULL = Memory(
     drained=True,
     attempts=((UpdateKey("fcos:bb"), 1),),
     quarantine=(Quarantine(key=UpdateKey("fcos:cc"), why="rolled back twice", since=NOON),),
-    holds=(Hold(id="h1", owner="root", reason="visit", since=NOON, until=None),),
-    ask=Ask(target=DeploymentId("fcos-bb.0"), boot=BootId("b1"), by="root", now=True, until=NOON),
+    holds=(
+        Hold(
+            id="h1",
+            owner="root",
+            reason="visit",
+            since=NOON,
+            until=NOON,
+            span=HoldSpan(boot=BootId("b1"), ends=90.0, seconds=30.0, is_dated=True),
+        ),
+    ),
+    ask=Ask(
+        target=DeploymentId("fcos-bb.0"),
+        key=UpdateKey("fcos:bb"),
+        boot=BootId("b1"),
+        by="root",
+        now=True,
+        until=NOON,
+        ends=60.0,
+    ),
     reboots=(
         PastReboot(
             at=NOON,
@@ -133,7 +151,10 @@ def memories() -> st.SearchStrategy[Memory]:
     server = st.sampled_from(("https://lock/base", "http://[::1]:8080", "https://lock.example"))
     debt = everything(Debt, slot=everything(Slot, server=server, group=prose, id=prose))
     quarantine = everything(Quarantine, key=prose, why=prose, since=instant)
-    hold = everything(Hold, id=prose, owner=prose, reason=prose, since=instant, until=end)
+    span = st.none() | everything(HoldSpan, boot=prose, ends=amount, seconds=amount)
+    hold = everything(
+        Hold, id=prose, owner=prose, reason=prose, since=instant, until=end, span=span
+    )
     past = everything(
         PastReboot,
         at=instant,
@@ -153,7 +174,10 @@ def memories() -> st.SearchStrategy[Memory]:
         attempts=st.dictionaries(prose, counter, max_size=3).map(lambda d: tuple(d.items())),
         quarantine=st.lists(quarantine, max_size=3).map(tuple),
         holds=st.lists(hold, max_size=3).map(tuple),
-        ask=st.none() | everything(Ask, target=prose, boot=prose, by=prose, until=instant),
+        ask=st.none()
+        | everything(
+            Ask, target=prose, key=prose, boot=prose, by=prose, until=instant, ends=amount
+        ),
         reboots=st.lists(past, max_size=3, unique_by=attrgetter("at")).map(tuple),
         outcomes=st.dictionaries(st.sampled_from(Outcome), counter).map(lambda d: tuple(d.items())),
         reboots_total=counter,
@@ -240,15 +264,18 @@ def test_the_file_looks_as_promised() -> None:
                 "owner": "root",
                 "reason": "visit",
                 "since": "2026-03-01T12:00:00Z",
-                "until": None,
+                "until": "2026-03-01T12:00:00Z",
+                "span": {"boot": "b1", "ends": 90.0, "seconds": 30.0, "is_dated": True},
             }
         ],
         "ask": {
             "target": "fcos-bb.0",
+            "key": "fcos:bb",
             "boot": "b1",
             "by": "root",
             "now": True,
             "until": "2026-03-01T12:00:00Z",
+            "ends": 60.0,
         },
         "reboots": [
             {
