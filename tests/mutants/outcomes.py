@@ -35,6 +35,20 @@ MUTANTS: Final = (
         (BACKLOG + "test_a_host_that_rebooted_into_its_update_is_behind_no_more",),
     ),
     Mutant(
+        "an update that went during the shutdown is blamed",
+        "outcome.py",
+        "        if intent.withdrawn:",
+        "        if intent.withdrawn and not intent.shutdown_seen:",
+        (BOOT + "test_an_update_that_went_during_the_shutdown_is_not_blamed",),
+    ),
+    Mutant(
+        "what failed in the old system is told of the update",
+        "outcome.py",
+        "    if failed is None or outcome(intent, os, healthy=True) is not Outcome.SUCCEEDED:",
+        "    if failed is None:",
+        (BOOT + "test_what_was_rolled_back_before_the_hooks_ran_is_none_of_their_doing",),
+    ),
+    Mutant(
         "a shutdown under way counts as a withdrawal",
         "turn.py",
         "isinstance(self.attempt, Starting | PostBoot | Rebooting):",
