@@ -151,8 +151,19 @@ def test_systemd_has_nothing_to_say_about_the_units(root: Path) -> None:
 def test_a_health_check_that_comes_after_the_boot_does_not_wait_for_us(root: Path) -> None:
     assert verify(root, "multi-user.target") == ""
     unit = root / "usr/lib/systemd/system" / SERVICE.name
-    unit.write_text(unit.read_text().replace("After=multi-user.target\n", ""))
+    unit.write_text(unit.read_text().replace("[Unit]", "[Unit]\nAfter=boot-complete.target"))
     assert "ordering cycle" in verify(root, "multi-user.target")
+
+
+def test_nothing_that_hangs_in_the_boot_keeps_the_daemon_from_starting() -> None:
+    """Neither here nor in a container: bus and logind are all that it waits for."""
+    quadlet = SYSTEMD.parent / "packaging/coreos/rebootmgr.container"
+    for unit in (SERVICE, quadlet):
+        lines = unit.read_text().splitlines()
+        after = {name for line in lines if line.startswith("After=") for name in line[6:].split()}
+        assert "Wants=boot-complete.target" in lines
+        assert after & {"boot-complete.target", "multi-user.target", "default.target"} == set()
+        assert {"dbus.service", "systemd-logind.service"} <= after
 
 
 def exposures() -> Iterator[str]:

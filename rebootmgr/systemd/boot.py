@@ -21,6 +21,7 @@ _BEFORE_256: Final = frozenset(
     {"org.freedesktop.DBus.Error.UnknownProperty", "org.freedesktop.DBus.Error.InvalidArgs"}
 )
 _LONGEST_UPTIME_US: Final = 10**15
+_LONGEST_WAIT_S: Final = 240.0
 _UUID_LENGTH: Final = 36
 _PROC_BOOT_ID: Final = "proc/sys/kernel/random/boot_id"
 
@@ -31,14 +32,26 @@ class BootWatch:
     """What systemd knows of our boot.
 
     `may_be_absent`: where nobody answers, the boot counts as complete, and as the first after its
-    kernel started (SPEC 12); else that says nothing, and systemd is waited for.
+    kernel started (SPEC 12); else that says nothing, and systemd is waited for. `first_wait_s`:
+    after so long what could not be read is read again, and then slower and slower.
     """
 
-    def __init__(self, bus: Bus, *, patience_s: float = 10.0, may_be_absent: bool = False) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        patience_s: float = 10.0,
+        may_be_absent: bool = False,
+        first_wait_s: float = 5.0,
+    ) -> None:
         self._systemd = ServiceManager(bus, patience_s=patience_s, may_be_absent=may_be_absent)
         self._patience_s = patience_s
         self._is_complete = False
         self._times: BootTimes | None = None
+        self._changed: Callable[[str], None] | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._wait_s = 0.0
+        self._first_wait_s = first_wait_s
 
     async def read_boot(self, *, root: Path, environ: Mapping[str, str]) -> BootId:
         """Read which boot this is, soft reboots counted. It never changes while we run.
@@ -78,16 +91,27 @@ class BootWatch:
             if await self._systemd.get_of(_TARGET_PATH, "ActiveState") == "active":
                 self._is_complete = True
                 return ""
-            failed = await self._failed_units()
+            running, failed = await self._running_jobs(), await self._failed_units()
         except BusError as error:
             if self._systemd.has_none(error):
                 return ""
+            self._ask_again()
             if error.name in ABSENT:
                 return f"systemd is not on the bus, it is asked for {_TARGET} when it comes back"
-            return harmless(f"systemd cannot be asked for {_TARGET}: {error}")
-        if not failed:
-            return f"waiting for {_TARGET}"
-        return harmless(f"{_TARGET} is not reached; failed: {', '.join(failed)}")
+            return harmless(f"systemd cannot be asked for {_TARGET}, and is asked again: {error}")
+        self._wait_s = 0.0
+        found = {"still starting": running, "failed": failed}
+        rest = [f"; {what}: {', '.join(units)}" for what, units in found.items() if units]
+        head = f"{_TARGET} is not reached" if failed else f"waiting for {_TARGET}"
+        return harmless("".join((head, *rest)))
+
+    def _ask_again(self) -> None:
+        """Have it read again before long: not to be able to ask is not to wait."""
+        if self._changed is None or (self._again is not None and self._again.when() > _now()):
+            return
+        self._wait_s = min(max(2 * self._wait_s, self._first_wait_s), _LONGEST_WAIT_S)
+        loop = asyncio.get_running_loop()
+        self._again = loop.call_later(self._wait_s, self._changed, "systemd is asked again")
 
     async def read_boot_times(self) -> BootTimes | None:
         """Read what systemd measured of this boot, once it is complete; None where nobody tells."""
@@ -111,8 +135,22 @@ class BootWatch:
             if not self._is_complete:
                 changed("systemd")
 
+        def reloaded(signal: Signal) -> None:
+            if signal.body == [False] and not self._is_complete:
+                changed("systemd has reloaded its units")
+
+        self._changed = changed
         await self._systemd.follow_owner(came_or_went)
+        await self._systemd.follow_reloads(reloaded)
         await self._systemd.follow(_TARGET_PATH, heard)  # a job of it that fails is told, too
+
+    async def _running_jobs(self) -> list[str]:
+        """Name the units whose jobs run; those that wait do so for these."""
+        match await self._systemd.call("ListJobs"):
+            case [[*jobs]]:
+                return [str(job[1]) for job in jobs if _is_running(job)]
+            case _:
+                return []
 
     async def _failed_units(self) -> list[str]:
         match await self._systemd.call("ListUnitsFiltered", "as", [["failed"]]):
@@ -130,6 +168,19 @@ class BootWatch:
         return BootTimes(
             firmware_s=max(firmware, loader), userspace_s=userspace, complete_s=entered
         )
+
+
+def _is_running(job: object) -> bool:
+    """Whether a row of ListJobs is of a job that is being done (id, unit, type, state, …)."""
+    match job:
+        case [int(), str(), str(), "running", *_]:
+            return True
+        case _:
+            return False
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _seconds(name: str, stamp: object) -> float:

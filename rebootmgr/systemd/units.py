@@ -64,6 +64,14 @@ class ServiceManager:
         """Have `changed` called when systemd leaves the bus or comes back to it."""
         await self._peer.subscribe_owner(lambda _: changed())
 
+    async def follow_reloads(self, heard: Callable[[Signal], None]) -> None:
+        """Have `heard` called when systemd reloads its units: true as it begins, false at its end.
+
+        Only who has subscribed is told, as by `follow`.
+        """
+        path, interface = _MANAGER
+        await self._peer.subscribe(heard, path=path, interface=interface, member="Reloading")
+
     async def read_state(self, unit: str, changed: Callable[[str], None]) -> str:
         """Read a unit's ActiveState, "inactive" where there is no such unit, or no systemd.
 

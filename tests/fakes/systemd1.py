@@ -41,11 +41,14 @@ class FakeSystemd:
         self.soft_reboots = soft_reboots
         self.stamps = dict.fromkeys(STAMPS, 0)  # µs; 0 is what containers and old firmware tell
         self.subscribed = False
+        self.jobs: dict[str, str] = {}  # their states, by unit
+        self.is_busy = False
         self.service = Service(address, "org.freedesktop.systemd1")
         methods = {
             "GetUnit": self._load_unit,
             "LoadUnit": self._load_unit,
             "ListUnitsFiltered": self._list_units,
+            "ListJobs": self._list_jobs,
             "Subscribe": self._subscribe,
             "Unsubscribe": self._subscribe,
         }
@@ -104,6 +107,21 @@ class FakeSystemd:
             if state in call.body[0]
         ]
         return Answer("a(ssssssouso)", [rows])
+
+    def _list_jobs(self, call: Call) -> Answer:
+        self.calls.append(call.member)
+        if self.is_busy:
+            raise Refused(f"{ERROR}.LimitsExceeded", "systemd has too much to do.")
+        rows = [
+            [number, name, "start", state, f"{PATH}/job/{number}", f"{PATH}/unit/x"]
+            for number, (name, state) in enumerate(self.jobs.items())
+        ]
+        return Answer("a(usssoo)", [rows])
+
+    def reload(self) -> None:
+        """As after `systemctl daemon-reload`."""
+        for is_begun in (True, False):
+            self.service.emit(PATH, MANAGER, "Reloading", "b", [is_begun])
 
     def _subscribe(self, call: Call) -> Answer:
         self.calls.append(call.member)

@@ -45,6 +45,17 @@ ExecStart=/bin/sh -c 'until [ -s /run/health ]; do sleep 0.1; done; grep -q well
 """
 
 
+_HANGS: Final = """\
+[Unit]
+Description=Stand-in: a pull that never ends
+
+[Service]
+Type=oneshot
+TimeoutStartSec=infinity
+ExecStart=/bin/sleep infinity
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """What came of a command; standard error is part of `out`."""
@@ -72,6 +83,7 @@ class Machine(Spoken):
         self._bridge = bridge
         self._mark = secrets.token_hex(4)
         self._cgroups: list[Path] = []
+        self._hangs = False
         self._health = self.root / "etc/systemd/system/boot-complete.target.requires/health.service"
         self._leader = 0
         self._nspawn: Process | None = None
@@ -178,7 +190,7 @@ class Machine(Spoken):
             with telling(lambda: f"never booted:\n{self.console.read_text()}"):
                 told = await manager.until(lambda one: _LEADER in one)
                 self._leader = int(told.partition(_LEADER)[2].split()[0])
-                if not self._health.exists():  # or it would wait for us, and we for it
+                if not (self._health.exists() or self._hangs):  # or each would wait for the other
                     await manager.until(lambda one: "READY=1" in one)
                 await self.connect()
 
@@ -245,6 +257,14 @@ class Machine(Spoken):
         wanted = self._health.parent
         wanted.mkdir(parents=True)
         self._health.symlink_to("../health.service")
+
+    def hang_the_boot(self) -> None:
+        """From the next boot on, a unit of multi-user.target never finishes starting."""
+        wanted = self.write("etc/systemd/system/pull.service", _HANGS).parent
+        wanted = wanted / "multi-user.target.wants"
+        wanted.mkdir(exist_ok=True)
+        (wanted / "pull.service").symlink_to("../pull.service")
+        self._hangs = True
 
     async def end_health_check(self, *, well: bool) -> None:
         """Let the check pass or fail."""

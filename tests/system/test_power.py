@@ -13,7 +13,7 @@ from tests.fakes.host import Json, fleet_lock
 from tests.system.held_states import STATES, Held, reach
 from tests.system.holds import release
 from tests.system.machine import Machine
-from tests.system.processes import DAEMON, Process
+from tests.system.processes import Process
 
 OSTREE: Final = "var/lib/stand-in/ostree.json"
 # Stops after the staged deployment was finalized, and takes for ever.
@@ -58,7 +58,7 @@ async def until_at_rest(machine: Machine, server: FakeFleetLock, *, version: str
 
 async def is_up_and_keeps(machine: Machine, server: FakeFleetLock, held: list[str]) -> None:
     """Check that a boot gives nothing back before it is complete, and complete it."""
-    assert await machine.property_of(DAEMON, "ActiveState") == "inactive"
+    await machine.until_blocked("boot_not_complete")
     assert holders(server) == held
     await machine.end_health_check(well=True)
 

@@ -96,6 +96,24 @@ async def test_the_daemon_is_nobody_special_and_writes_nowhere_but_in_its_own_pl
     assert set(reached.splitlines()) == OWN | PRIVATE
 
 
+async def test_a_unit_that_never_finishes_starting_keeps_the_daemon_from_nothing_but_rebooting(
+    machine: Machine,
+) -> None:
+    """It is in multi-user.target, and boot-complete.target comes after that."""
+    machine.check_health()
+    machine.hang_the_boot()
+    await machine.boot()
+    status = await machine.until_blocked("boot_not_complete")
+    assert "pull.service" in status["blockers"][0]["detail"]
+    assert await machine.property_of("multi-user.target", "ActiveState") == "inactive"
+    assert await machine.property_of(DAEMON, "ActiveState") == "active"
+    await machine.stage("42.2")
+    await machine.until_blocked("boot_not_complete")
+    await machine.do("systemctl", "stop", "pull.service")
+    await machine.end_health_check(well=True)
+    await machine.until_rebooted()
+
+
 async def test_it_does_not_start_where_there_is_nothing_to_manage_and_that_is_no_failure(
     machine: Machine,
 ) -> None:

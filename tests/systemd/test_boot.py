@@ -115,6 +115,34 @@ async def test_an_incomplete_boot_says_what_failed(address: str, bus: Bus) -> No
         )
 
 
+async def test_an_incomplete_boot_names_what_is_still_starting(address: str, bus: Bus) -> None:
+    async with FakeSystemd(address, boot_complete=False) as fake:
+        fake.jobs = {"pull.service": "running", "boot-complete.target": "waiting"}
+        systemd = patient(bus)
+        waiting = "waiting for boot-complete.target; still starting: pull.service"
+        assert await systemd.read_boot_incomplete() == waiting
+        fake.set_failed(["nfs.mount"])
+        assert await systemd.read_boot_incomplete() == (
+            "boot-complete.target is not reached; still starting: pull.service; failed: nfs.mount"
+        )
+
+
+async def test_a_boot_that_cannot_be_read_is_read_again_and_when_systemd_has_reloaded(
+    address: str, bus: Bus
+) -> None:
+    async with FakeSystemd(address, boot_complete=False) as fake:
+        told: asyncio.Queue[str] = asyncio.Queue()
+        systemd = BootWatch(bus, patience_s=PATIENT_S, first_wait_s=0.01)
+        await systemd.watch(told.put_nowait)
+        fake.is_busy = True
+        assert "and is asked again" in await systemd.read_boot_incomplete()
+        assert await told.get() == "systemd is asked again"
+        fake.is_busy = False
+        assert await systemd.read_boot_incomplete() == "waiting for boot-complete.target"
+        fake.reload()
+        assert await told.get() == "systemd has reloaded its units"
+
+
 async def test_a_boot_that_completes_is_told_once_and_then_costs_nothing(
     address: str, bus: Bus
 ) -> None:
@@ -126,7 +154,7 @@ async def test_a_boot_that_completes_is_told_once_and_then_costs_nothing(
         fake.set_boot_complete(reached=True)
         assert await told.get() == "boot-complete.target"
         assert await systemd.read_boot_incomplete() == ""
-        assert fake.calls == ["Subscribe", "ListUnitsFiltered"]
+        assert fake.calls == ["Subscribe", "ListJobs", "ListUnitsFiltered"]
         fake.service.emit_changed(*TARGET_STATE)
         assert await systemd.read_boot_incomplete() == ""
         await bus.call("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetId")
