@@ -144,6 +144,14 @@ class Table:
             case other:
                 raise self._fault(key, "a list", other)
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Read a list of strings that are shown to people; empty when it is missing."""
+        match self._value(key, []):
+            case list(items) if all(isinstance(item, str) for item in items):
+                return tuple(harmless(str(item)) for item in items)
+            case other:
+                raise self._fault(key, "a list of strings", other)
+
     def counts(self, key: str) -> tuple[tuple[str, int], ...]:
         """Read an object of whole numbers; empty when it is missing."""
         inner = Table(self._value(key, {}), f"{self.where}.{key}")

@@ -130,6 +130,8 @@ def _verdict(status: Record) -> str:
     match status.text("verdict"):
         case Verdict.REBOOT:
             return "reboot: the reboot is being called"
+        case Verdict.WAIT if status.has("pending") and status.part("pending") is None:
+            return "wait: cannot tell whether an update is pending"
         case Verdict.WAIT:
             return f"wait: {count} {'gate is' if count == 1 else 'gates are'} closed"
         case Verdict.IDLE:
@@ -164,9 +166,32 @@ def _short(text: str) -> str:
 
 
 def _pending(status: Record, page: Page) -> str:
-    text = _deployment(status, "pending", "nothing")
+    is_idle = status.text("verdict") == Verdict.IDLE
+    text = _deployment(status, "pending", "nothing" if is_idle else UNKNOWN)
     pending = status.part("pending")
-    return f"{text}, since {page.instant(pending.instant('since'))}" if pending else text
+    if pending is None:
+        return text
+    change = pending.part("change")
+    said = "".join(f"; {each}" for each in (_changes(change) if change else ()))
+    return f"{text}, since {page.instant(pending.instant('since'))}{said}"
+
+
+def _changes(change: Record) -> Iterator[str]:
+    """Say what the update changes, where its version does not."""
+    if change.is_true("same_base"):
+        yield "the booted version, changed"
+    for name, label in (("kernel_arguments", "kernel arguments"), ("packages", "packages")):
+        part = change.part(name) or Record({})
+        signs = [f"+{each}" for each in part.texts("added")]
+        signs += [f"-{each}" for each in part.texts("removed")]
+        if signs:
+            yield f"{label} {' '.join(signs)}"
+        if overrides := part.texts("overrides"):
+            yield f"overrides of {', '.join(overrides)}"
+    if change.is_true("initramfs"):
+        yield "another initramfs"
+    if change.is_true("applied_live"):
+        yield "already applied live, the reboot makes it lasting"
 
 
 def _behind(status: Record, page: Page) -> Iterator[str]:

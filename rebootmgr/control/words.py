@@ -7,6 +7,7 @@ Its first seven members are those of `why`, in exactly the shape that SPEC 11 pr
 from datetime import datetime
 
 from rebootmgr import __version__
+from rebootmgr.core.facts import Change
 from rebootmgr.core.memory import Hold, PastReboot, Quarantine
 from rebootmgr.core.model import Deployment, Slot
 from rebootmgr.core.status import PresumedSlot, ShownRequest, Status
@@ -49,6 +50,7 @@ def encode_why(status: Status) -> dict[str, Json]:
             "id": status.pending.id,
             "version": status.pending.version,
             "since": _instant(status.pending_since),
+            "change": _change(status.change or Change()),
         }
     return {
         "pending": pending,
@@ -79,6 +81,23 @@ def _request(request: ShownRequest | None) -> Json:
         "now": request.now,
         "until": _instant(request.until),
         "skips": list(request.skips),
+    }
+
+
+def _change(change: Change) -> Json:
+    return {
+        "same_base": change.same_base,
+        "kernel_arguments": {
+            "added": list(change.arguments_added),
+            "removed": list(change.arguments_removed),
+        },
+        "packages": {
+            "added": list(change.packages_added),
+            "removed": list(change.packages_removed),
+            "overrides": list(change.overrides),
+        },
+        "initramfs": change.initramfs,
+        "applied_live": change.applied_live,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from rebootmgr.core.clock import end_of, left_of
 from rebootmgr.core.fit import need_at_last
-from rebootmgr.core.gates import local_blockers, view_of
+from rebootmgr.core.gates import WORKING_FOR_LONG_S, local_blockers, view_of
 from rebootmgr.core.model import Moment, Reason
 from rebootmgr.core.people import LAST_WARNING_S
 from rebootmgr.core.policy import Policy
@@ -113,6 +113,8 @@ def _monos(state: State, at: Moment) -> list[float]:
             monos.append(state.due_at(Cause.UNDOING))
         case Waiting(target):
             monos.append(state.due_at(*ATTEMPT))
+            if state.known.working_since is not None:  # for then it is said who works so long
+                monos.append(state.known.working_since + WORKING_FOR_LONG_S)
             if state.clock_again is not None and not state.known.clock_synchronized:
                 monos.append(state.clock_again)
             if (grace := state.grace_of(target)) is not None:

@@ -104,8 +104,13 @@ def _is_due(turn: Turn, *causes: Cause) -> bool:
 def _look_again_if_due(turn: Turn) -> None:
     again = turn.state.look_again
     if again is not None and turn.state.looking is None and again.is_due(turn.at.mono):
-        failed = Look.OS if turn.known.os_unknown else Look.LOGIND
-        turn.state = replace(turn.state, look_next=turn.state.look_next | failed)
+        turn.state = replace(turn.state, look_next=turn.state.look_next | _due_look(turn))
+
+
+def _due_look(turn: Turn) -> Look:
+    if turn.known.os_unknown:
+        return Look.OS
+    return Look.LOGIND if turn.known.logind_unknown else Look.SYSROOT
 
 
 def _drop_what_ended(turn: Turn) -> None:
@@ -316,6 +321,7 @@ def _put_on_record(turn: Turn, target: Deployment, *, since: float) -> None:
         waiting_s=waited(os.staged_at, turn.at, but_for=lock_s + now - since),
         lock_s=lock_s,
         hooks_s=now - since,
+        on_disk=tuple(one for one in os.on_disk if one != target.id),
     )
     turn.remember(replace(turn.state.memory, intent=intent))
     turn.become(Committing(target))

@@ -138,6 +138,7 @@ def describe(
         strategies=tuple(one.value for one in Strategy if one in policy.strategies),
         booted=None if os is None else os.booted,
         pending=target,
+        change=os.change if os is not None and target is not None else None,
         pending_since=backlog.pending_since(memory.backlog, target),
         behind_since=backlog.behind_since(memory.backlog, at.wall),
         request=_request(state, at),
@@ -190,9 +191,11 @@ def name_of(state: State) -> StateName:
 
 
 def _verdict(state: State) -> Verdict:
+    """Nobody is told that nothing is pending who could not be told otherwise."""
     if isinstance(state.attempt, Rebooting):
         return Verdict.REBOOT
-    return Verdict.IDLE if state.target is None else Verdict.WAIT
+    is_known = state.known.os is not None and not state.known.os_unknown
+    return Verdict.IDLE if state.target is None and is_known else Verdict.WAIT
 
 
 def _gates(
@@ -273,6 +276,10 @@ def notices(state: State, policy: Policy, at: Moment) -> tuple[Notice, ...]:
         case Deployments(staged=False) as os if os.default.id != os.booted.id:
             detail = f"{os.default.version} boots next, but it is not staged: left alone"
             found.append(Notice(NoticeKind.NOT_STAGED, detail))
+        case Deployments(staged=True, queued=str(queued)) if queued:
+            cause = "a rollback or a choice in the boot menu"
+            detail = f"{queued} was to boot next, by {cause}; what has been staged boots instead"
+            found.append(Notice(NoticeKind.ROLLBACK_OVERTAKEN, detail))
         case _:
             pass
     return tuple(found)

@@ -16,12 +16,41 @@ class Finalization(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a staged deployment changes, besides the version (SPEC 11).
+
+    `same_base`: it is the booted version with other kernel arguments, packages or initramfs.
+    Packages are those that people asked for on top; `overrides` names the replacements and removals
+    in the base that come or go. `applied_live`: its files are in use already.
+    """
+
+    same_base: bool = False
+    arguments_added: tuple[str, ...] = ()
+    arguments_removed: tuple[str, ...] = ()
+    packages_added: tuple[str, ...] = ()
+    packages_removed: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    initramfs: bool = False
+    applied_live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Somebody works on the deployments: `what` goes on, and the `cure` should it never end."""
+
+    what: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployments:
     """What rpm-ostree says of the booted OS (SPEC 4).
 
     `unlocked` is rpm-ostree's word for the booted deployment (`none`, `development`, `hotfix`,
-    `transient`); `transaction` the running method, "" when idle; `driver` who else reboots this
-    host by itself, "" for nobody; `on_disk` the ids of all deployments on disk.
+    `transient`); `transaction` is rpm-ostree's, `sysroot` of whoever has locked the sysroot, None
+    when idle; `driver` who else reboots this host by itself, "" for nobody, `resting_driver` who
+    would if it ran; `on_disk` the ids of all deployments on disk; `queued` the version that would
+    boot next if nothing were staged, where that is not the booted one.
     `staged_at` is when the staged one was written: another time is not another deployment.
     """
 
@@ -30,17 +59,25 @@ class Deployments:
     staged: bool
     finalization: Finalization = Finalization.OPEN
     unlocked: str = "none"
-    transaction: str = ""
+    transaction: Work | None = None
+    sysroot: Work | None = None
     driver: str = ""
+    resting_driver: str = ""
+    change: Change = Change()
+    queued: str = ""
     on_disk: tuple[str, ...] = ()
     staged_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class OsUnknown:
-    """rpm-ostree could not be read, or what it said made no sense."""
+    """rpm-ostree could not be read, or made no sense, or two witnesses disagree.
+
+    `cure` is what to do should it last.
+    """
 
     detail: str
+    cure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +152,8 @@ class Look(Flag):
     BOOT = auto()
     HOOKS = auto()
     CLOCK = auto()
+    SYSROOT = auto()
+    """Whether the sysroot is locked, and no more: it costs nothing, and wakes nobody."""
     HOST = OS | LOGIND | BOOT | HOOKS
 
 
@@ -125,7 +164,9 @@ class Facts:
     `boot` is boot id + soft-reboot count; `boot_incomplete` names what boot-complete.target waits
     for, or the units that failed, "" once it is reached; `boot_times` is None where nobody measured
     them; `hooks` are the phases that have any.
-    `clock_synchronized` is false, too, where nobody can tell.
+    `clock_synchronized` is false, too, where nobody can tell. `sysroot_locked` is what a look at
+    that alone found; `not_finalized` says which unit failed to finalize the last shutdown's update,
+    "" for none.
     """
 
     boot: BootId
@@ -135,3 +176,5 @@ class Facts:
     boot_times: BootTimes | None = None
     hooks: frozenset[Phase] | None = None
     clock_synchronized: bool | None = None
+    sysroot_locked: bool | None = None
+    not_finalized: str = ""

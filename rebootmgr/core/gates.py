@@ -15,6 +15,8 @@ from rebootmgr.core.states import Known, State
 from rebootmgr.core.window import Outlook, outlook
 
 DAY: Final = timedelta(days=1)
+UNKNOWN_FOR_LONG_S: Final = 60.0
+WORKING_FOR_LONG_S: Final = 600.0
 
 
 def view_of(state: State, policy: Policy, at: Moment) -> Outlook:
@@ -38,7 +40,7 @@ def local_blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, .
         return (Blocker(Reason.STARTING, "looking at the host for the first time"),)
     found = (
         *_own(state, policy, at),
-        *_host(state.known),
+        *_host(state.known, at),
         *_history(state, policy, at),
         *_timing(state, policy, at),
         *_logind(state, policy, at),
@@ -62,7 +64,7 @@ def _own(state: State, policy: Policy, at: Moment) -> list[Blocker]:
     return found
 
 
-def _host(known: Known) -> list[Blocker]:
+def _host(known: Known, at: Moment) -> list[Blocker]:
     found = []
     if isinstance(known.os, NotOstree):
         found.append(Blocker(Reason.NOT_OSTREE, known.os.detail))
@@ -71,26 +73,49 @@ def _host(known: Known) -> list[Blocker]:
     if isinstance(known.os, Deployments) and known.os.driver:
         found.append(Blocker(Reason.DRIVER_CONFLICT, known.os.driver))
     if known.os_unknown:
-        found.append(Blocker(Reason.STATE_UNKNOWN, known.os_unknown))
+        lasts = _lasts(known.os_unknown_since, UNKNOWN_FOR_LONG_S, at)
+        detail = _with_cure(known.os_unknown, known.os_cure, lasts=lasts)
+        found.append(Blocker(Reason.STATE_UNKNOWN, detail))
     if isinstance(known.os, Deployments):
-        found.extend(_deployments(known.os))
+        found.extend(_deployments(known.os, works_long=is_working_long(known, at)))
     return found
 
 
-def _deployments(os: Deployments) -> list[Blocker]:
+def is_working_long(known: Known, at: Moment) -> bool:
+    """Whether the same work on the deployments has gone on for longer than it should."""
+    return _lasts(known.working_since, WORKING_FOR_LONG_S, at)
+
+
+def _lasts(since: float | None, longest_s: float, at: Moment) -> bool:
+    return since is not None and at.mono - since >= longest_s
+
+
+def _with_cure(detail: str, cure: str, *, lasts: bool) -> str:
+    return f"{detail}; {cure}" if lasts and cure else detail
+
+
+def _deployments(os: Deployments, *, works_long: bool) -> list[Blocker]:
     found = []
     if os.finalization is Finalization.UNKNOWN:
         found.append(Blocker(Reason.STATE_UNKNOWN, "cannot tell whether finalization is locked"))
-    if os.transaction:
-        detail = f"rpm-ostree transaction in progress: {os.transaction}"
+    if (work := os.transaction or os.sysroot) is not None:
+        detail = _with_cure(work.what, f"for more than 10 minutes: {work.cure}", lasts=works_long)
         found.append(Blocker(Reason.TRANSACTION_ACTIVE, detail))
     if os.unlocked in {"development", "hotfix"}:
         detail = f"the booted deployment is unlocked ({os.unlocked}); a reboot would lose it"
         found.append(Blocker(Reason.UNLOCKED, detail))
     if os.finalization is Finalization.LOCKED:
-        detail = "finalization is locked by another agent; a reboot would discard the update"
-        found.append(Blocker(Reason.FINALIZATION_LOCKED, detail))
+        found.append(Blocker(Reason.FINALIZATION_LOCKED, _locker(os)))
     return found
+
+
+def _locker(os: Deployments) -> str:
+    """Say who has locked the update, as far as anybody can know, and what to do if he is gone."""
+    cure = "`rpm-ostree cleanup -p` and a new `rpm-ostree upgrade`"
+    if os.resting_driver:
+        return f"finalization is locked, and {os.resting_driver}: start it again, or {cure}"
+    detail = "finalization is locked by another agent; a reboot would discard the update"
+    return f"{detail} (if that agent is gone: start it again, or {cure})"
 
 
 def _history(state: State, policy: Policy, at: Moment) -> list[Blocker]:

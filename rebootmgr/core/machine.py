@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rebootmgr.core import slots
 from rebootmgr.core.attempt import advance, after_hooks, after_lock
-from rebootmgr.core.backoff import next_retry
+from rebootmgr.core.backoff import Retry, next_retry
 from rebootmgr.core.clock import adopt_holds, date_anew, date_holds
 from rebootmgr.core.events import (
     Cancelled,
@@ -41,7 +41,15 @@ from rebootmgr.core.events import (
     Ticked,
     Withdrawn,
 )
-from rebootmgr.core.facts import Facts, LogindUnreachable, Look, OsUnknown
+from rebootmgr.core.facts import (
+    Deployments,
+    Facts,
+    LogindUnreachable,
+    Look,
+    NotOstree,
+    OsUnknown,
+    Work,
+)
 from rebootmgr.core.memory import Memory, Unreadable
 from rebootmgr.core.model import Moment, Reason
 from rebootmgr.core.operator import absorb_operator
@@ -53,6 +61,7 @@ from rebootmgr.core.states import (
     Cause,
     Checking,
     Committing,
+    Known,
     PostBoot,
     Preparing,
     Rebooting,
@@ -124,13 +133,8 @@ def _absorb(turn: Turn, event: Event) -> None:
 def _learn(turn: Turn, facts: Facts, look: Look) -> None:
     """Merge a look into what is known: what could not be read keeps its last good value."""
     known = replace(turn.known, boot=facts.boot)
-    match facts.os:
-        case None:
-            pass
-        case OsUnknown(detail):
-            known = replace(known, os_unknown=detail)
-        case os:
-            known = replace(known, os=os, os_unknown="")
+    if facts.os is not None:
+        known = _learn_os(known, facts.os, turn.at.mono)
     match facts.logind:
         case None:
             pass
@@ -140,25 +144,60 @@ def _learn(turn: Turn, facts: Facts, look: Look) -> None:
             known = replace(known, logind=logind, logind_unknown="")
     if facts.boot_incomplete is not None:
         known = replace(known, boot_incomplete=facts.boot_incomplete)
+        known = replace(known, not_finalized=facts.not_finalized)
     if facts.boot_times is not None:
         known = replace(known, boot_times=facts.boot_times)
     if facts.hooks is not None:
         known = replace(known, hooks=facts.hooks)
     if facts.clock_synchronized is not None and not known.clock_synchronized:
         known = replace(known, clock_synchronized=facts.clock_synchronized)
-    again = None
-    if known.os_unknown or known.logind_unknown:
-        last, policy = turn.state.look_again, turn.policy
-        again = next_retry(last, turn.at.mono, policy.patience, seed=policy.seed)
-    before = turn.known
+    before, again = turn.known, _again(turn, known)
     state = replace(turn.state, known=known, looking=None, look_again=again)
     turn.state = forget_who_left(state)
     if before.is_nothing:
         turn.remember(adopt_holds(turn.state.memory, known.boot))
     if known.clock_synchronized and not before.clock_synchronized:
         turn.remember(date_anew(date_holds(turn.state, turn.at), known.boot, turn.at))
+    if facts.sysroot_locked is not None and (
+        known.os_unknown or facts.sysroot_locked != known.is_sysroot_locked
+    ):
+        turn.state = replace(turn.state, look_next=turn.state.look_next | Look.OS)
+    _note_change(turn)
     note_withdrawal(turn)
     turn.fresh = turn.state.look_next is Look.NOWHERE and Look.HOST in look
+
+
+def _learn_os(known: Known, found: Deployments | OsUnknown | NotOstree, mono: float) -> Known:
+    match found:
+        case OsUnknown(detail, cure):
+            since = known.os_unknown_since if known.os_unknown else mono
+            return replace(known, os_unknown=detail, os_cure=cure, os_unknown_since=since)
+        case Deployments() | NotOstree():
+            work = _work(found)
+            since = known.working_since if work == _work(known.os) else mono
+            known = replace(known, os_unknown="", os_cure="", os_unknown_since=None)
+            return replace(known, os=found, working_since=since if any(work) else None)
+
+
+def _work(os: Deployments | NotOstree | None) -> tuple[Work | None, Work | None]:
+    return (os.transaction, os.sysroot) if isinstance(os, Deployments) else (None, None)
+
+
+def _again(turn: Turn, known: Known) -> Retry | None:
+    """When to look again at what nobody may tell us of; a holder that is killed says nothing."""
+    policy, now = turn.policy, turn.at.mono
+    if known.os_unknown or known.logind_unknown:
+        return next_retry(turn.state.look_again, now, policy.patience, seed=policy.seed)
+    if known.is_sysroot_locked and known.pending is not None:
+        return Retry(0, now + policy.patience.sysroot_s)
+    return None
+
+
+def _note_change(turn: Turn) -> None:
+    """Remember it by its id, by which alone it is known again should somebody else boot it."""
+    os, target = turn.known.os, turn.target
+    if isinstance(os, Deployments) and os.change.same_base and target is not None:
+        turn.remember(replace(turn.state.memory, staged_change=target))
 
 
 def _hear(turn: Turn, event: LockAnswer) -> None:

@@ -11,8 +11,9 @@ class Intent:
     """The reboot we are about to ask for. `mono` is CLOCK_BOOTTIME of `boot`, in seconds.
 
     Before it, `waiting_s`, `lock_s` and `hooks_s` went by, as in `Durations`. `shutdown_seen`: the
-    machine began to go down, at `down_at`; `seen_booted`: the target came up once;
-    `withdrawn`: it was taken away, or replaced, before the machine was down.
+    machine began to go down, at `down_at`; `seen_booted`: the target came up once; `withdrawn`: it
+    was taken away, or replaced, before the machine was down; `on_disk` are the ids of what else was
+    bootable.
     """
 
     target: DeploymentId
@@ -29,6 +30,7 @@ class Intent:
     down_at: datetime | None = None
     seen_booted: bool = False
     withdrawn: bool = False
+    on_disk: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +165,9 @@ class Memory:
 
     `machine` tells this machine from others, "" where nobody said which it is; `settled` is the
     boot whose outcome was judged; `booted` what that boot ran; `drained` that a pre-reboot phase
-    began and was not undone; `attempts` counts failed boots per update; `outcomes` counts what SPEC
-    10 calls reboot_outcomes_total.
+    began and was not undone; `attempts` counts failed boots per update; `staged_change` is the last
+    change on a booted base that was staged: once booted, it is known again by its id; `outcomes`
+    counts what SPEC 10 calls reboot_outcomes_total.
     """
 
     machine: str = ""
@@ -174,6 +177,7 @@ class Memory:
     debts: tuple[Debt, ...] = ()
     drained: bool = False
     attempts: tuple[tuple[UpdateKey, int], ...] = ()
+    staged_change: Deployment | None = None
     quarantine: tuple[Quarantine, ...] = ()
     holds: tuple[Hold, ...] = ()
     ask: Ask | None = None

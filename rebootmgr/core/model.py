@@ -86,6 +86,7 @@ class NoticeKind(StrEnum):
     CLOCK_ASSUMED = "clock_assumed"
     FIT_WAIVED = "fit_waived"
     NOT_STAGED = "not_staged"
+    ROLLBACK_OVERTAKEN = "rollback_overtaken"
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,8 @@ class Judgement:
 def outcome(intent: Intent, os: Deployments, *, healthy: bool) -> Outcome:
     """Compare what booted with what was asked for.
 
-    Ids come first, since a change of kernel arguments deploys the same update again.
+    Ids come first, since a change of kernel arguments deploys the same update again; by its key
+    an update is known only where it was not on disk before, which a boot menu could have chosen.
     """
     if os.booted.id == intent.booted:
         finalized = intent.target in os.on_disk and not (
@@ -176,7 +177,8 @@ def outcome(intent: Intent, os: Deployments, *, healthy: bool) -> Outcome:
         if intent.withdrawn:
             return Outcome.SUPERSEDED
         return Outcome.NOT_APPLIED if intent.shutdown_seen else Outcome.INTERRUPTED
-    if intent.target == os.booted.id or os.booted.key == intent.key:
+    same = os.booted.key == intent.key and os.booted.id not in intent.on_disk
+    if intent.target == os.booted.id or same:
         return Outcome.SUCCEEDED if healthy else Outcome.ROLLED_BACK
     return Outcome.SUPERSEDED
 
@@ -191,14 +193,14 @@ def judge(
         return Judgement(None, settled, keeps_slot=False)
     os, settled = known.os, replace(settled, booted=known.os.booted)
     if memory.intent is None:
-        absolved = absolve(settled, os.booted.key) if healthy else settled
         if healthy:
-            left = backlog.after_boot(memory.backlog, os.booted.key, asked=False)
-            absolved = replace(absolved, backlog=left)
-        return Judgement(None, _unasked(absolved, memory, os, at), keeps_slot=False)
+            settled = _up_and_well(settled, os)
+        return Judgement(None, _unasked(settled, memory, os, at), keeps_slot=False)
     intent = memory.intent
     result = outcome(intent, os, healthy=healthy)
-    past = replace(_past(intent, result, known.boot_times, at), cause=_cause(intent, os, failed))
+    past = _past(intent, result, known, at)
+    if result is not Outcome.NOT_APPLIED:
+        past = replace(past, cause=_cause(intent, os, failed))
     remembered = max(REMEMBERED, policy.reboots_per_day)  # or the budget would never be spent
     counted = replace(
         settled,
@@ -224,13 +226,24 @@ def is_quarantined(memory: Memory, key: UpdateKey) -> bool:
     return any(one.key == key for one in memory.quarantine)
 
 
-def absolve(memory: Memory, key: UpdateKey) -> Memory:
-    """Forget what was held against an update."""
+def absolve(memory: Memory, *keys: UpdateKey) -> Memory:
+    """Forget what was held against these updates."""
     return replace(
         memory,
-        attempts=tuple(one for one in memory.attempts if one[0] != key),
-        quarantine=tuple(one for one in memory.quarantine if one.key != key),
+        attempts=tuple(one for one in memory.attempts if one[0] not in keys),
+        quarantine=tuple(one for one in memory.quarantine if one.key not in keys),
     )
+
+
+def _up_and_well(memory: Memory, os: Deployments) -> Memory:
+    """Forgive what came up without our asking; a change on a base is known by its id alone."""
+    change, left = memory.staged_change, memory.backlog
+    keys = [os.booted.key]
+    if change is not None and change.id == os.booted.id:
+        keys.append(change.key)
+    for key in keys:
+        left = backlog.after_boot(left, key, asked=False)
+    return replace(absolve(memory, *keys), backlog=left)
 
 
 def _unasked(settled: Memory, before: Memory, os: Deployments, at: Moment) -> Memory:
@@ -255,8 +268,9 @@ def _fail(memory: Memory, intent: Intent, result: Outcome, policy: Policy, at: M
     return replace(failed, quarantine=(*failed.quarantine, mark))
 
 
-def _past(intent: Intent, result: Outcome, times: BootTimes | None, at: Moment) -> PastReboot:
+def _past(intent: Intent, result: Outcome, known: Known, at: Moment) -> PastReboot:
     """Where it failed, boots that nobody saw may lie between: then only the whole is told."""
+    times = known.boot_times
     told = times if result is Outcome.SUCCEEDED else None
     return PastReboot(
         at=intent.at,
@@ -265,6 +279,7 @@ def _past(intent: Intent, result: Outcome, times: BootTimes | None, at: Moment) 
         outcome=result,
         seconds=whole(intent, times, at),
         phases=by_phase(intent, told, at),
+        cause=known.not_finalized if result is Outcome.NOT_APPLIED else "",
     )
 
 

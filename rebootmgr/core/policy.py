@@ -48,6 +48,7 @@ class Patience:
     shutdown_s: float = 600.0
     final_warning_s: float = 60.0
     check_s: float = 60.0
+    sysroot_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

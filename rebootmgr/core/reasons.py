@@ -103,15 +103,18 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         ),
         Reason.STATE_UNKNOWN: Words(
             "rpm-ostree's state is unknown",
-            meaning="rpm-ostree cannot be read, or every gate is just being read once more",
-            advice="`rpm-ostree status`",
+            meaning=(
+                "rpm-ostree cannot be read, or contradicts ostree's files, or every gate is just "
+                "being read once more"
+            ),
+            advice="see the detail; `rpm-ostree status`",
             matters_while_idle=True,
             level=Level.WARNING,
         ),
         Reason.TRANSACTION_ACTIVE: Words(
-            "rpm-ostree transaction in progress",
-            meaning="rpm-ostree is working",
-            advice="wait for it",
+            "somebody works on the deployments",
+            meaning="rpm-ostree, bootc or ostree is working on the deployments",
+            advice="wait for it; after 10 minutes the detail says who, and what to do",
         ),
         Reason.UNLOCKED: Words(
             "the booted deployment is unlocked",
@@ -121,7 +124,10 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         Reason.FINALIZATION_LOCKED: Words(
             "finalization is locked",
             meaning="another agent has locked the update; a reboot would discard it",
-            advice="let that agent finish",
+            advice=(
+                "let that agent finish; where it runs no more, start it again, or "
+                "`rpm-ostree cleanup -p` and upgrade anew"
+            ),
         ),
         Reason.QUARANTINED: Words(
             "this update is quarantined",

@@ -27,6 +27,8 @@ def sentence(status: Status, zone: tzinfo = UTC) -> str:
         if not shown:
             return "Starting: looking at the host for the first time."
         head = "Starting; "
+    elif status.verdict is Verdict.WAIT:
+        head = "Cannot tell whether an update is pending; "
     else:
         head = "Nothing pending; "
     if status.state is StateName.COMMITTING and _is_looking(shown):

@@ -208,17 +208,22 @@ NOBODY_LOOKED: Final = BootId("")
 class Known:
     """The last good look at each source. `*_unknown` says why the newest look failed, or "".
 
-    `boot` is NOBODY_LOOKED until somebody has. `clock_synchronized` is None until timedate1 was
+    `boot` is NOBODY_LOOKED until somebody has. `os_unknown_since` and `working_since` (the same
+    work on the deployments) are CLOCK_BOOTTIME. `clock_synchronized` is None until timedate1 was
     asked; once true it stays so in this boot.
     """
 
     boot: BootId = NOBODY_LOOKED
     os: Deployments | NotOstree | None = None
     os_unknown: str = ""
+    os_cure: str = ""
+    os_unknown_since: float | None = None
+    working_since: float | None = None
     logind: Logind | None = None
     logind_unknown: str = ""
     boot_incomplete: str = ""
     boot_times: BootTimes | None = None
+    not_finalized: str = ""
     hooks: frozenset[Phase] = frozenset()
     clock_synchronized: bool | None = None
 
@@ -235,6 +240,11 @@ class Known:
                 return os.default
             case _:
                 return None
+
+    @property
+    def is_sysroot_locked(self) -> bool:
+        """Whether the sysroot was locked at the last good look."""
+        return isinstance(self.os, Deployments) and self.os.sysroot is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from rebootmgr.core.facts import Change
 from rebootmgr.core.memory import Hold, PastReboot, Quarantine
 from rebootmgr.core.model import Deployment, Notice, Outcome, Reason, Slot
 from rebootmgr.core.window import Opening
@@ -98,6 +99,7 @@ class Status:
     strategies: tuple[str, ...]
     booted: Deployment | None = None
     pending: Deployment | None = None
+    change: Change | None = None
     pending_since: datetime | None = None
     behind_since: datetime | None = None
     request: ShownRequest | None = None

@@ -210,9 +210,9 @@ class Turn:
             return
         wanted = Look(self.state.look_next)
         if Look.OS in wanted:
-            wanted = Look(wanted | Look.HOST)
-        elif isinstance(self.attempt, Idle):  # who is logged in matters only once something pends
-            wanted = Look(wanted & ~Look.LOGIND)
+            wanted = Look((wanted | Look.HOST) & ~Look.SYSROOT)
+        elif isinstance(self.attempt, Idle):  # these matter only once something pends
+            wanted = Look(wanted & ~(Look.LOGIND | Look.SYSROOT))
         if wanted:
             self.look(wanted)
         else:

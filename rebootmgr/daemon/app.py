@@ -129,6 +129,7 @@ class App:
             logind=self._logind,
             boot_incomplete=self._boot.read_boot_incomplete,
             boot_times=self._boot.read_boot_times,
+            not_finalized=self._boot.read_not_finalized,
             phases=outset.hooks.phases,
             synchronized=Timedate(bus).read_synchronized,
         )
@@ -243,7 +244,10 @@ class App:
                 self._runner.tell(RebootRefused("the shutdown was called off"))
             self._runner.tell(HostChanged(Look.LOGIND, "PrepareForShutdown"))
 
-        await self._os.watch(lambda what: self._runner.tell(HostChanged(Look.OS, what)))
+        await self._os.watch(
+            lambda what: self._runner.tell(HostChanged(Look.OS, what)),
+            lambda what: self._runner.tell(HostChanged(Look.SYSROOT, what)),
+        )
         await self._logind.watch(
             lambda what: self._runner.tell(HostChanged(Look.LOGIND, what)), shutdown
         )

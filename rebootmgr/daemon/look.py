@@ -27,6 +27,10 @@ class OsReader(Protocol):
         """Look at files and rpm-ostree."""
         ...
 
+    def is_sysroot_locked(self) -> bool:
+        """Look whether somebody works on the deployments, and ask nobody."""
+        ...
+
 
 class LogindReader(Protocol):
     """Whatever knows sessions and inhibitors."""
@@ -45,6 +49,7 @@ class Eyes:
     logind: LogindReader
     boot_incomplete: Callable[[], Awaitable[str]]
     boot_times: Callable[[], Awaitable[BootTimes | None]]
+    not_finalized: Callable[[], Awaitable[str]]
     phases: Callable[[], frozenset[Phase]]
     synchronized: Callable[[], Awaitable[bool | None]]
 
@@ -62,6 +67,8 @@ class Eyes:
             logind=logind,
             boot_incomplete=incomplete,
             boot_times=await self.boot_times() if incomplete == "" else None,
+            not_finalized=await self.not_finalized() if incomplete == "" else "",
+            sysroot_locked=self.os.is_sysroot_locked() if Look.SYSROOT in look else None,
             hooks=self.phases() if Look.HOOKS in look else None,
             clock_synchronized=bool(synchronized) if Look.CLOCK in look else None,
         )

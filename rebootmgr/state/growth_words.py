@@ -7,6 +7,7 @@ from rebootmgr.table import Json
 # At these keys things come and go. One that has the same values here is the same, seen again.
 _IDENTITY: Final = {
     "booted": ("id",),
+    "staged_change": ("id",),
     "intent": ("target", "boot", "at"),
     "releases_owed": ("server", "group", "id"),
     "quarantine": ("key", "since"),

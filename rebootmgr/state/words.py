@@ -98,6 +98,7 @@ def _to_memory(top: Table) -> Memory | Unreadable:
         debts=_to_debts(top),
         drained=top.flag("drained"),
         attempts=tuple(attempts.items())[-MOST:],
+        staged_change=top.maybe("staged_change", lambda key: _to_deployment(top.table(key))),
         quarantine=top.each("quarantine", _to_quarantine)[-MOST:],
         holds=_to_holds(top),
         ask=top.maybe("ask", lambda key: _to_ask(top.table(key))),
@@ -125,6 +126,7 @@ def _ours(memory: Memory) -> dict[str, Json]:
         "releases_owed": [_from_debt(debt) for debt in memory.debts],
         "drained": memory.drained,
         "attempts": {str(key): count for key, count in memory.attempts},
+        "staged_change": _maybe(memory.staged_change, _from_deployment),
         "quarantine": [_from_quarantine(entry) for entry in memory.quarantine],
         "holds": [_from_hold(hold) for hold in memory.holds],
         "ask": _maybe(memory.ask, _from_ask),
@@ -176,6 +178,7 @@ def _from_intent(it: Intent) -> Json:
         "down_at": encode_instant(it.down_at),
         "seen_booted": it.seen_booted,
         "withdrawn": it.withdrawn,
+        "on_disk": list(it.on_disk),
     }
 
 
@@ -195,6 +198,7 @@ def _to_intent(table: Table) -> Intent:
         down_at=table.maybe("down_at", table.time),
         seen_booted=table.flag("seen_booted"),
         withdrawn=table.flag("withdrawn"),
+        on_disk=table.texts("on_disk")[-MOST:],
     )
 
 

@@ -16,6 +16,8 @@ from rebootmgr.text import harmless
 
 _TARGET: Final = "boot-complete.target"
 _TARGET_PATH: Final = unit_path(_TARGET)
+_FINALIZING: Final = ("ostree-boot-complete.service", "ostree-finalize-staged.service")
+"""The first fails in the boot after the one whose shutdown did not finalize, and tells why."""
 _ENTERED: Final = "ActiveEnterTimestampMonotonic"
 _BEFORE_256: Final = frozenset(
     {"org.freedesktop.DBus.Error.UnknownProperty", "org.freedesktop.DBus.Error.InvalidArgs"}
@@ -52,6 +54,7 @@ class BootWatch:
         self._again: asyncio.TimerHandle | None = None
         self._wait_s = 0.0
         self._first_wait_s = first_wait_s
+        self._not_finalized: str | None = None
 
     async def read_boot(self, *, root: Path, environ: Mapping[str, str]) -> BootId:
         """Read which boot this is, soft reboots counted. It never changes while we run.
@@ -121,6 +124,25 @@ class BootWatch:
             except (BusError, ValueError) as error:
                 log.debug("systemd does not tell how long the boot took: %s", error)
         return self._times
+
+    async def read_not_finalized(self) -> str:
+        """Say which unit failed to finalize the last shutdown's update; "" if none, or not yet."""
+        if self._not_finalized is None and self._is_complete:
+            self._not_finalized = await self._failed_to_finalize()
+        return self._not_finalized or ""
+
+    async def _failed_to_finalize(self) -> str:
+        for unit in _FINALIZING:
+            try:
+                result = await self._systemd.read_failure(unit)
+            except BusError as error:
+                if not error.name:
+                    raise
+                log.debug("systemd does not tell of %s: %s", unit, error)
+                continue
+            if result:
+                return f"{unit} failed ({result}); `journalctl -b -u {unit}` tells why"
+        return ""
 
     async def watch(self, changed: Callable[[str], None]) -> None:
         """Call `changed` when boot-complete.target may have been reached, and until then only."""

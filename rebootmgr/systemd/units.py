@@ -17,6 +17,7 @@ _SYSTEMD: Final = "org.freedesktop.systemd1"
 _PATH: Final = "/org/freedesktop/systemd1"
 _MANAGER: Final = (_PATH, f"{_SYSTEMD}.Manager")
 _UNIT: Final = f"{_SYSTEMD}.Unit"
+_SERVICE: Final = f"{_SYSTEMD}.Service"
 _ALREADY: Final = f"{_SYSTEMD}.AlreadySubscribed"  # by another of us: it counts for the connection
 _ODD: Final = "org.freedesktop.DBus.Error.Failed"
 NO_SUCH_UNIT: Final = f"{_SYSTEMD}.NoSuchUnit"
@@ -71,6 +72,12 @@ class ServiceManager:
         """
         path, interface = _MANAGER
         await self._peer.subscribe(heard, path=path, interface=interface, member="Reloading")
+
+    async def read_failure(self, unit: str) -> str:
+        """Read why a service failed: its Result (`exit-code`, `timeout` …); "" if it did not."""
+        if await self.get_of(unit_path(unit), "ActiveState") != "failed":
+            return ""
+        return harmless(str(await self._peer.get(unit_path(unit), _SERVICE, "Result")))
 
     async def read_state(self, unit: str, changed: Callable[[str], None]) -> str:
         """Read a unit's ActiveState, "inactive" where there is no such unit, or no systemd.

@@ -9,6 +9,7 @@ from typing import Final
 
 from rebootmgr.core.facts import NotOstree, OsUnknown
 from rebootmgr.text import harmless
+from rebootmgr.updates.lock_words import decode_device, decode_holders, decode_mount_id
 from rebootmgr.updates.words import LONGEST_FILE, FileContent, UnreadableFile
 
 BOOTED: Final = "run/ostree-booted"
@@ -17,7 +18,9 @@ STAGED: Final = "run/ostree/staged-deployment"
 LOCK: Final = "run/ostree/staged-deployment-locked"
 DEPLOY: Final = "ostree/deploy"
 DRIVER: Final = "run/rpm-ostree/update-driver.gv"
-WATCHED: Final = (BOOTED, LIVE, STAGED, LOCK, DEPLOY, DRIVER)
+SYSROOT_LOCK: Final = "ostree/lock"
+WATCHED: Final = (BOOTED, LIVE, STAGED, LOCK, DEPLOY, DRIVER, SYSROOT_LOCK)
+_PROC: Final = Path("/proc")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_NS: Final = 253_402_300_799 * 10**9  # the year 9999
 
@@ -29,7 +32,8 @@ class OstreeFiles:
     """One look at the files; two that are equal saw the same.
 
     `deploy` and `replaced` are inode, size and mtime_ns of ostree/deploy, which libostree touches
-    at each change of a deployment, and of the staged file, which it replaces.
+    at each change of a deployment, and of the staged file, which it replaces. `holders` are the
+    processes that have locked the sysroot.
     """
 
     deploy: _Identity
@@ -37,6 +41,7 @@ class OstreeFiles:
     staged: FileContent
     has_lock: bool
     driver: FileContent
+    holders: tuple[int, ...]
 
     @property
     def staged_at(self) -> datetime | None:
@@ -60,9 +65,32 @@ def read_ostree_files(root: Path) -> OstreeFiles | NotOstree | OsUnknown:
             staged=_content(root / STAGED),
             has_lock=_identity(root / LOCK) is not None,
             driver=_content(root / DRIVER),
+            holders=read_sysroot_holders(root),
         )
     except OSError as error:
         return OsUnknown(harmless(f"cannot look at ostree's files: {error}"))
+
+
+def read_sysroot_holders(root: Path) -> tuple[int, ...]:
+    """Look who has locked the sysroot, as `decode_holders` says; () where it is not locked.
+
+    The file alone says nothing: a holder that is killed leaves it behind. OSError where it cannot
+    be told.
+    """
+    try:
+        fd = os.open(root / SYSROOT_LOCK, os.O_PATH | os.O_CLOEXEC)  # it is root's alone to read
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    try:
+        inode = os.fstat(fd).st_ino
+        mount = decode_mount_id((_PROC / f"self/fdinfo/{fd}").read_text())
+    finally:
+        os.close(fd)
+    mounts = (_PROC / "self/mountinfo").read_text(errors="replace")
+    device = None if mount is None else decode_device(mounts, mount)
+    own = root / "proc/locks"
+    locks = own if own.exists() else _PROC / "locks"
+    return decode_holders(locks.read_text(errors="replace"), device, inode)
 
 
 def _identity(path: Path) -> _Identity:

@@ -6,23 +6,33 @@ changes while it is awake, files while it is not, and each read asks it to look 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rebootmgr.bus.connection import Bus, Signal
 from rebootmgr.bus.peer import Peer
-from rebootmgr.bus.words import ABSENT, NO_REPLY
-from rebootmgr.core.facts import Deployments, NotOstree, OsUnknown
+from rebootmgr.bus.words import ABSENT, DRIVER, NO_REPLY
+from rebootmgr.core.facts import Deployments, NotOstree, OsUnknown, Work
 from rebootmgr.errors import BusError
 from rebootmgr.systemd.units import ServiceManager
+from rebootmgr.updates.change_words import split_arguments
 from rebootmgr.updates.file_watch import FileWatch
-from rebootmgr.updates.ostree_files import WATCHED, OstreeFiles, read_ostree_files
+from rebootmgr.updates.ostree_files import (
+    SYSROOT_LOCK,
+    WATCHED,
+    OstreeFiles,
+    read_ostree_files,
+    read_sysroot_holders,
+)
 from rebootmgr.updates.words import (
+    Witnesses,
     decode_booted_path,
+    decode_client,
     decode_deployments,
     decode_driver,
     describe_driver,
+    describe_holder,
 )
 
 _NAME: Final = "org.projectatomic.rpmostree1"
@@ -30,6 +40,10 @@ _PATH: Final = "/org/projectatomic/rpmostree1"
 _SYSROOT: Final = (f"{_PATH}/Sysroot", f"{_NAME}.Sysroot")
 _OS: Final = f"{_NAME}.OS"
 _ASLEEP: Final = ABSENT | {NO_REPLY}  # or it left the bus just before our call reached it
+_ABSENT_CURE: Final = (
+    "`systemctl status rpm-ostreed.service` tells why; a mask is lifted by `systemctl unmask`"
+)
+_BOOTC: Final = "bootc-fetch-apply-updates.service"
 _LOOKS: Final = 3
 
 log = logging.getLogger(__name__)
@@ -45,6 +59,7 @@ class RpmOstree:
     def __init__(
         self, bus: Bus, root: Path, *, patience_s: float = 25.0, activation_s: float = 300.0
     ) -> None:
+        self._bus = bus
         self._peer = Peer(bus, _NAME, patience_s=patience_s)
         self._systemd = ServiceManager(bus, patience_s=patience_s, may_be_absent=root != Path("/"))
         self._root = root
@@ -52,14 +67,31 @@ class RpmOstree:
         self._activation_s = activation_s
         self._files: FileWatch | None = None
         self._changed: Callable[[str], None] = log.debug
+        self._locking: Callable[[str], None] = log.debug
         self._news = 0
 
-    async def watch(self, changed: Callable[[str], None]) -> None:
-        """Call `changed` with what happened whenever a fresh `read` is due; BusError, OSError."""
+    async def watch(self, changed: Callable[[str], None], locking: Callable[[str], None]) -> None:
+        """Call `changed` with what happened whenever a fresh `read` is due; BusError, OSError.
+
+        Call `locking` when the sysroot may have been locked or unlocked: `is_sysroot_locked`.
+        """
         self._changed = changed
+        self._locking = locking
         await self._peer.subscribe_owner(self._owner_changed)
         await self._peer.subscribe_properties(self._properties_changed, path_namespace=_PATH)
-        self._files = FileWatch(self._root, WATCHED, lambda path: changed(f"/{path}"))
+        self._files = FileWatch(self._root, WATCHED, self._touched)
+
+    def _touched(self, path: str) -> None:
+        tell = self._locking if path == SYSROOT_LOCK else self._changed
+        tell(f"/{path}")
+
+    def is_sysroot_locked(self) -> bool:
+        """Look at that alone, which asks nobody; true where it cannot be told."""
+        try:
+            return bool(read_sysroot_holders(self._root))
+        except OSError as error:
+            log.debug("cannot tell who has locked the sysroot: %s", error)
+            return True
 
     def close(self) -> None:
         """Stop watching files; the bus is the caller's."""
@@ -94,7 +126,8 @@ class RpmOstree:
         except BusError as error:
             if not error.name:
                 raise
-            answer = OsUnknown(f"rpm-ostree: {error}")
+            cure = _ABSENT_CURE if error.name in ABSENT else ""
+            answer = OsUnknown(f"rpm-ostree: {error}", cure)
         except TimeoutError:
             answer = OsUnknown("rpm-ostree: rpm-ostreed does not answer")
         return answer, news in {None, self._news}
@@ -120,26 +153,65 @@ class RpmOstree:
         if not isinstance(booted, str):
             return booted
         booted_os = await self._peer.get_all(booted, _OS)
-        driver = await self._driver(files)
+        driver = decode_driver(files.driver)
         if isinstance(driver, OsUnknown):
             return driver
-        return decode_deployments(
-            sysroot,
-            booted_os,
+        active, resting = "", ""
+        if driver is not None:
+            state = await self._systemd.read_state(driver.unit, self._changed)
+            active, resting = describe_driver(driver, state)
+        others = Witnesses(
             staged_file=files.staged,
             has_lock_file=files.has_lock,
-            driver=driver,
             staged_at=files.staged_at,
+            driver=active,
+            resting=resting,
+            client=await self._client(sysroot),
+            arguments=await self._arguments(booted, files),
+            sysroot=await self._holder(files),
         )
+        return decode_deployments(sysroot, booted_os, others)
 
-    async def _driver(self, files: OstreeFiles) -> str | OsUnknown:
-        driver = decode_driver(files.driver)
-        if driver is None:
+    async def _holder(self, files: OstreeFiles) -> Work | None:
+        """Say who has locked the sysroot: bootc tells nobody but systemd that it is at work."""
+        if not files.holders:
+            return None
+        bootc = await self._systemd.read_state(_BOOTC, self._changed)
+        return describe_holder(files.holders, _BOOTC if bootc == "activating" else "")
+
+    async def _client(self, sysroot: Mapping[str, Any]) -> str:
+        """Name whose transaction is running, with its process where the bus knows it."""
+        if not (client := decode_client(sysroot)):
             return ""
-        if isinstance(driver, OsUnknown):
-            return driver
-        state = await self._systemd.read_state(driver.unit, self._changed)
-        return describe_driver(driver, state)
+        try:
+            which = ("GetConnectionUnixProcessID", "s", [client])
+            reply = await self._bus.call(*DRIVER, *which, timeout_s=self._patience_s)
+        except BusError as error:
+            if not error.name:
+                raise
+            return f"{client}, which has left the bus"
+        match reply:
+            case [int(process)]:
+                return f"process {process} ({client})"
+            case _:
+                return client
+
+    async def _arguments(self, booted: str, files: OstreeFiles) -> tuple[str, ...] | None:
+        """Read the kernel's arguments of the booted deployment, to compare with what is staged."""
+        if files.staged is None:
+            return None
+        which = ("GetDeploymentBootConfig", "sb", ["", False])
+        try:
+            match await self._peer.call(booted, _OS, *which):
+                case [{"options": options}]:
+                    return split_arguments(options)
+                case _:
+                    return None
+        except BusError as error:
+            if not error.name:
+                raise
+            log.debug("rpm-ostree does not tell the kernel's arguments: %s", error)
+            return None
 
     def _owner_changed(self, signal: Signal) -> None:
         self._news += 1

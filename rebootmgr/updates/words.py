@@ -1,84 +1,19 @@
 """rpm-ostree's properties and ostree's files, read as `core.facts` (SPEC 4)."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from rebootmgr.core.facts import Deployments, Finalization, NotOstree, OsUnknown
+from rebootmgr.core.facts import Change, Deployments, Finalization, NotOstree, OsUnknown, Work
 from rebootmgr.core.model import Deployment, DeploymentId, UpdateKey
 from rebootmgr.text import harmless
+from rebootmgr.updates.change_words import Arguments, decode_change, encode_change_key
+from rebootmgr.updates.gvariant_words import decode_dictionary
+from rebootmgr.updates.lock_words import NOBODY_KNOWN
 
-_ALIGNMENT: Final = 8
-
-
-def decode_dictionary(data: bytes) -> dict[str, str | bool | bytes]:
-    """Read a serialised GVariant `a{sv}` (GVariant specification); ValueError for junk.
-
-    Texts and booleans are decoded, values of other types stay bytes.
-    """
-    table: dict[str, str | bool | bytes] = {}
-    for entry in _elements(data):
-        width = _offset_width(len(entry))
-        key_end = _offset(entry, len(entry) - width, width)
-        value, separator, kind = entry[_aligned(key_end) : -width].rpartition(b"\0")
-        key = _string(entry[:key_end])
-        if not separator or key in table:
-            raise ValueError("a value without a type, or a key that comes twice")
-        match kind:
-            case b"s":
-                table[key] = _string(value)
-            case b"b":
-                table[key] = _boolean(value)
-            case _:
-                table[key] = value
-    return table
-
-
-def _elements(data: bytes) -> Iterator[bytes]:
-    if not data:
-        return
-    width = _offset_width(len(data))
-    table = _offset(data, len(data) - width, width)
-    if (len(data) - table) % width:
-        raise ValueError("a table of offsets that does not fit")
-    start = 0
-    for place in range(table, len(data), width):
-        end = _offset(data, place, width)
-        start = _aligned(start)
-        if not start < end <= table:
-            raise ValueError("offsets that overlap")
-        yield data[start:end]
-        start = end
-
-
-def _offset(data: bytes, place: int, width: int) -> int:
-    found = int.from_bytes(data[max(place, 0) : place + width], "little")
-    if place < 0 or found > place:
-        raise ValueError("an offset that points outside")
-    return found
-
-
-def _offset_width(size: int) -> int:
-    return 1 if size <= 0xFF else 2 if size <= 0xFFFF else 4 if size <= 0xFFFF_FFFF else 8
-
-
-def _aligned(offset: int) -> int:
-    return -(-offset // _ALIGNMENT) * _ALIGNMENT
-
-
-def _string(data: bytes) -> str:
-    if not data.endswith(b"\0") or b"\0" in data[:-1]:
-        raise ValueError("a string without an end")
-    return data[:-1].decode()
-
-
-def _boolean(data: bytes) -> bool:
-    if data not in {b"\0", b"\1"}:
-        raise ValueError("a boolean that is neither true nor false")
-    return data == b"\1"
-
+T = TypeVar("T")
 
 LONGEST_FILE: Final = 1024 * 1024
 _OBJECT_PATH: Final = re.compile(r"(/[A-Za-z0-9_]+)+")
@@ -105,8 +40,43 @@ class Driver:
     unit: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedFile:
+    """ostree's own word on what is staged; `arguments` and `initrds` are None where it has none."""
+
+    osname: str
+    id: DeploymentId
+    finalization: Finalization
+    arguments: tuple[str, ...] | None
+    initrds: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnesses:
+    """Who else was asked, besides rpm-ostree's properties.
+
+    `staged_file` is ostree's staged-deployment, written at `staged_at`, `has_lock_file` whether
+    there is a staged-deployment-locked beside it; `driver` who registered and reboots by himself,
+    or would, were he not `resting`; `client` whose transaction runs; `arguments` are the kernel's
+    of the booted deployment; `sysroot` is who has locked it.
+    """
+
+    staged_file: FileContent = None
+    has_lock_file: bool = False
+    staged_at: datetime | None = None
+    driver: str = ""
+    resting: str = ""
+    client: str = ""
+    arguments: tuple[str, ...] | None = None
+    sysroot: Work | None = None
+
+
 class _OddError(Exception):
-    """Something is not as rpm-ostree makes it; the text says what."""
+    """Something is not as rpm-ostree makes it; the text says what, and what to do about it."""
+
+    def __init__(self, what: str, cure: str = "") -> None:
+        super().__init__(what)
+        self.cure = cure
 
 
 def decode_booted_path(sysroot: Mapping[str, Any]) -> str | OsUnknown | NotOstree:
@@ -121,41 +91,135 @@ def decode_booted_path(sysroot: Mapping[str, Any]) -> str | OsUnknown | NotOstre
 
 
 def decode_deployments(
-    sysroot: Mapping[str, Any],
-    booted_os: Mapping[str, Any],
-    *,
-    staged_file: FileContent,
-    has_lock_file: bool,
-    driver: str,
-    staged_at: datetime | None = None,
+    sysroot: Mapping[str, Any], booted_os: Mapping[str, Any], others: Witnesses
 ) -> Deployments | OsUnknown:
     """Read the properties of Sysroot and of the booted OS; any oddity makes it unknown.
 
-    `staged_file` is ostree's staged-deployment, `has_lock_file` whether there is a
-    staged-deployment-locked beside it, `driver` what `describe_driver` said, `staged_at` when the
-    file was written.
+    So does what another witness says otherwise: whoever is right, something is changing.
     """
     try:
-        booted = _table(booted_os, "BootedDeployment")
-        default = _table(booted_os, "DefaultDeployment")
-        staged = _flag(default, "staged")
+        old = _table(booted_os, "BootedDeployment")
+        new = _table(booted_os, "DefaultDeployment")
+        booted = _deployment(old, "BootedDeployment")
+        default = _deployment(new, "DefaultDeployment")
+        staged = _flag(new, "staged")
+        file = decode_staged_file(others.staged_file)
+        on_disk = _on_disk(sysroot)
+        _compare(booted, default if staged else None, file, _text(old, "osname"))
+        if staged:
+            _find(default, on_disk)
+        change = Change()
+        if staged and default.id != booted.id:
+            arguments = _arguments(file, others)
+            same_base = default.key == booted.key
+            change = decode_change(new, old, arguments, same_base=same_base)
+            if same_base:
+                key = encode_change_key(default.key, new, arguments, default.id)
+                default = replace(default, key=key)
         return Deployments(
-            booted=_deployment(booted, "BootedDeployment"),
-            default=_deployment(default, "DefaultDeployment"),
+            booted=booted,
+            default=default,
             staged=staged,
-            finalization=(
-                _finalization(default, staged_file, has_lock_file=has_lock_file)
-                if staged
-                else Finalization.OPEN
-            ),
-            unlocked=harmless(_text(booted, "unlocked")) or "none",
-            transaction=_transaction(sysroot),
-            driver=driver or _policy(sysroot),
-            on_disk=_on_disk(sysroot),
-            staged_at=staged_at if staged else None,
+            finalization=_finalization(new, file, others) if staged else Finalization.OPEN,
+            unlocked=harmless(_text(old, "unlocked")) or "none",
+            transaction=_transaction(sysroot, others.client),
+            sysroot=others.sysroot,
+            driver=others.driver or _policy(sysroot),
+            resting_driver=others.resting,
+            change=change,
+            queued=_queued(sysroot, booted, _text(old, "osname")) if staged else "",
+            on_disk=on_disk,
+            staged_at=others.staged_at if staged else None,
         )
     except _OddError as odd:
-        return OsUnknown(f"rpm-ostree: {odd}")
+        return OsUnknown(f"rpm-ostree: {odd}", odd.cure)
+
+
+def decode_staged_file(content: FileContent) -> StagedFile | UnreadableFile | None:
+    """Read ostree's staged-deployment; None where there is none."""
+    match content:
+        case None | UnreadableFile():
+            return content
+        case bytes() if not 0 < len(content) <= LONGEST_FILE:
+            return UnreadableFile("it is empty, or longer than any")
+    try:
+        table = decode_dictionary(content)
+        target = decode_dictionary(_of(table, "target", bytes))
+        osname, name = _of(target, "osname", str), _of(target, "name", str)
+        is_locked = table.get("locked", False)
+        finalization = Finalization.UNKNOWN
+        if isinstance(is_locked, bool):
+            finalization = Finalization.LOCKED if is_locked else Finalization.OPEN
+    except (ValueError, LookupError) as error:
+        return UnreadableFile(harmless(f"{type(error).__name__}: {error}"))
+    kargs, initrds = table.get("kargs"), table.get("overlay-initrds")
+    return StagedFile(
+        osname=harmless(osname),
+        id=DeploymentId(harmless(f"{osname}-{name}")),
+        finalization=finalization,
+        arguments=tuple(map(harmless, kargs)) if isinstance(kargs, tuple) else None,
+        initrds=initrds if isinstance(initrds, tuple) else None,
+    )
+
+
+def _of(table: Mapping[str, Any], key: str, kind: type[T]) -> T:
+    match table[key]:
+        case kind() as value:
+            return value
+        case _:
+            raise ValueError(f"{key} is of another type")
+
+
+_WITHDRAWN: Final = (
+    "should it stay so: `rpm-ostree reload`, then `rpm-ostree status` (both as root) says what is"
+)
+
+
+def _compare(
+    booted: Deployment,
+    staged: Deployment | None,
+    file: StagedFile | UnreadableFile | None,
+    osname: str,
+) -> None:
+    """Let ostree's file and rpm-ostree agree on what is staged, or nothing is known.
+
+    libostree deletes the file first and touches ostree/deploy last, so rpm-ostree shows a
+    deployment that is being withdrawn for as long as that takes, even if told to look again. That
+    file held its lock: without it, nobody can say that it was open.
+    """
+    match file:
+        case UnreadableFile(detail) if staged is None:
+            raise _OddError(f"what is staged cannot be read: {detail}")
+        case None if staged is not None:
+            what = harmless(staged.version or staged.id)
+            raise _OddError(f"{what} is being withdrawn: its staged file is gone", _WITHDRAWN)
+        case StagedFile(id=id) if staged is not None and id != staged.id:
+            raise _OddError(f"shows {staged.id} as staged, and ostree's file {id}", _WITHDRAWN)
+        case StagedFile(id=id) if staged is None and file.osname == osname and id != booted.id:
+            raise _OddError(f"shows nothing as staged, and ostree's file {id}", _WITHDRAWN)
+        case _:
+            pass
+
+
+def _find(staged: Deployment, on_disk: tuple[str, ...]) -> None:
+    if on_disk and staged.id not in on_disk:
+        raise _OddError(f"shows {staged.id} as staged, and not among its deployments")
+
+
+def _arguments(file: StagedFile | UnreadableFile | None, others: Witnesses) -> Arguments:
+    if not isinstance(file, StagedFile):
+        return Arguments(booted=others.arguments)
+    return Arguments(staged=file.arguments, booted=others.arguments, initrds=file.initrds)
+
+
+def _queued(sysroot: Mapping[str, Any], booted: Deployment, osname: str) -> str:
+    """Name the version that would boot next without the staged one, if it is not the booted one."""
+    for table in sysroot.get("Deployments", []):
+        if not isinstance(table, dict) or table.get("staged") or table.get("osname") != osname:
+            continue
+        is_booted = table.get("id") == booted.id
+        return "" if is_booted else harmless(str(table.get("version") or table.get("id")))
+    return ""
 
 
 def decode_driver(content: FileContent) -> Driver | OsUnknown | None:
@@ -176,49 +240,29 @@ def decode_driver(content: FileContent) -> Driver | OsUnknown | None:
             return Driver(name=harmless(texts.get("driver-name", "")), unit=unit)
 
 
-def describe_driver(driver: Driver, active_state: str) -> str:
-    """Say that `driver` reboots by itself, if its unit's ActiveState says so; "" if not.
+def describe_driver(driver: Driver, active_state: str) -> tuple[str, str]:
+    """Say that `driver` reboots by itself, if its unit's ActiveState says so; else that it rests.
 
     A failed unit does not reboot anything (until it is restarted: then it is `activating`).
     """
-    if active_state in _AT_REST:
-        return ""
     name = f" ({driver.name})" if driver.name else ""
-    return harmless(f"{driver.unit}{name} is {active_state} and reboots by itself")
+    state = f"{driver.unit}{name} is {active_state}"
+    if active_state in _AT_REST:
+        return "", harmless(state)
+    return harmless(f"{state} and reboots by itself"), ""
 
 
 def _finalization(
-    default: Mapping[str, Any], staged_file: FileContent, *, has_lock_file: bool
+    default: Mapping[str, Any], file: StagedFile | UnreadableFile | None, others: Witnesses
 ) -> Finalization:
-    """Any of three signs locks; what cannot be read may be a lock (facts/rpm-ostree.md §3.4).
-
-    A staged deployment without its file counts as open: only that file, or one beside it, can
-    hold a lock, and rpm-ostree was told to look again before we looked. At worst (somebody
-    removed it by hand) the reboot brings up the old tree, which SPEC 9 counts.
-    """
+    """Any of three signs locks; what cannot be read may be a lock (facts/rpm-ostree.md §3.4)."""
     key = default.get("finalization-locked", False)
-    if key is True or has_lock_file:
+    if key is True or others.has_lock_file:
         return Finalization.LOCKED
-    inside = _lock_inside(staged_file)
+    inside = file.finalization if isinstance(file, StagedFile) else Finalization.UNKNOWN
     if inside is Finalization.OPEN and key is not False:
         return Finalization.UNKNOWN
     return inside
-
-
-def _lock_inside(staged_file: FileContent) -> Finalization:
-    match staged_file:
-        case None:
-            return Finalization.OPEN
-        case bytes() if 0 < len(staged_file) <= LONGEST_FILE:
-            try:
-                is_locked = decode_dictionary(staged_file).get("locked", False)
-            except ValueError:
-                return Finalization.UNKNOWN
-            if isinstance(is_locked, bool):
-                return Finalization.LOCKED if is_locked else Finalization.OPEN
-            return Finalization.UNKNOWN
-        case _:
-            return Finalization.UNKNOWN
 
 
 def _deployment(table: Mapping[str, Any], where: str) -> Deployment:
@@ -246,10 +290,38 @@ def _timestamp(found: object) -> int:
     return found if type(found) is int and 0 <= found <= _LAST_TIMESTAMP else 0
 
 
-def _transaction(sysroot: Mapping[str, Any]) -> str:
+def describe_holder(holders: tuple[int, ...], unit: str) -> Work:
+    """Say who has locked the sysroot, and how to end that; `unit` is bootc's, if it is at work.
+
+    A `bootc upgrade --apply` whose reboot an inhibitor refused sleeps for ever, and holds the lock
+    (facts/bootc.md §5).
+    """
+    known = [str(process) for process in holders if process != NOBODY_KNOWN]
+    who = f" (process {', '.join(known)})" if known else ""
+    what = f"bootc, ostree or rpm-ostree is at work on the sysroot{who}"
+    if unit:
+        cure = f"refused its reboot by an inhibitor, bootc sleeps for ever: `systemctl stop {unit}`"
+        return Work(f"{what}: {unit} is activating", cure)
+    return Work(what, "`lsof /ostree/lock`, as root, says who it is: end that process")
+
+
+def decode_client(sysroot: Mapping[str, Any]) -> str:
+    """Read whose transaction is running, as a name on the bus; "" for nobody's."""
+    match sysroot.get("ActiveTransaction"):
+        case [str(), str(client), *_]:
+            return client
+        case _:
+            return ""
+
+
+def _transaction(sysroot: Mapping[str, Any], client: str) -> Work | None:
     match sysroot.get("ActiveTransaction", ["", "", ""]):
+        case ["", *_]:
+            return None
         case [str(method), *_]:
-            return harmless(method)
+            who = f"its client is {client}: end that one" if client else "end its client"
+            cure = f"{who} (`rpm-ostree cancel` hangs on one that was never started)"
+            return Work(harmless(f"rpm-ostree transaction in progress: {method}"), harmless(cure))
         case _:
             raise _OddError("ActiveTransaction is no transaction")
 

@@ -53,6 +53,13 @@ def test_why_of_a_waiting_host_in_full() -> None:
         "id": UPDATE.id,
         "version": "42.20300102.3.0",
         "since": "2030-01-05T10:10:00Z",
+        "change": {
+            "same_base": False,
+            "kernel_arguments": {"added": [], "removed": []},
+            "packages": {"added": [], "removed": [], "overrides": []},
+            "initramfs": False,
+            "applied_live": False,
+        },
     }
     assert why["blockers"][1] == {
         "reason": "outside_window",

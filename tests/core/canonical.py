@@ -168,9 +168,15 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
         if (failed := value.setback(cause)) is not None and failed.retry.at > 0.0
     )
     checks = value.passed_checks_at
+    known = replace(
+        value.known,
+        working_since=None if value.known.working_since is None else 0.0,
+        os_unknown_since=None if value.known.os_unknown_since is None else 0.0,
+    )
     folded = replace(
         value,
         attempt=attempt,
+        known=known,
         ledger=ledger,
         looking=looking,
         look_again=retry(value.look_again),

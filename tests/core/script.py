@@ -19,6 +19,7 @@ from rebootmgr.core.events import (
 )
 from rebootmgr.core.facts import (
     BootTimes,
+    Change,
     Deployments,
     Facts,
     Inhibitor,
@@ -144,12 +145,14 @@ class Script:
 
     @property
     def facts(self) -> Facts:
+        is_change = self.staged is not None and self.staged.key.startswith(f"{self.booted.key}+")
         os = Deployments(
             booted=self.booted,
             default=self.staged or self.booted,
             staged=self.staged is not None,
             on_disk=self.on_disk,
             staged_at=self.staged_at,
+            change=Change(same_base=is_change),
         )
         return Facts(
             boot=self.boot,

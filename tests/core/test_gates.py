@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rebootmgr.core.effects import Acquire, ReadFacts, Reboot, Release, RunHooks, StopHooks
-from rebootmgr.core.facts import Deployments, Finalization, Logind
+from rebootmgr.core.facts import Deployments, Finalization, Logind, Work
 from rebootmgr.core.memory import Durations
 from rebootmgr.core.model import NoticeKind, Phase, Reason
 from rebootmgr.core.policy import Policy, Strategy
@@ -41,7 +41,7 @@ HOUR = timedelta(hours=1)
     [
         (Reason.DRIVER_CONFLICT, replace(CLEAR, driver="Zincati")),
         (Reason.STATE_UNKNOWN, replace(CLEAR, finalization=Finalization.UNKNOWN)),
-        (Reason.TRANSACTION_ACTIVE, replace(CLEAR, transaction="upgrade")),
+        (Reason.TRANSACTION_ACTIVE, replace(CLEAR, transaction=Work("busy", "wait"))),
         (Reason.UNLOCKED, replace(CLEAR, unlocked="development")),
         (Reason.UNLOCKED, replace(CLEAR, unlocked="hotfix")),
         (Reason.FINALIZATION_LOCKED, replace(CLEAR, finalization=Finalization.LOCKED)),

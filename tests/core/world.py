@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TypeAlias
 
 from rebootmgr.core.alarm import _monos
@@ -59,6 +60,7 @@ from rebootmgr.core.facts import (
     Inhibitor,
     Logind,
     Look,
+    NotOstree,
     OsUnknown,
     Session,
 )
@@ -90,7 +92,9 @@ from rebootmgr.core.states import (
 )
 from rebootmgr.core.window import Blackout, Calendar, Weekly
 from rebootmgr.simulation.executor import Events, carry_out
+from rebootmgr.updates.words import Witnesses, decode_deployments, describe_holder
 from tests.core import canonical
+from tests.fakes.gvariant import encode_dictionary
 
 PATIENCE = Patience(
     first_retry_s=canonical.SOON,
@@ -100,6 +104,7 @@ PATIENCE = Patience(
     longest_retry_after_s=canonical.SOON,
     shutdown_s=canonical.SOON,
     final_warning_s=canonical.SOON,
+    sysroot_s=canonical.SOON,
     check_s=0.0,
 )
 LATE = 1.5
@@ -126,8 +131,37 @@ MONDAYS_FROZEN = Calendar(
 
 
 def deployment(name: str, timestamp: int) -> Deployment:
-    key = UpdateKey(f"os/{name}")
-    return Deployment(id=DeploymentId(name), key=key, version=name, timestamp=timestamp)
+    key = UpdateKey(f"os:{name}")
+    id_ = DeploymentId(f"os-{name}.0")
+    return Deployment(id=id_, key=key, version=name, timestamp=timestamp)
+
+
+@cache
+def witnessed(
+    booted: Deployment,
+    shown: Deployment | None,
+    filed: Deployment | None,
+    on_disk: frozenset[Deployment],
+    *,
+    locked: bool,
+) -> Deployments | OsUnknown | NotOstree:
+    """What the daemon makes of rpm-ostree's word, which is `shown`, and of ostree's, `filed`."""
+    there = on_disk | {booted} | (frozenset() if shown is None else {shown})
+    tables = {each: _table(each, staged=each == shown) for each in there}
+    properties = {"BootedDeployment": tables[booted], "DefaultDeployment": tables[shown or booted]}
+    order = sorted(tables, key=lambda each: (each != shown, each != booted, each.timestamp))
+    file = None
+    if filed is not None:
+        target = {"osname": "os", "name": f"{filed.version}.0"}
+        file = encode_dictionary({"target": target, "kargs": ["rw"]})
+    others = Witnesses(staged_file=file, sysroot=describe_holder((-1,), "") if locked else None)
+    return decode_deployments({"Deployments": [tables[each] for each in order]}, properties, others)
+
+
+def _table(one: Deployment, *, staged: bool) -> dict[str, object]:
+    name, when = one.version, one.timestamp
+    own = {"id": one.id, "checksum": name, "version": name, "timestamp": when, "staged": staged}
+    return {"osname": "os", **own}
 
 
 OLD, A, B = deployment("old", 1), deployment("a", 2), deployment("b", 3)
@@ -155,6 +189,8 @@ class Nature:
     logind_look: Look = Look.HOST
     sessions: bool = False
     unknowns: bool = False
+    withdrawals: bool = False
+    works: bool = False
     operators: bool = False
     crashes: bool = True
     reboots: bool = False
@@ -234,6 +270,8 @@ class World:
     booted: Deployment = OLD
     on_disk: frozenset[Deployment] = frozenset({OLD})
     staged: Deployment | None = None
+    fading: Deployment | None = None
+    locked: bool = False
     inhibited: bool = False
     user: str = ""
     told: Told | None = None
@@ -303,6 +341,8 @@ class World:
 
     def _silently(self) -> Iterator[Edge]:
         """What happens without anybody telling us."""
+        if self.locked:
+            yield "whoever had locked the sysroot was killed", replace(self, locked=False)
         if self.nature.save_fails:
             yield "disk full" if not self.full else "disk mended", replace(self, full=not self.full)
         for slot in self.late:
@@ -333,11 +373,21 @@ class World:
     def _host_changes(self) -> Iterator[tuple[Event, "World"]]:
         if self.staged is not None:
             yield HostChanged(Look.HOST), replace(self, staged=None)
+            if self.nature.withdrawals:  # ostree's file goes first, rpm-ostree hears of it last
+                yield HostChanged(Look.HOST), replace(self, staged=None, fading=self.staged)
+        if self.fading is not None:
+            yield HostChanged(Look.HOST), replace(self, fading=None)
         if self.down:
             return  # going down, whatever else happens; only a withdrawal still means something
         for update in self.nature.updates:
             if update not in {self.staged, self.booted}:
-                yield HostChanged(Look.HOST), replace(self, staged=update)
+                yield HostChanged(Look.HOST), replace(self, staged=update, fading=None)
+                if self.nature.withdrawals:  # the file is there, and rpm-ostree shows what was
+                    shown = self.fading or self.staged or self.booted
+                    fading = None if shown == update else shown
+                    yield HostChanged(Look.HOST), replace(self, staged=update, fading=fading)
+        if self.nature.works:
+            yield HostChanged(Look.SYSROOT), replace(self, locked=not self.locked)
         if self.nature.inhibits:
             yield HostChanged(self.nature.logind_look), replace(self, inhibited=not self.inhibited)
         if self.nature.sessions:
@@ -449,17 +499,10 @@ class World:
     def facts(self, look: Look) -> Facts:
         os = None
         if Look.OS in look:
-            disk = tuple(one.id for one in sorted(self.on_disk, key=lambda one: one.timestamp))
-            os = (
-                OsUnknown("asleep")
-                if self.unknown
-                else Deployments(
-                    booted=self.booted,
-                    default=self.staged or self.booted,
-                    staged=self.staged is not None,
-                    on_disk=disk,
-                )
-            )
+            shown = self.fading or self.staged
+            shown = None if shown == self.booted else shown
+            seen = (self.booted, shown, self.staged, self.on_disk)
+            os = OsUnknown("asleep") if self.unknown else witnessed(*seen, locked=self.locked)
         logind = None
         if Look.LOGIND in look:
             logind = Logind(
@@ -476,6 +519,7 @@ class World:
             else None,
             hooks=self.nature.hooks if Look.HOOKS in look else None,
             clock_synchronized=self.vouched if Look.CLOCK in look else None,
+            sysroot_locked=self.locked if Look.SYSROOT in look else None,
         )
 
     # --- what follows --------------------------------------------------------------------
@@ -602,6 +646,8 @@ class World:
 
     def calling(self, target: Deployment) -> "World":
         assert target == self.staged, "reboots into something that is not staged"
+        assert self.fading is None, "reboots while what is staged changes"
+        assert not self.locked, "reboots while somebody works on the deployments"
         assert not self.inhibited, "reboots past an inhibitor"
         assert not self.unknown, "reboots without knowing"
         assert self.healthy, "reboots before boot-complete"
@@ -699,6 +745,8 @@ class World:
             told=None,
             wish=None,
             vouched=False,
+            fading=None,
+            locked=False,
             down=False,
             drained=False,
             questions=frozenset(q for q in self.questions if isinstance(q, AskingServer)),

@@ -19,6 +19,7 @@ from rebootmgr.core.facts import (
     Look,
     OsUnknown,
     Session,
+    Work,
 )
 from rebootmgr.core.model import Deployment, DeploymentId, Moment, Phase
 from tests.days.updates import FOR_EVER, Fate, Update, deploy, key_of
@@ -157,7 +158,7 @@ class Machine(Host):
             staged=self.staged is not None,
             finalization=self.finalization,
             unlocked=self.unlocked,
-            transaction=self.transaction,
+            transaction=Work(self.transaction, "") if self.transaction else None,
             driver=self.driver,
             on_disk=tuple(dict.fromkeys(each.id for each in there if each is not None)),
         )

@@ -1,12 +1,14 @@
 """An ostree host made of files: deployments in boot order, staged or not, locked or not.
 
-It changes the host files as libostree does (the staged file is replaced, ostree/deploy touched),
-whoever asks: rpm-ostreed's stand-in, or "somebody else" while rpm-ostreed is asleep. Its own
-state is a JSON file, so that several processes may share one host.
+It changes the host files as libostree does (the staged file is replaced, or deleted first, and
+ostree/deploy touched last), whoever asks: rpm-ostreed's stand-in, or "somebody else" while
+rpm-ostreed is asleep. Its own state is a JSON file, so that several processes may share one host.
 """
 
+import fcntl
 import json
 import os
+import struct
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,11 +17,17 @@ from typing import Any, Literal
 from tests.fakes.gvariant import Value, encode_dictionary
 
 Lock = Literal["", "key", "file", "gvariant"]
+KARGS = ("rw", "x=locked")
+_OFD_SETLK = 37  # F_OFD_SETLK, which is missing in Python's fcntl
+_WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
 
 
 @dataclass(kw_only=True)
 class Tree:
-    """A deployment. `extra` replaces keys of its dictionary: [signature, value], None drops one."""
+    """A deployment. `extra` replaces keys of its dictionary: [signature, value], None drops one.
+
+    `kargs` None: the staged file names none, as that of `ostree admin deploy --stage`.
+    """
 
     version: str
     checksum: str = ""
@@ -31,6 +39,7 @@ class Tree:
     digest: str = ""
     base_checksum: str = ""
     lock: Lock = ""
+    kargs: list[str] | None = field(default_factory=lambda: list(KARGS))
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -55,7 +64,9 @@ class OstreeHost:
         self.trees: list[Tree] = []
         self.booted = ""
         self.policy = "none"
+        self.ref = ""
         self.overrides: dict[str, Any] = {}
+        self._used: list[str] = []
         if self.state.exists():
             self.load()
 
@@ -73,14 +84,31 @@ class OstreeHost:
     def stage(self, version: str, **fields: Any) -> Tree:
         """Stage a deployment, in the place of one that is staged already."""
         tree = Tree(version=version, staged=True, **fields)
+        there = [old.id for old in self.trees if not old.staged]
+        while tree.id in {*there, *self._used}:  # the directory of one that failed is still there
+            tree.serial += 1
         self.trees = [tree, *(old for old in self.trees if not old.staged)]
         self._change()
         return tree
 
     def cleanup(self) -> None:
         """Drop the staged deployment, as `rpm-ostree cleanup -p` does."""
+        self.begin_withdrawal()
+        self.end_withdrawal()
+
+    def begin_withdrawal(self) -> None:
+        """Delete the staged file, and its lock with it: nobody else is told of it yet."""
+        for name in ("staged-deployment", "staged-deployment-locked"):
+            (self.root / "run/ostree" / name).unlink(missing_ok=True)
+
+    def end_withdrawal(self) -> None:
+        """Delete the tree, and touch ostree/deploy, by which rpm-ostreed learns of it."""
         self.trees = [tree for tree in self.trees if not tree.staged]
         self._change()
+
+    def lock_sysroot(self, kind: Literal["ofd", "flock", "posix"] = "ofd") -> "SysrootLock":
+        """Lock the sysroot, as libostree does before it changes anything."""
+        return SysrootLock(self.root / "ostree/lock", kind)
 
     def deploy(self, version: str, **fields: Any) -> Tree:
         """Deploy without staging, as `ostree admin deploy` does."""
@@ -103,10 +131,16 @@ class OstreeHost:
     def reboot(self) -> None:
         """Finalize an unlocked staged deployment, empty /run/ostree, boot the first one."""
         self.trees = [tree for tree in self.trees if not (tree.staged and tree.lock)]
+        self._used = []
         for tree in self.trees:
             tree.staged = False
         self.booted = self.trees[0].id
         self._change()
+
+    def fail_to_finalize(self) -> None:
+        """Go down and come up without what was staged: it is not bootable, but in its place."""
+        self._used = [*self._used, *(tree.id for tree in self.trees if tree.staged)]
+        self.end_withdrawal()
 
     def save(self) -> None:
         """Remember; atomically, because another process may be reading."""
@@ -114,6 +148,8 @@ class OstreeHost:
             "trees": [asdict(tree) for tree in self.trees],
             "booted": self.booted,
             "policy": self.policy,
+            "ref": self.ref,
+            "used": self._used,
             "overrides": self.overrides,
         }
         draft = self.state.with_suffix(".new")
@@ -126,6 +162,7 @@ class OstreeHost:
         self.trees = [Tree(**tree) for tree in state["trees"]]
         self.booted, self.policy = state["booted"], state["policy"]
         self.overrides = state["overrides"]
+        self.ref, self._used = state["ref"], state["used"]
 
     def register_driver(self, name: str, unit: str) -> None:
         """Register as update driver, as Zincati does."""
@@ -150,7 +187,9 @@ class OstreeHost:
             return
         staged.parent.mkdir(parents=True, exist_ok=True)
         target = {"name": tree.name, "osname": tree.osname, "bootcsum": "b" * 64}
-        content: dict[str, Value] = {"target": target, "kargs": ["rw", "x=locked"]}
+        content: dict[str, Value] = {"target": target}
+        if tree.kargs is not None:
+            content |= {"kargs": tree.kargs, "overlay-initrds": []}
         if tree.lock == "gvariant":
             content["locked"] = True
         draft = staged.with_name("draft")
@@ -160,3 +199,29 @@ class OstreeHost:
             lock.touch()
         else:
             lock.unlink(missing_ok=True)
+
+
+class SysrootLock:
+    """The lock of the sysroot, held until `release`; its file goes with it, as libostree does."""
+
+    def __init__(self, path: Path, kind: Literal["ofd", "flock", "posix"]) -> None:
+        self._path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        match kind:
+            case "ofd":
+                fcntl.fcntl(self._fd, _OFD_SETLK, _WHOLE_FILE)
+            case "flock":
+                fcntl.flock(self._fd, fcntl.LOCK_EX)
+            case "posix":
+                fcntl.lockf(self._fd, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        """Unlock."""
+        self._path.unlink()
+        self.die()
+
+    def die(self) -> None:
+        """Leave the file behind, without a word, as whoever is killed."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from rebootmgr.bus.connection import Bus, Reply, Request, variant
 from rebootmgr.errors import BusError
-from tests.fakes.ostree_host import OstreeHost, Tree
+from tests.fakes.ostree_host import OstreeHost, SysrootLock, Tree
 from tests.waiting import telling
 
 NAME: Final = "org.projectatomic.rpmostree1"
@@ -51,6 +51,8 @@ class FakeRpmOstree:
         self.is_mute = False
         self.leaves_at_next_call = False
         self.transaction = list(_NOTHING)
+        self.cached: dict[str, Any] = {}
+        self._lock: SysrootLock | None = None
         self._address = address
         self._bus: Bus | None = None
         self._shown: dict[tuple[str, str], dict[str, Any]] = {}
@@ -74,24 +76,51 @@ class FakeRpmOstree:
     async def leave(self) -> None:
         """Leave the bus, as after 60 s without clients; calls under way get NoReply."""
         bus, self._bus = self._bus, None
+        if self._lock is not None:
+            self._lock.die()
+            self._lock = None
         if bus is not None:
             await bus.close()
 
     async def stage(self, version: str, **fields: Any) -> Tree:
-        """Stage in a transaction: its properties change while it is still active."""
+        """Stage in a transaction: its properties change while it is still active.
+
+        CachedUpdate follows in a signal of its own, but for container images.
+        """
         await self.begin("Upgrade")
         tree = self.host.stage(version, **fields)
+        if not tree.digest:
+            self.host.ref = tree.base_checksum or tree.checksum
+            self.host.save()
+        await self.refresh()
+        if not tree.digest:
+            self.cached = {"deployment": variant("s", tree.id), "version": variant("s", version)}
+            await self.refresh()
+        await self.end()
+        return tree
+
+    async def change_arguments(self, *arguments: str) -> Tree:
+        """Stage the booted deployment with other kernel arguments."""
+        [now] = [tree for tree in self.host.trees if tree.id == self.host.booted]
+        await self.begin("KernelArgs")
+        fields = {"checksum": now.checksum, "digest": now.digest, "timestamp": now.timestamp}
+        tree = self.host.stage(now.version, **fields, kargs=list(arguments))
         await self.refresh()
         await self.end()
         return tree
 
-    async def begin(self, method: str) -> None:
-        """Start a transaction."""
-        self.transaction = [method, ":1.999", mangled(self.host.trees[0].osname)]
+    async def begin(self, method: str, *, client: str = ":1.999") -> None:
+        """Start a transaction, for which rpm-ostreed locks the sysroot."""
+        if self._lock is None:
+            self._lock = self.host.lock_sysroot()
+        self.transaction = [method, client, mangled(self.host.trees[0].osname)]
         await self.refresh()
 
     async def end(self) -> None:
         """End it."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
         self.transaction = list(_NOTHING)
         await self.refresh()
 
@@ -135,6 +164,8 @@ class FakeRpmOstree:
                 return Reply("a{sv}", [self._shown[request.path, interface]])
             case "Get", [interface, name] if name in self._shown.get((request.path, interface), ()):
                 return Reply("v", [self._shown[request.path, interface][name]])
+            case "GetDeploymentBootConfig", ["", False]:
+                return Reply("a{sv}", [{"options": self._options()}])
             case "Reload", []:
                 self.host.load()
                 await self.refresh()
@@ -196,10 +227,15 @@ class FakeRpmOstree:
             "RollbackDeployment": {}
             if at is None or at + 1 >= len(mine)
             else self._dictionary(mine[at + 1]),
-            "CachedUpdate": {},
+            "CachedUpdate": self.cached,
             "HasCachedUpdateRpmDiff": False,
             "Name": osname,
         }
+
+    def _options(self) -> Any:
+        """The kernel command line of the booted deployment, as its boot entry has it."""
+        kargs = [tree.kargs for tree in self.host.trees if tree.id == self.host.booted]
+        return variant("s", " ".join([*(kargs[0] or []), "ostree=/ostree/boot.1/fcos/b/0"]))
 
     def _typed(self, interface: str, values: dict[str, Any]) -> dict[str, Any]:
         typed = {name: variant(_SIGNATURES[name], value) for name, value in values.items()}
@@ -241,6 +277,10 @@ class FakeRpmOstree:
             found["base-commit-meta"] = ("a{sv}", manifest)
         else:
             found["origin"] = ("s", "fedora:fedora/x86_64/coreos/stable")
+        base = tree.base_checksum or tree.checksum
+        if self.host.ref not in {"", base} and not tree.digest:  # the newest that was downloaded
+            found["pending-base-checksum"] = ("s", self.host.ref)
+            found["pending-base-timestamp"] = ("t", tree.timestamp)
         if tree.base_checksum:
             found["base-checksum"] = ("s", tree.base_checksum)
         if tree.lock in {"key", "file"}:

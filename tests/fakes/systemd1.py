@@ -14,6 +14,7 @@ from tests.fakes.service import ERROR, Answer, Call, Interface, Refused, Service
 PATH: Final = "/org/freedesktop/systemd1"
 MANAGER: Final = "org.freedesktop.systemd1.Manager"
 UNIT: Final = "org.freedesktop.systemd1.Unit"
+SERVICE: Final = "org.freedesktop.systemd1.Service"
 TARGET: Final = f"{PATH}/unit/boot_2dcomplete_2etarget"
 STAMPS: Final = (
     "FirmwareTimestampMonotonic",
@@ -79,6 +80,12 @@ class FakeSystemd:
         self.service.objects[path] = {UNIT: Interface(lambda: {"ActiveState": ("s", state)})}
         if self.subscribed:
             self.service.emit_changed(path, UNIT, "ActiveState")
+
+    def fail_unit(self, name: str, result: str) -> None:
+        """Have a service that failed with this Result."""
+        self.set_unit(name, "failed")
+        service = Interface(lambda: {"Result": ("s", result)})
+        self.service.objects[unit_path(name)][SERVICE] = service
 
     def _properties(self) -> dict[str, tuple[str, Any]]:
         found: dict[str, tuple[str, Any]] = {"Version": ("s", "257.13")}

@@ -47,13 +47,14 @@ from rebootmgr.logind.words import (
 from rebootmgr.spans import LONGEST, decode_span, encode_span
 from rebootmgr.state.words import Corrupt, decode_state, encode_state
 from rebootmgr.text import harmless
+from rebootmgr.updates.gvariant_words import decode_dictionary
 from rebootmgr.updates.words import (
     Driver,
     FileContent,
     UnreadableFile,
+    Witnesses,
     decode_booted_path,
     decode_deployments,
-    decode_dictionary,
     decode_driver,
     describe_driver,
 )
@@ -104,6 +105,8 @@ DEPLOYMENT: Final = {
     "staged": True,
     "unlocked": "none",
     "finalization-locked": False,
+    "requested-packages": ["htop"],
+    "requested-base-remote-replacements": [["updates", ["podman"]]],
 }
 BOOTED_OS: Final = {
     "BootedDeployment": DEPLOYMENT | {"id": "fedora-coreos-00.0", "staged": False},
@@ -118,7 +121,7 @@ SYSROOT: Final = {
 STAGED, LOCKED = (
     encode_dictionary(
         {
-            "target": {"checksum": "aa", "osname": "x"},
+            "target": {"name": "aa.0", "osname": "fedora-coreos"},
             "kargs": ["quiet", "locked=1"],
             "locked": is_it,
         }
@@ -202,9 +205,10 @@ def fuzz_deployments(data: bytes) -> None:
     if not (isinstance(sysroot, dict) and isinstance(booted_os, dict)):
         return  # the bus itself says that properties are a dictionary
     decode_booted_path(sysroot)
-    found = decode_deployments(
-        sysroot, booted_os, staged_file=STAGED, has_lock_file=dice.below(2) == 1, driver=""
+    others = Witnesses(
+        staged_file=STAGED, has_lock_file=dice.below(2) == 1, arguments=("rw", "quiet")
     )
+    found = decode_deployments(sysroot, booted_os, others)
     assert_clean(texts_of(found))
     if isinstance(found, Deployments) and found.staged:
         assert booted_os["DefaultDeployment"]["staged"] is True
@@ -216,15 +220,14 @@ def fuzz_staged_file(data: bytes) -> None:
     content: FileContent = dice.altered(dice.pick((STAGED, LOCKED)))
     if dice.below(8) == 7:
         content = UnreadableFile("no")
-    found = decode_deployments(
-        SYSROOT, BOOTED_OS, staged_file=content, has_lock_file=False, driver=""
-    )
-    assert isinstance(found, Deployments)
+    found = decode_deployments(SYSROOT, BOOTED_OS, Witnesses(staged_file=content))
+    assert_clean(texts_of(found))
     is_locked = isinstance(content, bytes) and b"locked\0\0\x01\0b\x07" in content
-    assert not (is_locked and found.finalization is Finalization.OPEN)
+    if isinstance(found, Deployments):  # else another is staged by that file
+        assert not (is_locked and found.finalization is Finalization.OPEN)
     driver = decode_driver(dice.altered(DRIVER))
     if isinstance(driver, Driver):
-        assert_clean([driver.name, describe_driver(driver, "active")])
+        assert_clean([driver.name, *describe_driver(driver, "active")])
     else:
         assert_clean(texts_of(driver))
     with suppress(ValueError):

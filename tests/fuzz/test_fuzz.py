@@ -29,7 +29,7 @@ from rebootmgr.fleetlock.words import decode_reply
 from rebootmgr.hooks.words import decode_order
 from rebootmgr.spans import decode_span
 from rebootmgr.state.words import decode_state, encode_state
-from rebootmgr.updates.words import decode_dictionary
+from rebootmgr.updates.gvariant_words import decode_dictionary
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.operators import Wishes
 from tests.fakes.statuses import IDLE

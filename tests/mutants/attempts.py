@@ -116,8 +116,8 @@ MUTANTS: Final = (
     Mutant(
         "an unknown rpm-ostree is taken for a clear one",
         "machine.py",
-        "            known = replace(known, os_unknown=detail)",
-        "            pass",
+        "            return replace(known, os_unknown=detail, os_cure",
+        "            return replace(known, os_cure",
         (MACHINE + "test_a_silent_rpm_ostree_keeps_the_last_known_state_and_never_reboots_on_it",),
     ),
     Mutant(
@@ -193,15 +193,15 @@ MUTANTS: Final = (
     Mutant(
         "a logind that did not answer is not asked again",
         "machine.py",
-        "    if known.os_unknown or known.logind_unknown:\n        last",
-        "    if known.os_unknown:\n        last",
+        "    if known.os_unknown or known.logind_unknown:\n        return next",
+        "    if known.os_unknown:\n        return next",
         (ATTEMPT + "test_a_logind_that_did_not_answer_is_asked_again",),
     ),
     Mutant(
         "rpm-ostree is asked in place of the logind that did not answer",
         "attempt.py",
-        "        failed = Look.OS if turn.known.os_unknown else Look.LOGIND",
-        "        failed = Look.OS",
+        "    return Look.LOGIND if turn.known.logind_unknown else Look.SYSROOT",
+        "    return Look.OS",
         (ATTEMPT + "test_a_logind_that_did_not_answer_is_asked_again",),
     ),
     Mutant(

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.mutants.mutant import (
+    CHANGES,
     CLOCK,
     GATES,
     LOOP,
@@ -184,9 +185,33 @@ MUTANTS: Final = (
     Mutant(
         "a transaction is interrupted",
         "gates.py",
-        "    if os.transaction:",
-        "    if not os:",
+        "os.transaction or os.sysroot)",
+        "os.sysroot)",
         (GATES + "test_what_a_reboot_would_lose_or_discard_is_in_its_way",),
+    ),
+    Mutant(
+        "bootc is interrupted",
+        "gates.py",
+        "os.transaction or os.sysroot)",
+        "os.transaction)",
+        (CHANGES + "test_the_last_look_finds_the_lock_by_itself",),
+    ),
+    Mutant(
+        "whoever holds the sysroot and is killed holds it for ever",
+        "machine.py",
+        "    if known.is_sysroot_locked and known.pending is not None:",
+        "    if not known:",
+        (
+            CHANGES
+            + "test_a_locked_sysroot_is_looked_at_each_minute_and_asks_rpm_ostree_once_it_is_free",
+        ),
+    ),
+    Mutant(
+        "a lock is looked at while nothing is pending",
+        "turn.py",
+        "wanted & ~(Look.LOGIND | Look.SYSROOT)",
+        "wanted & ~Look.LOGIND",
+        (CHANGES + "test_a_lock_costs_nothing_while_nothing_is_pending",),
     ),
     Mutant(
         "a finalization that may be locked is taken for open",

@@ -5,6 +5,7 @@ from typing import Final
 from tests.mutants.mutant import (
     BACKLOG,
     BOOT,
+    CHANGES,
     LOOP,
     MACHINE,
     OPERATOR,
@@ -247,9 +248,26 @@ MUTANTS: Final = (
     Mutant(
         "the same update under another serial supersedes itself",
         "outcome.py",
-        "    if intent.target == os.booted.id or os.booted.key == intent.key:",
+        "    if intent.target == os.booted.id or same:",
         "    if intent.target == os.booted.id:",
         (BOOT + "test_the_same_update_under_another_serial_succeeded",),
+    ),
+    Mutant(
+        "a pinned deployment of the same version is taken for the new one",
+        "outcome.py",
+        " and os.booted.id not in intent.on_disk",
+        "",
+        (
+            CHANGES
+            + "test_a_deployment_that_was_there_before_is_no_success_though_its_key_is_the_same",
+        ),
+    ),
+    Mutant(
+        "a change is not known again once it has come up",
+        "outcome.py",
+        "        keys.append(change.key)",
+        "        pass",
+        (CHANGES + "test_what_failed_is_forgiven_once_that_very_change_comes_up_by_other_means",),
     ),
     Mutant(
         "a slot is kept although nobody wants that",

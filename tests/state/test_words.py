@@ -48,10 +48,12 @@ FULL = Memory(
         down_at=NOON,
         seen_booted=True,
         withdrawn=True,
+        on_disk=("fcos-aa.0",),
     ),
     debts=(Debt(slot=Slot("https://lock/base", "default", "n1"), unanswered=True, kept=True),),
     drained=True,
     attempts=((UpdateKey("fcos:bb"), 1),),
+    staged_change=Deployment(id=DeploymentId("fcos-bb.0"), key=UpdateKey("fcos:bb"), version="42"),
     quarantine=(Quarantine(key=UpdateKey("fcos:cc"), why="rolled back twice", since=NOON),),
     holds=(
         Hold(
@@ -147,6 +149,7 @@ def memories() -> st.SearchStrategy[Memory]:
         lock_s=amount,
         hooks_s=amount,
         down_at=end,
+        on_disk=st.lists(prose, max_size=3).map(tuple),
     )
     server = st.sampled_from(("https://lock/base", "http://[::1]:8080", "https://lock.example"))
     debt = everything(Debt, slot=everything(Slot, server=server, group=prose, id=prose))
@@ -171,6 +174,7 @@ def memories() -> st.SearchStrategy[Memory]:
         booted=st.none() | deployment,
         intent=st.none() | intent,
         debts=st.lists(debt, max_size=3, unique_by=attrgetter("slot")).map(tuple),
+        staged_change=st.none() | deployment,
         attempts=st.dictionaries(prose, counter, max_size=3).map(lambda d: tuple(d.items())),
         quarantine=st.lists(quarantine, max_size=3).map(tuple),
         holds=st.lists(hold, max_size=3).map(tuple),
@@ -243,6 +247,7 @@ def test_the_file_looks_as_promised() -> None:
             "down_at": "2026-03-01T12:00:00Z",
             "seen_booted": True,
             "withdrawn": True,
+            "on_disk": ["fcos-aa.0"],
         },
         "releases_owed": [
             {
@@ -255,6 +260,7 @@ def test_the_file_looks_as_promised() -> None:
         ],
         "drained": True,
         "attempts": {"fcos:bb": 1},
+        "staged_change": {"id": "fcos-bb.0", "key": "fcos:bb", "version": "42", "timestamp": 0},
         "quarantine": [
             {"key": "fcos:cc", "why": "rolled back twice", "since": "2026-03-01T12:00:00Z"}
         ],

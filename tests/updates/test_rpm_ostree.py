@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
@@ -17,6 +17,7 @@ from rebootmgr.updates.rpm_ostree import RpmOstree
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.ostree_host import Lock, OstreeHost
 from tests.fakes.rpmostreed import NAME, OS, PROPERTIES, TEST, FakeRpmOstree, mangled
+from tests.fakes.systemd1 import FakeSystemd
 from tests.waiting import PATIENT_S, telling
 
 OS_PATH = mangled("fedora-coreos")
@@ -65,7 +66,7 @@ async def reader(
     bus: Bus, host: OstreeHost, told: Told, rpmostreed: FakeRpmOstree
 ) -> AsyncIterator[RpmOstree]:
     reader = RpmOstree(bus, host.root, patience_s=PATIENT_S)
-    await reader.watch(told)
+    await reader.watch(told, told)
     yield reader
     reader.close()
     # whatever was asked, rpm-ostreed must never have been kept alive
@@ -134,7 +135,7 @@ async def test_row_5_a_staged_deployment_is_open_for_a_reboot(
     assert found.staged
     assert found.staged_at is not None
     assert found.finalization is Finalization.OPEN
-    assert found.transaction == ""
+    assert (found.transaction, found.sysroot) == (None, None)
     assert found.on_disk == (tree.id, found.booted.id)
 
 
@@ -152,7 +153,8 @@ async def test_row_7_the_same_checksum_with_another_serial_is_another_deployment
     await rpmostreed.stage("41.1", serial=1)
     found = await deployments(reader)
     assert found.default.id != found.booted.id
-    assert found.default.key == found.booted.key
+    assert found.default.key.startswith(f"{found.booted.key}+")
+    assert found.change.same_base
     assert found.staged
 
 
@@ -182,11 +184,13 @@ async def test_row_10_a_transaction_is_named_until_it_ends(
 ) -> None:
     await rpmostreed.begin("Upgrade")
     await told.until("ActiveTransaction")
-    assert (await deployments(reader)).transaction == "Upgrade"
+    found = await deployments(reader)
+    assert found.transaction is not None
+    assert found.transaction.what.endswith("in progress: Upgrade")
     told.all.clear()
     await rpmostreed.end()
     await told.until("ActiveTransaction")
-    assert (await deployments(reader)).transaction == ""
+    assert (await deployments(reader)).transaction is None
 
 
 async def test_row_11_a_newer_update_takes_the_place(
@@ -273,7 +277,7 @@ async def test_what_somebody_else_stages_while_it_sleeps_is_seen_and_read(
 ) -> None:
     activatable(daemon, host)
     reader = RpmOstree(bus, host.root, patience_s=PATIENT_S)
-    await reader.watch(told)
+    await reader.watch(told, told)
     host.stage("41.2")
     await told.until("/ostree/deploy")
     assert (await deployments(reader)).default.version == "41.2"
@@ -314,12 +318,12 @@ async def test_a_default_that_changes_twice_in_one_transaction_is_read_at_its_la
     await rpmostreed.begin("Upgrade")
     host.stage("41.2")
     await rpmostreed.refresh()
-    assert (await deployments(reader)).transaction == "Upgrade"
+    assert (await deployments(reader)).transaction is not None
     host.stage("41.3")
     await rpmostreed.refresh()
     await rpmostreed.end()
     found = await deployments(reader)
-    assert (found.default.version, found.transaction) == ("41.3", "")
+    assert (found.default.version, found.transaction) == ("41.3", None)
 
 
 async def test_a_call_that_meets_its_exit_is_asked_again(
@@ -432,11 +436,150 @@ async def test_a_staged_file_that_cannot_be_read_is_unknown_and_never_open(
     assert (await deployments(reader)).finalization is Finalization.UNKNOWN
 
 
+# Two witnesses that disagree
+
+
+async def test_an_update_that_is_being_withdrawn_is_unknown_until_rpm_ostree_knows(
+    reader: RpmOstree, rpmostreed: FakeRpmOstree, host: OstreeHost, told: Told
+) -> None:
+    """Its file, which held the lock, goes first; rpm-ostree shows it as staged until the end."""
+    await rpmostreed.stage("41.2", lock="gvariant")
+    assert (await deployments(reader)).finalization is Finalization.LOCKED
+    told.all.clear()
+    host.begin_withdrawal()
+    await told.until("/run/ostree/staged-deployment")
+    assert "41.2 is being withdrawn" in await unknown(reader)
+    host.end_withdrawal()
+    await told.until("/ostree/deploy")
+    assert not (await deployments(reader)).staged
+
+
+async def test_a_file_that_names_another_deployment_is_no_witness_for_the_one_shown(
+    reader: RpmOstree, rpmostreed: FakeRpmOstree, host: OstreeHost
+) -> None:
+    await rpmostreed.stage("41.2", lock="gvariant")
+    other = OstreeHost(host.root, host.root / "other.json")
+    other.trees, other.booted = list(host.trees), host.booted
+    tree = other.stage("41.3")
+    host.save()  # which rpm-ostreed reads: it knows of nothing yet
+    assert tree.id in await unknown(reader)
+
+
+async def test_a_file_of_which_rpm_ostree_knows_nothing_is_not_idle(
+    reader: RpmOstree, host: OstreeHost
+) -> None:
+    trees = list(host.trees)
+    host.stage("41.2")
+    host.trees = trees
+    host.save()
+    assert "shows nothing as staged" in await unknown(reader)
+
+
+async def test_what_is_staged_for_another_os_does_not_count(
+    reader: RpmOstree, host: OstreeHost
+) -> None:
+    host.stage("99", osname="other.os")
+    found = await deployments(reader)
+    assert not found.staged
+    assert found.default == found.booted
+
+
+# The sysroot's lock
+
+
+@pytest.mark.parametrize("kind", ["ofd", "flock", "posix"])
+async def test_whoever_has_locked_the_sysroot_is_at_work_until_he_unlocks_it(
+    reader: RpmOstree, host: OstreeHost, told: Told, kind: Literal["ofd", "flock", "posix"]
+) -> None:
+    """bootc writes the staged file early, and rpm-ostreed hears nothing of what it does then."""
+    lock = host.lock_sysroot(kind)
+    host.stage("41.2")
+    await told.until("/ostree/lock")
+    found = await deployments(reader)
+    assert (found.staged, found.transaction) == (True, None)
+    assert found.sysroot is not None
+    assert ("process" in found.sysroot.what) is (kind != "ofd")
+    assert reader.is_sysroot_locked()
+    told.all.clear()
+    lock.release()
+    await told.until("/ostree/lock")
+    assert not reader.is_sysroot_locked()
+    assert (await deployments(reader)).sysroot is None
+
+
+async def test_a_lock_that_nobody_holds_any_longer_is_none(
+    reader: RpmOstree, host: OstreeHost
+) -> None:
+    """Whoever is killed leaves its file behind."""
+    lock = host.lock_sysroot()
+    lock.die()
+    assert (host.root / "ostree/lock").exists()
+    assert not reader.is_sysroot_locked()
+    assert (await deployments(reader)).sysroot is None
+
+
+async def test_bootc_that_was_refused_its_reboot_is_named_with_its_cure(
+    daemon: DbusDaemon, reader: RpmOstree, host: OstreeHost
+) -> None:
+    async with FakeSystemd(daemon.address) as systemd:
+        systemd.set_unit("bootc-fetch-apply-updates.service", "activating")
+        lock = host.lock_sysroot()
+        found = await deployments(reader)
+        assert found.sysroot is not None
+        assert "systemctl stop bootc-fetch-apply-updates.service" in found.sysroot.cure
+        lock.release()
+
+
+async def test_the_client_of_a_transaction_is_named_by_its_process(
+    bus: Bus, reader: RpmOstree, rpmostreed: FakeRpmOstree
+) -> None:
+    await rpmostreed.begin("Upgrade", client=bus.unique_name)
+    found = await deployments(reader)
+    assert found.transaction is not None
+    assert f"process {os.getpid()} ({bus.unique_name})" in found.transaction.cure
+    await rpmostreed.end()
+
+
+# What an update changes
+
+
+async def test_a_change_of_kernel_arguments_is_named_and_has_a_key_of_its_own(
+    reader: RpmOstree, rpmostreed: FakeRpmOstree
+) -> None:
+    await rpmostreed.change_arguments("rw", "x=locked", "quiet")
+    first = await deployments(reader)
+    assert first.change.same_base
+    assert (first.change.arguments_added, first.change.arguments_removed) == (("quiet",), ())
+    await rpmostreed.change_arguments("rw", "debug")
+    second = await deployments(reader)
+    assert (second.change.arguments_added, second.change.arguments_removed) == (
+        ("debug",),
+        ("x=locked",),
+    )
+    assert len({first.default.key, second.default.key, second.booted.key}) == 3
+    await rpmostreed.change_arguments("rw", "x=locked", "quiet")  # now under another serial
+    assert (await deployments(reader)).default.key == first.default.key
+
+
+async def test_what_boots_instead_of_a_queued_rollback_is_said(
+    reader: RpmOstree, rpmostreed: FakeRpmOstree, host: OstreeHost
+) -> None:
+    await rpmostreed.stage("41.2")
+    host.reboot()
+    host.rollback()
+    await rpmostreed.stage("41.3")
+    found = await deployments(reader)
+    assert (found.booted.version, found.default.version) == ("41.2", "41.3")
+    assert found.queued == "41.1"
+
+
 async def test_a_driver_whose_unit_is_not_there_is_nobody(
     reader: RpmOstree, host: OstreeHost
 ) -> None:
     host.register_driver("Zincati", "zincati.service")
-    assert (await deployments(reader)).driver == ""
+    found = await deployments(reader)
+    assert found.driver == ""
+    assert found.resting_driver == "zincati.service (Zincati) is inactive"
 
 
 async def test_a_driver_whose_unit_is_active_is_named_until_it_stops(
@@ -470,7 +613,8 @@ async def test_a_signal_of_somebody_else_is_not_rpm_ostreeds(
     assert await process.wait() == 0
     await rpmostreed.begin("Upgrade")
     await told.until("ActiveTransaction")
-    assert told.all == ["rpm-ostree: Sysroot: ActiveTransaction, ActiveTransactionPath"]
+    news = [each for each in told.all if each != "/ostree/lock"]
+    assert news == ["rpm-ostree: Sysroot: ActiveTransaction, ActiveTransactionPath"]
 
 
 async def test_a_change_during_the_read_makes_it_look_again(
@@ -495,6 +639,8 @@ POLICY = """
          send_member="GetAll"/>
   <allow send_destination="org.projectatomic.rpmostree1"
          send_interface="org.projectatomic.rpmostree1.Sysroot"/>
+  <allow send_destination="org.projectatomic.rpmostree1"
+         send_interface="org.projectatomic.rpmostree1.OS"/>
   <allow send_type="signal"/><allow send_requested_reply="true" send_type="method_return"/>
   <allow send_requested_reply="true" send_type="error"/><allow receive_sender="*"/>
 </policy>
@@ -510,7 +656,7 @@ async def main():
         os.setgroups([]); os.setgid(65534); os.setuid(65534)
     bus = await Bus.connect(sys.argv[1])
     reader = RpmOstree(bus, Path(sys.argv[2]))
-    await reader.watch(print)
+    await reader.watch(print, print)
     print((await reader.read()).default.version)
     reader.close()
     await bus.close()

@@ -7,30 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebootmgr.core.facts import Deployments, Finalization, NotOstree, OsUnknown
+from rebootmgr.updates.gvariant_words import decode_dictionary
 from rebootmgr.updates.words import (
     LONGEST_FILE,
     Driver,
     FileContent,
     UnreadableFile,
+    Witnesses,
     decode_booted_path,
     decode_deployments,
-    decode_dictionary,
     decode_driver,
     describe_driver,
 )
-from tests.fakes.gvariant import encode_dictionary
+from tests.fakes.gvariant import Value, encode_dictionary
 
 BOOTED = {
-    "id": "fcos-aa.0",
-    "osname": "fcos",
-    "checksum": "aa",
+    "id": "fedora-coreos-bb.0",
+    "osname": "fedora-coreos",
+    "checksum": "bb",
     "version": "41.1",
     "timestamp": 1,
     "booted": True,
     "staged": False,
     "unlocked": "none",
 }
-STAGED = {**BOOTED, "id": "fcos-bb.0", "checksum": "bb", "version": "41.2", "staged": True}
+STAGED = {**BOOTED, "id": "fedora-coreos-aa.0", "checksum": "aa", "version": "41.2", "staged": True}
 SYSROOT = {
     "ActiveTransaction": ["", "", ""],
     "AutomaticUpdatePolicy": "none",
@@ -47,7 +48,13 @@ LOCKED = (
     b"bootcsum\0\0\0\0\0\0\0\0cc\0\0s\t\x10)F\0a{sv}\x07kargs\0\0\0a\0b=locked\0\x02\x0b\0as\x06"
     b"\0\0\0\0\0\0\0locked\0\0\x01\0b\x07Xq\x84"
 )
-OPEN = encode_dictionary({"target": {"name": "bb.0"}, "kargs": ["rw", "x=locked"]})
+TARGET = {"name": "aa.0", "osname": "fedora-coreos"}
+OPEN = encode_dictionary({"target": TARGET, "kargs": ["rw", "x=locked"]})
+
+
+def staged_file(**content: Value) -> bytes:
+    """What ostree writes, but for `content`."""
+    return encode_dictionary({"target": TARGET, **content})
 
 
 def decode(
@@ -60,9 +67,8 @@ def decode(
     driver: str = "",
 ) -> Deployments | OsUnknown:
     properties = {"BootedDeployment": booted, "DefaultDeployment": default}
-    return decode_deployments(
-        sysroot, properties, staged_file=staged_file, has_lock_file=has_lock_file, driver=driver
-    )
+    others = Witnesses(staged_file=staged_file, has_lock_file=has_lock_file, driver=driver)
+    return decode_deployments(sysroot, properties, others)
 
 
 def found(*args: Any, **options: Any) -> Deployments:
@@ -74,28 +80,31 @@ def found(*args: Any, **options: Any) -> Deployments:
 def test_a_staged_update_is_read_with_all_its_parts() -> None:
     read = found()
     assert (read.booted.id, read.booted.key, read.booted.version) == (
-        "fcos-aa.0",
-        "fcos:aa",
+        "fedora-coreos-bb.0",
+        "fedora-coreos:bb",
         "41.1",
     )
     assert (read.default.id, read.default.key, read.default.version) == (
-        "fcos-bb.0",
-        "fcos:bb",
+        "fedora-coreos-aa.0",
+        "fedora-coreos:aa",
         "41.2",
     )
     assert read.staged
     assert read.finalization is Finalization.OPEN
-    assert read.on_disk == ("fcos-bb.0", "fcos-aa.0")
-    assert (read.unlocked, read.transaction, read.driver) == ("none", "", "")
+    assert read.on_disk == ("fedora-coreos-aa.0", "fedora-coreos-bb.0")
+    assert (read.unlocked, read.transaction, read.driver) == ("none", None, "")
 
 
 @pytest.mark.parametrize(
     ("extra", "key"),
     [
-        ({"container-image-reference-digest": "sha256:1", "base-checksum": "cc"}, "fcos:sha256:1"),
-        ({"base-checksum": "cc"}, "fcos:cc"),
-        ({"serial": 7}, "fcos:bb"),
-        ({"container-image-reference-digest": "", "base-checksum": ""}, "fcos:bb"),
+        (
+            {"container-image-reference-digest": "sha256:1", "base-checksum": "cc"},
+            "fedora-coreos:sha256:1",
+        ),
+        ({"base-checksum": "cc"}, "fedora-coreos:cc"),
+        ({"serial": 7}, "fedora-coreos:aa"),
+        ({"container-image-reference-digest": "", "base-checksum": ""}, "fedora-coreos:aa"),
     ],
 )
 def test_an_update_key_names_the_content_and_never_the_serial(
@@ -111,7 +120,7 @@ def test_an_update_key_names_the_content_and_never_the_serial(
         {**STAGED, "id": ""},
         {**STAGED, "id": None},
         {**STAGED, "id": 7},
-        {**STAGED, "id": ["fcos-bb.0"]},
+        {**STAGED, "id": ["fedora-coreos-aa.0"]},
         {**STAGED, "id": "fcos\x1b[2J"},
         {**STAGED, "id": "x" * 5000},
         {key: value for key, value in STAGED.items() if key != "id"},
@@ -130,10 +139,10 @@ def test_a_deployment_that_makes_no_sense_is_unknown(default: dict[str, Any]) ->
 
 
 def test_missing_keys_have_their_defaults() -> None:
-    read = found({"id": "fcos-bb.0"}, {"id": "fcos-aa.0"}, {})
+    read = found({"id": "fedora-coreos-aa.0"}, {"id": "fedora-coreos-bb.0"}, {}, staged_file=None)
     assert not read.staged
-    assert (read.unlocked, read.transaction, read.driver, read.on_disk) == ("none", "", "", ())
-    assert read.default.key == ":fcos-bb.0"
+    assert (read.unlocked, read.transaction, read.driver, read.on_disk) == ("none", None, "", ())
+    assert read.default.key == ":fedora-coreos-aa.0"
     assert read.default.timestamp == 0
 
 
@@ -157,11 +166,13 @@ def test_text_from_outside_is_harmless() -> None:
         (LOCKED, False, False, Finalization.LOCKED),
         (LOCKED.replace(b"\x01\0b\x07", b"\0\0b\x07"), False, False, Finalization.OPEN),
         (LOCKED.replace(b"\x01\0b\x07", b"\x02\0b\x07"), False, False, Finalization.UNKNOWN),
-        (encode_dictionary({"locked": "yes"}), False, False, Finalization.UNKNOWN),
-        (encode_dictionary({"locked": ["yes"]}), False, False, Finalization.UNKNOWN),
-        (encode_dictionary({"target": {"locked": True}}), False, False, Finalization.OPEN),
+        (staged_file(locked="yes"), False, False, Finalization.UNKNOWN),
+        (staged_file(locked=["yes"]), False, False, Finalization.UNKNOWN),
+        (staged_file(target={**TARGET, "locked": True}), False, False, Finalization.OPEN),
+        (staged_file(target="aa.0"), False, False, Finalization.UNKNOWN),
+        (staged_file(target={"name": "aa.0"}), False, False, Finalization.UNKNOWN),
         (
-            encode_dictionary({"locked": True, "LOCKED": False}).replace(b"LOCKED", b"locked"),
+            staged_file(locked=True, LOCKED=False).replace(b"LOCKED", b"locked"),
             False,
             False,
             Finalization.UNKNOWN,
@@ -174,8 +185,6 @@ def test_text_from_outside_is_harmless() -> None:
         (bytes(LONGEST_FILE + 1), False, False, Finalization.UNKNOWN),
         (OPEN, False, "yes", Finalization.UNKNOWN),
         (LOCKED, False, "yes", Finalization.LOCKED),
-        (None, False, False, Finalization.OPEN),
-        (None, True, False, Finalization.LOCKED),
     ],
 )
 def test_any_sign_locks_and_what_cannot_be_read_is_never_open(
@@ -191,7 +200,8 @@ def test_any_sign_locks_and_what_cannot_be_read_is_never_open(
 
 
 def test_a_lock_without_anything_staged_does_not_matter() -> None:
-    assert found(BOOTED, has_lock_file=True).finalization is Finalization.OPEN
+    read = found(BOOTED, staged_file=None, has_lock_file=True)
+    assert read.finalization is Finalization.OPEN
 
 
 @pytest.mark.parametrize(
@@ -215,7 +225,8 @@ def test_the_policy_apply_reboots_by_itself() -> None:
 
 def test_a_transaction_has_the_name_of_its_method() -> None:
     read = found(sysroot={**SYSROOT, "ActiveTransaction": ["Upgrade", ":1.5", "/os"]})
-    assert read.transaction == "Upgrade"
+    assert read.transaction is not None
+    assert read.transaction.what == "rpm-ostree transaction in progress: Upgrade"
 
 
 @pytest.mark.parametrize(
@@ -262,22 +273,24 @@ def test_a_driver_file_of_junk_is_unknown(content: FileContent) -> None:
 )
 def test_a_driver_reboots_by_itself_while_its_unit_runs(state: str, *, conflicts: bool) -> None:
     driver = Driver(name="Zincati", unit="zincati.service")
-    said = describe_driver(driver, state)
-    assert said == (
-        f"zincati.service (Zincati) is {state} and reboots by itself" if conflicts else ""
-    )
+    said = f"zincati.service (Zincati) is {state}"
+    expected = (f"{said} and reboots by itself", "") if conflicts else ("", said)
+    assert describe_driver(driver, state) == expected
 
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=300)
 
 
-@given(st.dictionaries(TEXTS, TEXTS | st.booleans(), max_size=20))
-def test_what_was_written_is_read(table: dict[str, str | bool]) -> None:
+LISTS = st.lists(TEXTS, max_size=5).map(tuple)
+
+
+@given(st.dictionaries(TEXTS, TEXTS | st.booleans() | LISTS, max_size=20))
+def test_what_was_written_is_read(table: dict[str, Value]) -> None:
     assert decode_dictionary(encode_dictionary(table)) == table
 
 
-@given(st.dictionaries(TEXTS, st.lists(TEXTS, max_size=5), max_size=5))
-def test_values_of_other_types_stay_as_they_came(table: dict[str, list[str]]) -> None:
+@given(st.dictionaries(TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=5), max_size=5))
+def test_values_of_other_types_stay_as_they_came(table: dict[str, dict[str, str]]) -> None:
     found = decode_dictionary(encode_dictionary({**table, "the one": "text"}))
     assert found.pop("the one") == "text"
     assert all(isinstance(value, bytes) for value in found.values())
