@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 
 from rebootmgr.core.alarm import deadline
-from rebootmgr.core.effects import Acquire
+from rebootmgr.core.effects import Acquire, Reboot, SaveMemory
 from rebootmgr.core.events import (
     Cancelled,
     Forgiven,
@@ -12,10 +12,11 @@ from rebootmgr.core.events import (
     HoldReleased,
     LockRefused,
     RebootAsked,
+    Withdrawn,
 )
 from rebootmgr.core.facts import Logind
 from rebootmgr.core.memory import Ask, Quarantine
-from rebootmgr.core.model import BootId, Reason, UpdateKey
+from rebootmgr.core.model import BootId, DeploymentId, Reason, UpdateKey
 from rebootmgr.core.policy import Strategy
 from rebootmgr.core.states import Committing
 from rebootmgr.core.window import Blackout, Calendar
@@ -70,6 +71,30 @@ def test_a_request_that_expires_wakes_the_daemon() -> None:
     assert script.reasons == [Reason.INHIBITED]
     assert script.sleep().reasons == [Reason.DISABLED, Reason.INHIBITED]
     assert script.at.wall == EPOCH + HOUR
+
+
+def test_a_request_that_ends_during_the_last_look_puts_no_save_before_the_call() -> None:
+    script = staged().on(replace(REQUEST, valid_s=2.0))
+    assert isinstance(script.state.attempt, Committing)
+    script.seconds += 5.0
+    script.look()
+    assert script.has(Reboot)
+    assert not script.has(SaveMemory)
+
+
+def test_a_request_outlives_a_new_serial_of_its_update() -> None:
+    script = staged(OFF, logind=Logind(inhibitors=(BACKUP,))).on(REQUEST)
+    script.staged = replace(NEW, id=DeploymentId("os-2.1"))
+    assert script.on(OS_CHANGED).look().reasons == [Reason.INHIBITED]
+
+
+def test_a_request_that_is_withdrawn_undoes_what_only_it_made_possible() -> None:
+    off = replace(OFF, strategies=frozenset({Strategy.OFF}))
+    script = staged(off).on(REQUEST)
+    assert isinstance(script.state.attempt, Committing)
+    assert script.on(Withdrawn()).reasons == [Reason.DISABLED]
+    anyway = staged().on(REQUEST, Withdrawn())
+    assert isinstance(anyway.state.attempt, Committing)
 
 
 def test_a_request_is_for_one_update() -> None:

@@ -71,6 +71,13 @@ MUTANTS: Final = (
         (CLOCK + "test_a_request_that_has_expired_does_not_come_back_when_the_clock_is_set",),
     ),
     Mutant(
+        "a request that ends during the last look is saved before the call",
+        "attempt.py",
+        "    if turn.known.is_nothing or isinstance(turn.attempt, Committing):",
+        "    if turn.known.is_nothing:",
+        (OPERATOR + "test_a_request_that_ends_during_the_last_look_puts_no_save_before_the_call",),
+    ),
+    Mutant(
         "a soft reboot empties the budget",
         "clock.py",
         "at.wall if has_soft_rebooted(boot) else at.wall",
