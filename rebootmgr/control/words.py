@@ -116,7 +116,14 @@ def _opening(opening: Opening | None) -> Json:
 
 
 def _owed(owed: PresumedSlot) -> Json:
-    return {**_slot(owed.slot), "kept": owed.kept, "error": owed.since_error}
+    return {
+        **_slot(owed.slot),
+        "kept": owed.kept,
+        "error": owed.error,
+        "since": _instant(owed.since),
+        "heard": _instant(owed.heard),
+        "again": _instant(owed.again),
+    }
 
 
 def _slot(slot: Slot) -> dict[str, Json]:

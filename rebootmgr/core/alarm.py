@@ -7,7 +7,7 @@ from typing import Final
 
 from rebootmgr.core.clock import end_of, left_of
 from rebootmgr.core.fit import need_at_last
-from rebootmgr.core.gates import WORKING_FOR_LONG_S, local_blockers, view_of
+from rebootmgr.core.gates import WORKING_FOR_LONG_S, local_blockers, unannounced, view_of
 from rebootmgr.core.model import Moment, Reason
 from rebootmgr.core.people import LAST_WARNING_S
 from rebootmgr.core.policy import Policy
@@ -46,7 +46,7 @@ def deadline(state: State, *, at: Moment, policy: Policy) -> Deadline:
     can never make the daemon spin.
     """
     walls = [wall for wall in _walls(state, at, policy) if wall > at.wall]
-    monos = [mono for mono in _monos(state, at) if mono > at.mono]
+    monos = [mono for mono in _monos(state, at, policy) if mono > at.mono]
     return Deadline(min(walls, default=None), min(monos, default=None))
 
 
@@ -93,7 +93,7 @@ def _limits(opening: Opening, needed: timedelta | None, *, waived: bool) -> Iter
         yield opening.start + (opening.end - opening.start) / 2
 
 
-def _monos(state: State, at: Moment) -> list[float]:
+def _monos(state: State, at: Moment, policy: Policy) -> list[float]:
     monos = [
         entry.tenure.retry.at
         for entry in state.ledger
@@ -103,7 +103,7 @@ def _monos(state: State, at: Moment) -> list[float]:
     monos += [retry.at for retry in retries if retry is not None]
     monos += _promises(state, at)
     match state.attempt:
-        case Rebooting(until=until):
+        case Rebooting(until=float(until)):
             monos.append(until)
         case Committing(warned_until=float(until)):
             monos.append(until)
@@ -115,8 +115,9 @@ def _monos(state: State, at: Moment) -> list[float]:
             monos.append(state.due_at(*ATTEMPT))
             if state.known.working_since is not None:  # for then it is said who works so long
                 monos.append(state.known.working_since + WORKING_FOR_LONG_S)
-            if state.clock_again is not None and not state.known.clock_synchronized:
-                monos.append(state.clock_again)
+            closed = local_blockers(state, policy, at)
+            if state.ask_again is not None and unannounced(state, at, closed):
+                monos.append(state.ask_again)
             if (grace := state.grace_of(target)) is not None:
                 reminder = grace.until - LAST_WARNING_S
                 monos.append(grace.until if grace.reminded else reminder)

@@ -7,7 +7,7 @@ a state waits for. How a boot is judged is in outcome.py, what people are told i
 from dataclasses import replace
 
 from rebootmgr.core import clock, people
-from rebootmgr.core.backoff import Retry, jitter
+from rebootmgr.core.backoff import Retry, Wish, jitter
 from rebootmgr.core.effects import Reboot
 from rebootmgr.core.events import (
     HooksAnswer,
@@ -22,6 +22,7 @@ from rebootmgr.core.events import (
     LockUnclear,
 )
 from rebootmgr.core.facts import Deployments, Look
+from rebootmgr.core.gates import unannounced
 from rebootmgr.core.memory import Intent
 from rebootmgr.core.model import Blocker, Deployment, Phase, Reason
 from rebootmgr.core.outcome import after_post_boot, look_after_boot, start_up, waited
@@ -69,10 +70,10 @@ def _move(turn: Turn) -> None:
             _go_on_or_abandon(turn, target)
         case Asking(target, ticket):
             _ask(turn, target, asked=ticket is not None)
-        case Committing(target, warned_until):
-            _commit(turn, target, warned_until)
-        case Rebooting(until=until):
-            _await_shutdown(turn, until)
+        case Committing() as committing:
+            _commit(turn, committing)
+        case Rebooting() as rebooting:
+            _await_shutdown(turn, rebooting)
         case Undoing(None):
             if _is_due(turn, Cause.UNDOING) and not turn.state.stopping:
                 turn.undo()
@@ -138,7 +139,7 @@ def _consider(turn: Turn, *, queued: bool) -> None:
     _show(turn, people.give_grace(turn.state, turn.policy, turn.at, target, turn.blockers()))
     if blockers := turn.blockers():
         turn.become(Waiting(target, queued=False))
-        _ask_for_the_time(turn, blockers)
+        _ask_again(turn, blockers)
     elif not turn.state.stopping and turn.state.readable and _is_due(turn, *ATTEMPT):
         _begin(turn, target, queued=queued)
 
@@ -149,17 +150,14 @@ def _show(turn: Turn, courtesy: people.Courtesy) -> None:
         turn.state = courtesy.state
 
 
-def _ask_for_the_time(turn: Turn, blockers: tuple[Blocker, ...]) -> None:
-    """The clock is asked only while it is the last closed gate, and at most once a minute."""
-    again = turn.state.clock_again
-    if clock.is_last_gate(turn.state, turn.at, blockers) and (
-        again is None or turn.at.mono >= again
-    ):
-        turn.state = replace(
-            turn.state,
-            clock_again=turn.at.mono + clock.ASK_EVERY_S,
-            look_next=turn.state.look_next | Look.CLOCK,
-        )
+def _ask_again(turn: Turn, blockers: tuple[Blocker, ...]) -> None:
+    """What nobody tells is asked for while nothing else is in the way, and once a minute."""
+    again = turn.state.ask_again
+    look = unannounced(turn.state, turn.at, blockers)
+    if not look or (again is not None and turn.at.mono < again):
+        return
+    again = turn.at.mono + clock.ASK_EVERY_S
+    turn.state = replace(turn.state, ask_again=again, look_next=turn.state.look_next | look)
 
 
 def _begin(turn: Turn, target: Deployment, *, queued: bool) -> None:
@@ -238,10 +236,10 @@ def after_lock(turn: Turn, asking: Asking, event: LockAnswer) -> None:
             wait = shortest + jitter(turn.policy.seed, ticket) * (longest - shortest)
             blocker, retry = Blocker(Reason.LOCK_DRAINING, detail), Retry(0, turn.at.mono + wait)
             turn.put_off(Setback(Cause.LOCK, blocker, retry))
-        case LockRefused(detail=detail, retry_after_s=wish):
-            turn.set_back(Cause.LOCK, Reason.LOCK_REFUSED, detail, at_least=wish)
-        case LockUnclear(detail=detail, retry_after_s=wish):
-            turn.set_back(Cause.LOCK, _unclear(event), detail, at_least=wish)
+        case LockRefused(_, _, detail, wish_s, appointed):
+            turn.set_back(Cause.LOCK, Reason.LOCK_REFUSED, detail, Wish(wish_s, appointed))
+        case LockUnclear(detail=detail, retry_after_s=wish_s, appointed=appointed):
+            turn.set_back(Cause.LOCK, _unclear(event), detail, Wish(wish_s, appointed))
         case LockUnasked():
             detail = "the question could not be put on record"
             turn.set_back(Cause.LOCK, Reason.LOCK_PENDING, detail)
@@ -324,7 +322,7 @@ def _put_on_record(turn: Turn, target: Deployment, *, since: float) -> None:
         on_disk=tuple(one for one in os.on_disk if one != target.id),
     )
     turn.remember(replace(turn.state.memory, intent=intent))
-    turn.become(Committing(target))
+    turn.become(Committing(target, now + turn.policy.patience.last_look_s))
     _look_at_everything(turn)
 
 
@@ -336,7 +334,12 @@ def _look_at_everything(turn: Turn) -> None:
     turn.look(Look.HOST)
 
 
-def _commit(turn: Turn, target: Deployment, warned_until: float | None) -> None:
+def _commit(turn: Turn, committing: Committing) -> None:
+    target, warned_until, patience = (
+        committing.target,
+        committing.warned_until,
+        turn.policy.patience,
+    )
     if turn.target != target or turn.blockers():
         _abandon(turn)
         return
@@ -344,18 +347,30 @@ def _commit(turn: Turn, target: Deployment, warned_until: float | None) -> None:
         told = people.tell_latecomers(turn.state, turn.policy, turn.at, target, warned_until)
         _show(turn, told)
         return
-    if not turn.fresh:
-        if turn.state.looking is None:
-            _look_at_everything(turn)
+    turn.note_backlog()
+    if not turn.fresh or turn.state.memory != turn.before.memory:
+        _look_once_more(turn, committing)
         return
+    turn.succeed(Cause.LAST_LOOK)
     if _missed_hooks(turn):
         turn.abandon(queued=True)
     elif people.latecomers(turn.state, turn.policy, turn.at, again=warned_until is not None):
         _show(turn, people.give_last_minute(turn.state, turn.policy, turn.at, target))
-        turn.become(Committing(target, turn.at.mono + turn.policy.patience.final_warning_s))
+        until = turn.at.mono + patience.final_warning_s
+        turn.become(Committing(target, until + patience.last_look_s, until))
     else:
-        turn.become(Rebooting(target.id, turn.at.mono + turn.policy.patience.shutdown_s))
+        turn.become(Rebooting(target.id, turn.at.mono + patience.shutdown_s))
         turn.effects.append(Reboot(target, overrides=_is_inhibited(turn)))
+
+
+def _look_once_more(turn: Turn, committing: Committing) -> None:
+    """The host changed since the last look began, or there is something to put on record first."""
+    if Look.HOST in turn.heard and turn.at.mono >= committing.until:
+        detail = "the host changed during every last look, for a minute"
+        turn.set_back(Cause.LAST_LOOK, Reason.STATE_UNKNOWN, detail)
+        turn.abandon()
+    elif turn.state.looking is None:
+        _look_at_everything(turn)
 
 
 def _missed_hooks(turn: Turn) -> bool:
@@ -373,10 +388,25 @@ def _is_inhibited(turn: Turn) -> bool:
 # `Rebooting`. logind was asked.
 
 
-def _await_shutdown(turn: Turn, until: float) -> None:
-    if turn.at.mono >= until and not turn.state.stopping:
-        detail = "logind accepted the reboot, but no shutdown came within 10 minutes"
-        turn.set_back(Cause.CALL, Reason.LOGIND_UNREACHABLE, detail)
+def _await_shutdown(turn: Turn, rebooting: Rebooting) -> None:
+    """While logind says that it prepares a shutdown, however long, nothing times out."""
+    known, now = turn.known, turn.at.mono
+    if known.logind is not None and known.logind.preparing and not known.logind_unknown:
+        turn.become(Rebooting(rebooting.target, None))
+        return
+    until = rebooting.until
+    if until is None:
+        until = now + turn.policy.patience.shutdown_s
+        turn.become(Rebooting(rebooting.target, until))
+    if turn.state.stopping:
+        return
+    if not rebooting.unclear:
+        if now >= until:
+            detail = "logind accepted the reboot, but no shutdown came within 10 minutes"
+            turn.become(Rebooting(rebooting.target, until, detail))
+            turn.look_afresh(Look.LOGIND)
+    elif Look.LOGIND in turn.heard and (now >= until or not known.logind_unknown):
+        turn.set_back(Cause.CALL, Reason.LOGIND_UNREACHABLE, rebooting.unclear)
         turn.abandon()
 
 

@@ -4,12 +4,15 @@ docs/scaling.md has the figures of a fleet that does so, and of what was weighed
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Final
 
 from rebootmgr.core.policy import Patience
 
 QUICK: Final = (0.1, 0.3)  # of the first wait, so 1 to 3 s
+WISH_SPREAD: Final = 0.25
+SLOWER: Final = 1.125
 UNTRIED: Final = -2
 TRIED_ONCE: Final = -1
 
@@ -29,6 +32,33 @@ class Retry:
         return now >= self.at
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """When a server wants us back: in `seconds`; 0.0 says nothing.
+
+    It is a lower bound to spread over, in proportion, for whoever was told the same at the same
+    instant would be back at the same instant; or `appointed`, by a server that has spread already.
+    """
+
+    seconds: float = 0.0
+    appointed: bool = False
+
+    def wait(self, fraction: float, patience: Patience) -> float:
+        """How long to stay away at least (s), at this `fraction` of the spread."""
+        seconds = min(self.seconds, patience.longest_retry_after_s)
+        if seconds <= 0.0:
+            return 0.0
+        return seconds + (fraction if self.appointed else fraction * seconds * WISH_SPREAD)
+
+    @property
+    def is_appointment(self) -> bool:
+        """Whether nothing but this wish decides."""
+        return self.appointed and self.seconds > 0.0
+
+
+NO_WISH: Final = Wish()
+
+
 def jitter(seed: str, salt: float) -> float:
     """A fraction in [0, 1) that differs from host to host and from try to try, without a dice.
 
@@ -39,35 +69,44 @@ def jitter(seed: str, salt: float) -> float:
 
 
 def next_retry(
-    last: Retry | None, now: float, patience: Patience, *, seed: str, at_least: float = 0.0
+    last: Retry | None, now: float, patience: Patience, *, seed: str, wish: Wish = NO_WISH
 ) -> Retry:
-    """The try after `last`, in 0.5 to 1.5 of first·2^level, capped.
+    """The try after `last`, in 0.5 to 1.5 of first·2^level, capped, or when the server wants it.
 
-    `at_least` (s) is the server's wish. It is a lower bound to spread over, not an appointment:
-    whoever was told the same at the same instant would be back at the same instant. And nobody is
-    back at once, for what was refused just now is most likely refused still.
+    Nobody is back before the own wait, for what was refused just now is most likely refused still.
     """
+    fraction = jitter(seed, now)
+    asked_for = wish.wait(fraction, patience)
+    if wish.is_appointment:
+        return Retry(TRIED_ONCE, now + asked_for)
     level = 0 if last is None else last.level + 1
     middle = patience.first_retry_s * 2.0 ** min(level, 32)
     if middle >= patience.longest_retry_s:
         middle, level = patience.longest_retry_s, 0 if last is None else max(last.level, 0)
-    wait = (0.5 + jitter(seed, now)) * middle
-    if at_least > 0.0:
-        wait = max(wait, min(at_least + wait, patience.longest_retry_after_s))
-    return Retry(level, now + wait)
+    return Retry(level, now + max((0.5 + fraction) * middle, asked_for))
 
 
 def next_release(
-    last: Retry, now: float, patience: Patience, *, seed: str, at_least: float = 0.0
+    last: Retry, now: float, patience: Patience, *, seed: str, wish: Wish = NO_WISH
 ) -> Retry:
     """The release after `last` failed: the second comes soon, the others as `next_retry` says.
 
     Hosts that come up together release together; a server that swaps its record with a
     compare-and-set then turns most of them away for a moment, while others wait for their slots.
+    Where the waits double no longer, each is an eighth longer than the one before, up to a day: a
+    server may be gone for good, and one that comes back is found within an eighth of its absence.
     """
-    if last.level != UNTRIED or at_least > 0.0:
-        tried = Retry(max(last.level, TRIED_ONCE), last.at)
-        return next_retry(tried, now, patience, seed=seed, at_least=at_least)
-    shortest, longest = QUICK
-    spread = shortest + jitter(seed, now) * (longest - shortest)
-    return Retry(TRIED_ONCE, now + spread * patience.first_retry_s)
+    fraction = jitter(seed, now)
+    if last.level == UNTRIED and wish.seconds <= 0.0:
+        shortest, longest = QUICK
+        soon = shortest + fraction * (longest - shortest)
+        return Retry(TRIED_ONCE, now + soon * patience.first_retry_s)
+    level = max(last.level, TRIED_ONCE) + 1
+    doublings = math.ceil(math.log2(patience.longest_retry_s / patience.first_retry_s))
+    if level <= doublings or wish.is_appointment:
+        retry = next_retry(Retry(level - 1, now), now, patience, seed=seed, wish=wish)
+        return Retry(max(last.level, 0) if wish.is_appointment else level, retry.at)
+    middle = patience.longest_retry_s * SLOWER ** (level - doublings)
+    if middle >= patience.longest_release_s:
+        middle, level = patience.longest_release_s, level - 1
+    return Retry(level, now + max((0.5 + fraction) * middle, wish.wait(fraction, patience)))

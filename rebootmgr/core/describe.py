@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rebootmgr.core import backlog
+from rebootmgr.core import backlog, slots
 from rebootmgr.core.clock import end_of, is_assumed, is_in_force, needs_clock, say_end
 from rebootmgr.core.facts import Deployments
 from rebootmgr.core.forecast import predict
@@ -24,6 +24,7 @@ from rebootmgr.core.states import (
     Entry,
     Idle,
     Ours,
+    Owed,
     PostBoot,
     Preparing,
     Rebooting,
@@ -52,7 +53,8 @@ def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
         local = tuple(one for one in local if WORDS[one.reason].matters_while_idle)
     match state.attempt:
         case Rebooting(until=until):
-            return (_rebooting(state, at.wall + timedelta(seconds=until - at.mono)),)
+            left = None if until is None else timedelta(seconds=until - at.mono)
+            return (_rebooting(state, None if left is None else at.wall + left),)
         case Starting():
             return local or (Blocker(Reason.STARTING, "looking at the host"),)
         case PostBoot(None) if setbacks := _setbacks(state, at, Cause.POST_BOOT):
@@ -91,7 +93,7 @@ def _last_minute(state: State) -> str:
     return f"one last minute for who was not warned before: {'; '.join(sessions)}"
 
 
-def _rebooting(state: State, until: datetime) -> Blocker:
+def _rebooting(state: State, until: datetime | None) -> Blocker:
     """Stand alone, because nothing else is in the way any more."""
     intent = state.memory.intent
     is_seen = intent is not None and intent.shutdown_seen
@@ -152,7 +154,7 @@ def describe(
         window=view.opening,
         next_window=view.next,
         lock_held=any(isinstance(entry.tenure, Ours) for entry in state.ledger),
-        owed=_owed(state.ledger),
+        owed=_owed(state.ledger, at),
         holds=_active(state, at),
         quarantine=memory.quarantine,
         history=memory.reboots,
@@ -241,19 +243,64 @@ def _request(state: State, at: Moment) -> ShownRequest | None:
     return ShownRequest(ask.by, ask.now, until, NOW_SKIPS if ask.now else ())
 
 
-def _owed(ledger: tuple[Entry, ...]) -> tuple[PresumedSlot, ...]:
+def _owed(ledger: tuple[Entry, ...], at: Moment) -> tuple[PresumedSlot, ...]:
+    """Kept slots, and those that were asked for and are to go, or ought to be gone, back."""
     return tuple(
-        PresumedSlot(
-            each.slot, each.kept, "" if isinstance(each.tenure, Ours) else each.tenure.error
-        )
+        _presumed(each, at)
         for each in ledger
-        if each.kept or not isinstance(each.tenure, Ours)
+        if each.kept
+        or (
+            (each.asked and not slots.is_dropped(each))
+            and (isinstance(each.tenure, Owed) or each.overdue is not None)
+        )
+    )
+
+
+def _presumed(entry: Entry, at: Moment) -> PresumedSlot:
+    def wall(mono: float) -> datetime:
+        return at.wall + timedelta(seconds=mono - at.mono)
+
+    overdue, again = entry.overdue, None
+    match entry.tenure:
+        case Owed(releasing=None, retry=retry) if retry.at > at.mono:
+            again = wall(retry.at)
+        case Owed() | Ours():
+            pass
+    return PresumedSlot(
+        entry.slot,
+        entry.kept,
+        error="" if overdue is None else overdue.answer,
+        since=None if overdue is None else overdue.since,
+        heard=None if overdue is None or overdue.heard is None else wall(overdue.heard),
+        again=again,
     )
 
 
 def _active(state: State, at: Moment) -> tuple[Hold, ...]:
     holds = (hold for hold in state.memory.holds if is_in_force(hold, state, at))
     return tuple(replace(hold, until=end_of(hold, state, at)) for hold in holds)
+
+
+def _not_released(entry: Entry, state: State, at: Moment) -> str:
+    """Say why the slot is not given back yet; "" if nothing is wrong. All times are UTC."""
+    if not entry.asked or slots.is_dropped(entry):
+        return ""
+    server = entry.slot.server
+    if isinstance(entry.tenure, Owed) and state.known.is_hushed:
+        return f"{server}: nothing is sent there while another agent reboots this host"
+    if entry.overdue is None:
+        return ""
+    presumed = _presumed(entry, at)
+    parts = [f"not confirmed since {_minute(entry.overdue.since)}"]
+    if presumed.heard is not None:
+        parts.append(f"{_minute(presumed.heard)}: {presumed.error}")
+    if presumed.again is not None:
+        parts.append(f"asked again at {_minute(presumed.again)}")
+    return f"{server} (group {entry.slot.group}): {', '.join(parts)}"
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}"
 
 
 def notices(state: State, policy: Policy, at: Moment) -> tuple[Notice, ...]:
@@ -263,8 +310,7 @@ def notices(state: State, policy: Policy, at: Moment) -> tuple[Notice, ...]:
         if entry.kept:
             detail = f"{entry.slot.server} (group {entry.slot.group}), until rebootmgrctl forgive"
             found.append(Notice(NoticeKind.SLOT_KEPT, detail))
-        elif not isinstance(entry.tenure, Ours) and entry.tenure.error:
-            detail = f"{entry.slot.server}: {entry.tenure.error}"
+        elif detail := _not_released(entry, state, at):
             found.append(Notice(NoticeKind.SLOT_NOT_RELEASED, detail))
     if needs_clock(state, policy, at) and is_assumed(state, at):
         found.append(Notice(NoticeKind.CLOCK_ASSUMED, "not synchronized for an hour since boot"))

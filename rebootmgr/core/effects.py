@@ -73,7 +73,7 @@ class SaveMemory:
 
 @dataclass(frozen=True, slots=True)
 class Reboot:
-    """Ask logind for the reboot; answered by `RebootAccepted` or `RebootRefused`.
+    """Ask logind for the reboot; answered by `RebootAccepted`, `-Refused` or `-Unclear`.
 
     `overrides`: inhibitors are held, and none of them counts by the configuration.
     """

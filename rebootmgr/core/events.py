@@ -67,12 +67,17 @@ class LockReserved:
 
 @dataclass(frozen=True, slots=True)
 class LockRefused:
-    """409 or 423: somebody else holds it, and nothing is ours."""
+    """409 or 423: somebody else holds it, and nothing is ours.
+
+    `retry_after_s` is when the server wants us back, 0.0 where it does not say; `appointed` where
+    it has seen to it that not everybody comes at once (SPEC 6). Likewise below.
+    """
 
     ticket: Ticket
     slot: Slot
     detail: str
     retry_after_s: float = 0.0
+    appointed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ class LockUnclear:
     answered: bool
     retry_after_s: float = 0.0
     refused: bool = False
+    appointed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,7 @@ class ReleaseUnclear:
     slot: Slot
     detail: str
     retry_after_s: float = 0.0
+    appointed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,13 @@ class RebootAccepted:
 @dataclass(frozen=True, slots=True)
 class RebootRefused:
     """logind would not, could not be asked, or called the shutdown off (PrepareForShutdown)."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RebootUnclear:
+    """No usable answer to the call: whether the machine goes down is for logind to say."""
 
     detail: str
 
@@ -198,6 +212,13 @@ class Forgiven:
 
 
 @dataclass(frozen=True, slots=True)
+class DebtDropped:
+    """Somebody gave up on a slot that is owed: its server is not asked again."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
 class Ticked:
     """Time passed. Means no more than 'look again'."""
 
@@ -225,6 +246,7 @@ Event: TypeAlias = (
     | SaveFailed
     | RebootAccepted
     | RebootRefused
+    | RebootUnclear
     | ShutdownBegan
     | PolicyLoaded
     | HoldAdded
@@ -233,6 +255,7 @@ Event: TypeAlias = (
     | Cancelled
     | Withdrawn
     | Forgiven
+    | DebtDropped
     | Ticked
     | ClockJumped
     | StopAsked

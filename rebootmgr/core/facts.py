@@ -48,9 +48,10 @@ class Deployments:
 
     `unlocked` is rpm-ostree's word for the booted deployment (`none`, `development`, `hotfix`,
     `transient`); `transaction` is rpm-ostree's, `sysroot` of whoever has locked the sysroot, None
-    when idle; `driver` who else reboots this host by itself, "" for nobody, `resting_driver` who
-    would if it ran; `on_disk` the ids of all deployments on disk; `queued` the version that would
-    boot next if nothing were staged, where that is not the booted one.
+    when idle; `driver` who else reboots this host by itself, "" for nobody, `registered` whether as
+    the update driver, who may ask the lock server under our id; `resting_driver` who would if it
+    ran; `on_disk` the ids of all deployments on disk; `queued` the version that would boot next if
+    nothing were staged, where that is not the booted one.
     `staged_at` is when the staged one was written: another time is not another deployment.
     """
 
@@ -65,6 +66,7 @@ class Deployments:
     resting_driver: str = ""
     change: Change = Change()
     queued: str = ""
+    registered: bool = False
     on_disk: tuple[str, ...] = ()
     staged_at: datetime | None = field(default=None, compare=False)
 

@@ -73,7 +73,7 @@ def predict(state: State, policy: Policy, at: Moment) -> datetime | None:
 def _live_on(state: State, policy: Policy, at: Moment) -> datetime | None:
     end = at.wall + HORIZON
     if state.known.clock_synchronized is False:  # nor will anybody vouch for it when asked again
-        state = replace(state, clock_again=math.inf)
+        state = replace(state, ask_again=math.inf)
     events = deque((*_unanswered(state), Ticked()))
     for _ in range(MOST_WAKE_UPS):
         while events:

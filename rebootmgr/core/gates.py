@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rebootmgr.core import clock
-from rebootmgr.core.facts import Deployments, Finalization, Inhibitor, Logind, NotOstree
+from rebootmgr.core.facts import Deployments, Finalization, Inhibitor, Logind, Look, NotOstree
 from rebootmgr.core.fit import began, need, need_left
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Blocker, Moment, Reason
@@ -204,6 +204,17 @@ def _inhibited(logind: Logind, policy: Policy) -> Blocker | None:
 
 def _objections(inhibitors: Iterable[Inhibitor]) -> str:
     return "; ".join(f"{one.who} (pid {one.pid}, uid {one.uid}): {one.why}" for one in inhibitors)
+
+
+def unannounced(state: State, at: Moment, blockers: tuple[Blocker, ...]) -> Look:
+    """Where to look once a minute, because nobody tells when the last closed gates open.
+
+    systemd 252 keeps quiet about a scheduled shutdown that was cancelled.
+    """
+    if clock.is_last_gate(state, at, blockers):
+        return Look.CLOCK
+    reasons = {blocker.reason for blocker in blockers}
+    return Look.LOGIND if reasons == {Reason.SHUTDOWN_SCHEDULED} else Look.NOWHERE
 
 
 def counts(inhibitor: Inhibitor, respect: Respect) -> bool:

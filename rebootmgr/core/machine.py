@@ -13,6 +13,7 @@ from rebootmgr.core.clock import adopt_holds, date_anew, date_holds
 from rebootmgr.core.events import (
     Cancelled,
     ClockJumped,
+    DebtDropped,
     Event,
     FactsRead,
     Forgiven,
@@ -32,6 +33,7 @@ from rebootmgr.core.events import (
     RebootAccepted,
     RebootAsked,
     RebootRefused,
+    RebootUnclear,
     ReleaseUnclear,
     Saved,
     SaveFailed,
@@ -104,7 +106,7 @@ def _absorb(turn: Turn, event: Event) -> None:
         case LockGranted() | LockReserved() | LockRefused() | LockUnclear() | LockUnasked():
             _hear(turn, event)
         case SlotReleased() | ReleaseUnclear():
-            ledger = slots.released(turn.state.ledger, event, turn.at.mono, turn.policy)
+            ledger = slots.released(turn.state.ledger, event, turn.at, turn.policy)
             turn.set_ledger(ledger)
         case Saved():
             if turn.state.readable and turn.state.unsaved:
@@ -112,14 +114,23 @@ def _absorb(turn: Turn, event: Event) -> None:
         case SaveFailed(detail):
             _lose(turn, detail)
         case RebootRefused(detail):
+            _note_preparing(turn, preparing=False)
             if isinstance(turn.attempt, Rebooting):
                 turn.set_back(Cause.CALL, Reason.LOGIND_UNREACHABLE, detail)
                 turn.abandon()
+        case RebootUnclear(detail):
+            if isinstance(turn.attempt, Rebooting):
+                turn.become(replace(turn.attempt, unclear=detail))
+                turn.look_afresh(Look.LOGIND)
         case ShutdownBegan():
             _note_shutdown(turn)
         case PolicyLoaded():  # polkit's leave may have come with it, of which nobody tells
             turn.state = replace(turn.state, look_next=turn.state.look_next | Look.LOGIND)
             _reconsider(turn)
+        case DebtDropped(slot):
+            ledger, effects = slots.drop(turn.state.ledger, slot)
+            turn.effects.extend(effects)
+            turn.set_ledger(ledger)
         case HoldAdded() | HoldReleased() | RebootAsked() | Cancelled() | Withdrawn() | Forgiven():
             absorb_operator(turn, event)
         case StopAsked():
@@ -164,6 +175,7 @@ def _learn(turn: Turn, facts: Facts, look: Look) -> None:
         turn.state = replace(turn.state, look_next=turn.state.look_next | Look.OS)
     _note_change(turn)
     note_withdrawal(turn)
+    turn.heard = look
     turn.fresh = turn.state.look_next is Look.NOWHERE and Look.HOST in look
 
 
@@ -213,8 +225,22 @@ def _lose(turn: Turn, detail: str) -> None:
     turn.state = replace(turn.state, unsaved=detail, save_again=again)
 
 
+def _note_preparing(turn: Turn, *, preparing: bool) -> None:
+    """Take the word of PrepareForShutdown; of a refused call, too: it is no shutdown either."""
+    logind = turn.known.logind
+    if logind is not None and logind.preparing is not preparing:
+        known = replace(turn.known, logind=replace(logind, preparing=preparing))
+        turn.state = replace(turn.state, known=known)
+
+
 def _note_shutdown(turn: Turn) -> None:
-    """The machine goes down: what we asked for was carried out as far as anybody can see."""
+    """The machine goes down: what we asked for was carried out as far as anybody can see.
+
+    A look that began before must not say otherwise.
+    """
+    _note_preparing(turn, preparing=True)
+    if isinstance(turn.attempt, Rebooting) and not turn.state.stopping:
+        turn.look_afresh(Look.LOGIND)
     intent = turn.state.memory.intent
     if isinstance(turn.attempt, Rebooting) and intent is not None and not intent.shutdown_seen:
         seen = replace(intent, shutdown_seen=True, down_at=turn.at.wall)

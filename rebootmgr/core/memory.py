@@ -37,12 +37,16 @@ class Intent:
 class Debt:
     """A slot that is presumed ours. `unanswered`: a question to this server never got its answer.
 
-    `kept` slots stay ours on purpose, because the update failed here.
+    `kept` slots stay ours on purpose, because the update failed here. `asked`: we asked for it in
+    this boot or before, else the server is only to confirm that nothing is ours. `since` is when a
+    release was first not confirmed.
     """
 
     slot: Slot
     unanswered: bool = False
     kept: bool = False
+    asked: bool = True
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +168,11 @@ class Memory:
     """Everything that is written to state.json, and nothing else.
 
     `machine` tells this machine from others, "" where nobody said which it is; `settled` is the
-    boot whose outcome was judged; `booted` what that boot ran; `drained` that a pre-reboot phase
-    began and was not undone; `attempts` counts failed boots per update; `staged_change` is the last
-    change on a booted base that was staged: once booted, it is known again by its id; `outcomes`
+    boot whose outcome was judged; `booted` what that boot ran; `confirmed` the slots of which the
+    ledger knows in that boot, because they were asked for or given back; `drained` that a
+    pre-reboot phase began and was not undone; `attempts` counts failed boots per update;
+    `staged_change` is the last change on a booted base that was staged: once booted, it is known
+    again by its id; `outcomes`
     counts what SPEC 10 calls reboot_outcomes_total.
     """
 
@@ -175,6 +181,7 @@ class Memory:
     booted: Deployment | None = None
     intent: Intent | None = None
     debts: tuple[Debt, ...] = ()
+    confirmed: tuple[Slot, ...] = ()
     drained: bool = False
     attempts: tuple[tuple[UpdateKey, int], ...] = ()
     staged_change: Deployment | None = None

@@ -102,7 +102,7 @@ def _resume(turn: Turn) -> None:
     if turn.state.looking is not None or turn.state.look_next:
         return  # it may have been called off since that look
     if known.logind.preparing:
-        turn.become(Rebooting(intent.target, intent.mono + turn.policy.patience.shutdown_s))
+        turn.become(Rebooting(intent.target, None))
     else:
         turn.abandon()
 
@@ -133,11 +133,12 @@ def settle(turn: Turn, *, failed: HooksFailed | None) -> None:
     judgement = judge(memory, turn.known, failed=failed, policy=turn.policy, at=turn.at)
     turn.remember(judgement.memory)
     turn.succeed(Cause.POST_BOOT)
-    ledger = turn.state.ledger
+    ledger = slots.asked_for(turn.state.ledger)
     if judgement.keeps_slot:
-        turn.set_ledger(slots.keep(ledger))
-    elif judgement.outcome is Outcome.SUCCEEDED or not any(entry.kept for entry in ledger):
-        turn.set_ledger(slots.presume(slots.keep_none(ledger), turn.policy.slot))
+        ledger = slots.keep(ledger)
+    elif judgement.outcome is Outcome.SUCCEEDED:
+        ledger = slots.keep_none(ledger)
+    turn.set_ledger(ledger)
     turn.rest()
 
 
@@ -188,7 +189,9 @@ def judge(
 ) -> Judgement:
     """Settle this boot: count, quarantine, keep or free. `failed` is what post-boot.d found."""
     healthy = failed is None
-    settled = replace(memory, settled=known.boot, intent=None, drained=False, ask=None)
+    settled = replace(
+        memory, settled=known.boot, intent=None, drained=False, ask=None, confirmed=()
+    )
     if not isinstance(known.os, Deployments):
         return Judgement(None, settled, keeps_slot=False)
     os, settled = known.os, replace(settled, booted=known.os.booted)

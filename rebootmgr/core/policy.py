@@ -37,16 +37,19 @@ class ClockRule(StrEnum):
 class Patience:
     """How long we wait between tries; the world model sets all of it to nothing.
 
-    Retries take 0.5 to 1.5 of what is said here, which grows from the first to the longest.
+    Retries take 0.5 to 1.5 of what is said here, which grows from the first to the longest; a
+    release that nobody confirms is repeated more rarely still, up to `longest_release_s`.
     """
 
     first_retry_s: float = 10.0
     longest_retry_s: float = 240.0
+    longest_release_s: float = 86400.0
     reserved_s: tuple[float, float] = (10.0, 30.0)
     release_again_s: float = 300.0
     longest_retry_after_s: float = 3600.0
     shutdown_s: float = 600.0
     final_warning_s: float = 60.0
+    last_look_s: float = 60.0
     check_s: float = 60.0
     sysroot_s: float = 60.0
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rebootmgr.core.backoff import TRIED_ONCE, UNTRIED, Retry, next_release
+from rebootmgr.core.backoff import TRIED_ONCE, UNTRIED, Retry, Wish, next_release
 from rebootmgr.core.effects import Acquire, CancelRequest, Effect, Release
 from rebootmgr.core.events import (
     LockAnswer,
@@ -22,9 +22,9 @@ from rebootmgr.core.events import (
     SlotReleased,
 )
 from rebootmgr.core.memory import Debt
-from rebootmgr.core.model import Slot, Ticket
+from rebootmgr.core.model import Moment, Slot, Ticket
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.states import Entry, Ours, Owed
+from rebootmgr.core.states import Entry, Ours, Overdue, Owed
 
 Ledger = tuple[Entry, ...]
 
@@ -42,7 +42,14 @@ class Claim:
 def load(debts: Iterable[Debt]) -> Ledger:
     """The ledger as the last run left it: everything in it may still be ours."""
     return tuple(
-        Entry(slot=debt.slot, tenure=Ours(), unanswered=debt.unanswered, kept=debt.kept)
+        Entry(
+            slot=debt.slot,
+            tenure=Ours(),
+            unanswered=debt.unanswered,
+            kept=debt.kept,
+            asked=debt.asked,
+            overdue=None if debt.since is None else Overdue(debt.since),
+        )
         for debt in debts
     )
 
@@ -50,8 +57,15 @@ def load(debts: Iterable[Debt]) -> Ledger:
 def debts(ledger: Ledger) -> tuple[Debt, ...]:
     """What of the ledger has to survive: a question under way may go unanswered."""
     return tuple(
-        Debt(slot=entry.slot, unanswered=entry.unanswered or is_asking(entry), kept=entry.kept)
+        Debt(
+            slot=entry.slot,
+            unanswered=entry.unanswered or is_asking(entry),
+            kept=entry.kept,
+            asked=entry.asked,
+            since=None if entry.overdue is None else entry.overdue.since,
+        )
         for entry in sorted(ledger, key=lambda entry: entry.slot)
+        if not is_dropped(entry)
     )
 
 
@@ -60,16 +74,40 @@ def is_asking(entry: Entry) -> bool:
     return isinstance(entry.tenure, Ours) and entry.tenure.asking is not None
 
 
+def is_unfinished(entry: Entry) -> bool:
+    """Whether any request for this slot is under way."""
+    match entry.tenure:
+        case Ours(asking=request) | Owed(releasing=request):
+            return request is not None
+
+
+def is_dropped(entry: Entry) -> bool:
+    """Whether somebody gave this debt up, and only the end of its request is waited for."""
+    return isinstance(entry.tenure, Owed) and entry.tenure.dropped
+
+
+def is_in_use(entry: Entry) -> bool:
+    """Whether a release could take from us what a server lends, or is about to."""
+    match entry.tenure:
+        case Ours(refused=refused):
+            return entry.kept or not refused
+        case Owed():
+            return False
+
+
+def is_alike(one: Slot, other: Slot) -> bool:
+    """Whether they are one slot, should both names be those of one server."""
+    return (one.group, one.id) == (other.group, other.id)
+
+
 def ask(ledger: Ledger, slot: Slot, ticket: Callable[[], Ticket]) -> tuple[Ledger, Acquire | None]:
     """Put the question, unless an earlier request for this slot is still unfinished."""
+    if any(is_unfinished(one) and is_alike(one.slot, slot) for one in ledger):
+        return ledger, None
     entry = next((one for one in ledger if one.slot == slot), Entry(slot=slot, tenure=Ours()))
-    match entry.tenure:
-        case Owed(releasing=int()) | Ours(asking=int()):
-            return ledger, None
-        case Owed() | Ours():
-            question = Acquire(ticket(), slot)
-            asked = replace(entry, tenure=Ours(question.ticket))
-            return (*(one for one in ledger if one.slot != slot), asked), question
+    question = Acquire(ticket(), slot)
+    asked = replace(entry, tenure=Ours(question.ticket), asked=True)
+    return (*(one for one in ledger if one.slot != slot), asked), question
 
 
 def answered(ledger: Ledger, event: LockAnswer) -> Ledger:
@@ -81,35 +119,45 @@ def _after_answer(entry: Entry, event: LockAnswer) -> Entry | None:
     if not (isinstance(entry.tenure, Ours) and entry.tenure.asking == event.ticket):
         return entry
     match event:
-        case LockGranted() | LockReserved() | LockUnasked():
+        case LockGranted():
+            return replace(entry, tenure=Ours(), overdue=None)
+        case LockReserved() | LockUnasked():
             return replace(entry, tenure=Ours())
         case LockUnclear(answered=answered):
             return replace(entry, tenure=Ours(), unanswered=entry.unanswered or not answered)
         case LockRefused() if entry.unanswered or entry.kept:
-            return replace(entry, tenure=Ours())
+            return replace(entry, tenure=Ours(refused=True))
         case LockRefused():
             return None
 
 
-def released(ledger: Ledger, event: ReleaseAnswer, now: float, policy: Policy) -> Ledger:
+def released(ledger: Ledger, event: ReleaseAnswer, at: Moment, policy: Policy) -> Ledger:
     """What an answer to a release says about the slot."""
-    return tuple(_each(ledger, event.slot, lambda one: _after_release(one, event, now, policy)))
+    return tuple(_each(ledger, event.slot, lambda one: _after_release(one, event, at, policy)))
 
 
-def _after_release(entry: Entry, event: ReleaseAnswer, now: float, policy: Policy) -> Entry | None:
+def _after_release(entry: Entry, event: ReleaseAnswer, at: Moment, policy: Policy) -> Entry | None:
     if not (isinstance(entry.tenure, Owed) and entry.tenure.releasing == event.ticket):
         return entry
+    if entry.tenure.dropped:
+        return None
     patience = policy.patience
     match event:
         case SlotReleased() if entry.unanswered and not entry.tenure.repeat:
-            again = Retry(UNTRIED, now + patience.release_again_s)  # it may yet be granted late
-            return replace(entry, tenure=Owed(None, again, repeat=True))
+            again = Retry(UNTRIED, at.mono + patience.release_again_s)  # it may be granted late
+            return replace(entry, tenure=Owed(None, again, repeat=True), overdue=None)
         case SlotReleased():
             return None
-        case ReleaseUnclear(detail=detail, retry_after_s=wish):
+        case ReleaseUnclear(_, _, detail, wish_s, appointed):
+            wish = Wish(wish_s, appointed)
             last = entry.tenure.retry
-            retry = next_release(last, now, patience, seed=policy.seed, at_least=wish)
-            return replace(entry, tenure=Owed(None, retry, detail, repeat=entry.tenure.repeat))
+            retry = next_release(last, at.mono, patience, seed=policy.seed, wish=wish)
+            since = at.wall if entry.overdue is None else entry.overdue.since
+            return replace(
+                entry,
+                tenure=Owed(None, retry, repeat=entry.tenure.repeat),
+                overdue=Overdue(since, detail, at.mono),
+            )
 
 
 def align(ledger: Ledger, claim: Claim, now: float) -> tuple[Ledger, tuple[Effect, ...]]:
@@ -131,14 +179,21 @@ def align(ledger: Ledger, claim: Claim, now: float) -> tuple[Ledger, tuple[Effec
 
 
 def give_back(
-    ledger: Ledger, now: float, ticket: Callable[[], Ticket]
+    ledger: Ledger, now: float, ticket: Callable[[], Ticket], *, wanted: Slot | None = None
 ) -> tuple[Ledger, tuple[Release, ...]]:
     """Send the release that has been due for longest, unless another is under way.
 
-    One at a time: each is a process of its own, and a ledger may be long.
+    One at a time: each is a process of its own, and a ledger may be long. And none that could free
+    what is `wanted` or in use, should two names be those of one server.
     """
+    in_use = [entry.slot for entry in ledger if is_in_use(entry)]
+    in_use += [] if wanted is None else [wanted]
     debts = {entry.slot: entry.tenure for entry in ledger if isinstance(entry.tenure, Owed)}
-    due = {slot: owed.retry.at for slot, owed in debts.items() if owed.retry.is_due(now)}
+    due = {
+        slot: owed.retry.at
+        for slot, owed in debts.items()
+        if owed.retry.is_due(now) and not any(is_alike(slot, one) for one in in_use)
+    }
     if not due or any(owed.releasing is not None for owed in debts.values()):
         return ledger, ()
     slot = min(due, key=lambda one: due[one])
@@ -148,16 +203,50 @@ def give_back(
     return tuple(entries), (request,)
 
 
+def hush(ledger: Ledger) -> tuple[Ledger, tuple[Effect, ...]]:
+    """Take back every release under way: it could free what another agent holds under our id."""
+    entries: list[Entry] = []
+    effects: list[Effect] = []
+    for entry in ledger:
+        match entry.tenure:
+            case Owed(releasing=int() as ticket, cancelled=False):
+                effects.append(CancelRequest(ticket))
+                entries.append(replace(entry, tenure=replace(entry.tenure, cancelled=True)))
+            case Owed() | Ours():
+                entries.append(entry)
+    return tuple(entries), tuple(effects)
+
+
+def drop(ledger: Ledger, slot: Slot) -> tuple[Ledger, tuple[Effect, ...]]:
+    """Forget what is owed there, but for the end of a request under way; not what is in use."""
+    entries: list[Entry] = []
+    effects: list[Effect] = []
+    for entry in ledger:
+        match entry.tenure:
+            case Owed(releasing=None) if entry.slot == slot:
+                pass
+            case Owed(releasing=int() as ticket) if entry.slot == slot:
+                if not entry.tenure.cancelled:
+                    effects.append(CancelRequest(ticket))
+                dropped = replace(entry.tenure, cancelled=True, dropped=True)
+                entries.append(replace(entry, tenure=dropped))
+            case Owed() | Ours():
+                entries.append(entry)
+    return tuple(entries), tuple(effects)
+
+
 def is_worth_a_warning(entry: Entry, told: float | None, now: float) -> bool:
     """Whether to warn that this slot does not go back: not of one failure, then once an hour.
 
     `told` is when that was last done, None for never (CLOCK_BOOTTIME, s, as `now`).
     """
+    if not entry.asked or entry.overdue is None or is_dropped(entry):
+        return False
     match entry.tenure:
-        case Owed(retry=Retry(level=level)):
-            return level > TRIED_ONCE and (told is None or now - told >= WARN_EVERY_S)
-        case Ours():
+        case Owed(retry=Retry(level=level)) if level <= TRIED_ONCE and told is None:
             return False
+        case Owed() | Ours():
+            return told is None or now - told >= WARN_EVERY_S
 
 
 def keep(ledger: Ledger) -> Ledger:
@@ -170,11 +259,21 @@ def keep_none(ledger: Ledger) -> Ledger:
     return tuple(replace(entry, kept=False) for entry in ledger)
 
 
-def presume(ledger: Ledger, slot: Slot | None) -> Ledger:
-    """Take this slot for ours, although nobody asked for it: so it is given back once for sure."""
-    if slot is None or any(entry.slot == slot for entry in ledger):
-        return ledger
-    return (*ledger, Entry(slot=slot, tenure=Ours()))
+def asked_for(ledger: Ledger) -> Ledger:
+    """Only what we asked for, in this boot or before: the rest was about another boot."""
+    return tuple(entry for entry in ledger if entry.asked)
+
+
+def confirm(ledger: Ledger, slot: Slot, now: float) -> Ledger | None:
+    """Have the server say once that nothing is ours, though nobody asked for it.
+
+    None as long as the slot, or one that may be the same under another name, is in use.
+    """
+    if any(is_in_use(entry) and is_alike(entry.slot, slot) for entry in ledger):
+        return None
+    if any(entry.slot == slot for entry in ledger):
+        return ledger  # it is being given back anyway
+    return (*ledger, Entry(slot=slot, tenure=Owed(None, Retry(UNTRIED, now)), asked=False))
 
 
 def _each(ledger: Ledger, slot: Slot, change: Callable[[Entry], Entry | None]) -> Iterator[Entry]:

@@ -1,6 +1,7 @@
 """Where we are: the attempt, the ledger of slots, what we know and what we remember."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
@@ -83,19 +84,25 @@ class Committing:
     """The intent is on record; every gate is being read afresh, for the last time.
 
     `warned_until` (CLOCK_BOOTTIME, s) is set while sessions that were never
-    warned get their minute.
+    warned get their minute. A host that changes during each look is given up at `until`.
     """
 
     target: Deployment
+    until: float
     warned_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rebooting:
-    """logind was asked; without a shutdown by `until` (CLOCK_BOOTTIME, s) we start over."""
+    """logind was asked; without a shutdown by `until` (CLOCK_BOOTTIME, s) we start over.
+
+    `until` is None while logind says that it prepares one. `unclear` says what went wrong unless it
+    does so in the look that is under way; "" while nothing has.
+    """
 
     target: DeploymentId
-    until: float
+    until: float | None
+    unclear: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,36 +131,58 @@ Attempt: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """Presumed ours; `asking` is the question under way, `cancelled` once we took it back."""
+    """Presumed ours; `asking` is the question under way, `cancelled` once we took it back.
+
+    `refused`: the last question was cleanly refused, and what may be ours is an older one's.
+    """
 
     asking: Ticket | None = None
     cancelled: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
     """To be given back; `releasing` is the request under way, else the next one is at `retry`.
 
+    `cancelled`: we took that request back, and `dropped`: nobody wants to know what comes of it.
     `repeat`: it was confirmed once, and is sent again for the sake of an unanswered question.
     """
 
     releasing: Ticket | None
     retry: Retry
-    error: str = ""
     repeat: bool = False
+    cancelled: bool = False
+    dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A release was not confirmed, first at `since`; `answer` came last, at `heard`.
+
+    `heard` is CLOCK_BOOTTIME in seconds, None where that was before the daemon started.
+    """
+
+    since: datetime
+    answer: str = ""
+    heard: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One slot of the ledger. `unanswered`: a question to its server never got its answer.
 
-    `kept`: the update failed here, so the slot stays ours until it is forgiven (SPEC 9).
+    `kept`: the update failed here, so the slot stays ours until it is forgiven (SPEC 9). `asked` is
+    false where nobody asked for it, and the server is only to confirm that nothing is ours.
+    `overdue` until a new grant, or the release that is confirmed.
     """
 
     slot: Slot
     tenure: Ours | Owed
     unanswered: bool = False
     kept: bool = False
+    asked: bool = True
+    overdue: Overdue | None = None
 
 
 class Cause(Enum):
@@ -163,11 +192,12 @@ class Cause(Enum):
     CHECKS = auto()
     LOCK = auto()
     PREPARATION = auto()
+    LAST_LOOK = auto()
     CALL = auto()
     UNDOING = auto()
 
 
-ATTEMPT: Final = (Cause.CHECKS, Cause.LOCK, Cause.PREPARATION, Cause.CALL)
+ATTEMPT: Final = (Cause.CHECKS, Cause.LOCK, Cause.PREPARATION, Cause.LAST_LOOK, Cause.CALL)
 """What keeps an attempt from beginning."""
 
 
@@ -233,6 +263,11 @@ class Known:
         return self.boot == NOBODY_LOOKED
 
     @property
+    def is_hushed(self) -> bool:
+        """Whether nothing may go to a lock server: another agent may hold a slot under our id."""
+        return isinstance(self.os, Deployments) and self.os.registered
+
+    @property
     def pending(self) -> Deployment | None:
         """The update that a reboot would boot into (SPEC 4), by the last good look."""
         match self.os:
@@ -260,7 +295,8 @@ class State:
     """Everything that the next decision depends on, besides the event, the time and the policy.
 
     `looking` is the newest look under way; `look_next` what changed since it began; `look_again`
-    when to try again what could not be read; `unsaved` why Memory is not on disk, or "" when it is;
+    when to try again what could not be read; `ask_again` when (CLOCK_BOOTTIME, s) to ask again for
+    what nobody tells; `unsaved` why Memory is not on disk, or "" when it is;
     `readable` is false when state.json is not ours to overwrite; `setbacks` has one for each cause
     at most; `graces` are those of the last updates, `promises` of who is logged in;
     `passed_checks_at` and `queued_since`, when the fleet was first asked for this attempt,
@@ -274,7 +310,7 @@ class State:
     looking: Looking | None = None
     look_next: Look = Look.NOWHERE
     look_again: Retry | None = None
-    clock_again: float | None = None
+    ask_again: float | None = None
     setbacks: tuple[Setback, ...] = ()
     graces: tuple[Grace, ...] = ()
     promises: tuple[Promise, ...] = ()

@@ -67,11 +67,18 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class PresumedSlot:
-    """A slot that is presumed ours."""
+    """A slot that is presumed ours and not wanted any more, or `kept` on purpose.
+
+    `error` is the last answer to a release, heard at `heard`; `since` when the first one was not
+    confirmed, `again` when the next one is sent, as far as all that is known.
+    """
 
     slot: Slot
     kept: bool
-    since_error: str = ""
+    error: str = ""
+    since: datetime | None = None
+    heard: datetime | None = None
+    again: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

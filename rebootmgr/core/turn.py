@@ -4,16 +4,16 @@ Mutable, but never older than one call of `step` and never seen outside the core
 """
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rebootmgr.core import backlog, slots
-from rebootmgr.core.backoff import next_retry
+from rebootmgr.core.backoff import NO_WISH, Wish, next_retry
 from rebootmgr.core.clock import latest_seen
 from rebootmgr.core.effects import Effect, ReadFacts, RunHooks, SaveMemory, StopHooks
 from rebootmgr.core.facts import Deployments, Look
 from rebootmgr.core.gates import local_blockers
 from rebootmgr.core.memory import Memory
-from rebootmgr.core.model import Blocker, Deployment, Moment, Phase, Reason, Ticket
+from rebootmgr.core.model import Blocker, Deployment, Moment, Phase, Reason, Slot, Ticket
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.states import (
     Asking,
@@ -35,6 +35,9 @@ from rebootmgr.core.states import (
     Waiting,
 )
 
+CONFIRMED: Final = 20
+"""So many slots are remembered as confirmed: nobody changes the server that often in one boot."""
+
 
 class Step(NamedTuple):
     """What follows from one event: the state we are in now, and what is to be done, in order."""
@@ -44,7 +47,10 @@ class Step(NamedTuple):
 
 
 class Turn:
-    """The draft. `fresh`: this answers the newest look, a complete one; nothing changed since."""
+    """The draft. `heard` is what this step heard of from the newest look, answered by it.
+
+    `fresh`: that look was a complete one, and nothing changed since.
+    """
 
     def __init__(self, state: State, at: Moment, policy: Policy) -> None:
         self.before = state
@@ -52,6 +58,7 @@ class Turn:
         self.at = at
         self.policy = policy
         self.effects: list[Effect] = []
+        self.heard = Look.NOWHERE
         self.fresh = False
         self._judged: tuple[State, tuple[Blocker, ...]] | None = None
 
@@ -106,6 +113,7 @@ class Turn:
         ledger, question = slots.ask(self.state.ledger, self.policy.slot, self.ticket)
         if question is not None:
             self.set_ledger(ledger)
+            self._note_confirmed(self.policy.slot)
             self.effects.append(question)
             if self.state.queued_since is None:
                 self.state = replace(self.state, queued_since=self.at.mono)
@@ -121,15 +129,20 @@ class Turn:
         """Read afresh; an answer that is still under way no longer counts."""
         ticket = self.ticket()
         self.effects.append(ReadFacts(ticket, look))
-        self.fresh = False
+        self.heard, self.fresh = Look.NOWHERE, False
         self.state = replace(self.state, looking=Looking(ticket, look), look_next=Look.NOWHERE)
 
-    def set_back(self, cause: Cause, reason: Reason, detail: str, *, at_least: float = 0.0) -> None:
-        """Note that a try failed; the next one waits longer. `at_least` (s) is a server's wish."""
+    def look_afresh(self, look: Look) -> None:
+        """Look there now: what a look that is under way finds is of a time before."""
+        under_way = Look.NOWHERE if self.state.looking is None else self.state.looking.look
+        self.look(Look(look | under_way | self.state.look_next))
+
+    def set_back(self, cause: Cause, reason: Reason, detail: str, wish: Wish = NO_WISH) -> None:
+        """Note that a try failed; the next one waits longer, and as long as the server wishes."""
         last = self.state.setback(cause)
         patience, seed = self.policy.patience, self.policy.seed
         previous = None if last is None else last.retry
-        retry = next_retry(previous, self.at.mono, patience, seed=seed, at_least=at_least)
+        retry = next_retry(previous, self.at.mono, patience, seed=seed, wish=wish)
         self.put_off(Setback(cause, Blocker(reason, detail), retry))
 
     def put_off(self, setback: Setback) -> None:
@@ -152,7 +165,7 @@ class Turn:
         if (target := self.target) is not None:
             self.become(Waiting(target, queued))
         else:
-            self.state = replace(self.state, attempt=Idle(), setbacks=(), passed_checks_at=None)
+            self.state = replace(self.state, attempt=Idle(), passed_checks_at=None)
 
     def abandon(self, *, queued: bool = False) -> None:
         """Call the attempt off, and undo what pre-reboot.d did before the slot may go back."""
@@ -175,7 +188,7 @@ class Turn:
         """Bring the ledger, the looks and the memory in line, and close the draft."""
         self._settle_slots()
         self._look_if_needed()
-        self._note_backlog()
+        self.note_backlog()
         self._save_if_changed()
         return Step(self.state, tuple(self.effects))
 
@@ -183,12 +196,51 @@ class Turn:
         claim = self._claim()
         ledger, effects = slots.align(self.state.ledger, claim, self.at.mono)
         self.effects.extend(effects)
-        if self.state.readable and not self.policy.dry_run:
-            ledger, effects = slots.give_back(ledger, self.at.mono, self.ticket)
+        if self.known.is_hushed:
+            ledger, effects = slots.hush(ledger)
+            self.effects.extend(effects)
+            self._note_confirmed()
+        elif self._may_tell_servers():
+            ledger = self._confirm(ledger, claim)
+            wanted = self.policy.slot if isinstance(self.attempt, Asking) else None
+            ledger, effects = slots.give_back(ledger, self.at.mono, self.ticket, wanted=wanted)
             self.effects.extend(effects)
         self.set_ledger(ledger)
         if claim.slot is None and self.state.queued_since is not None:  # our place is lost
             self.state = replace(self.state, queued_since=None)
+
+    def _may_tell_servers(self) -> bool:
+        """Whether releases may be sent; not while the machine goes down (SPEC 6).
+
+        Nor before a look that is still to come has told whether another agent is there, but whoever
+        has to end does not wait for that.
+        """
+        if not self.state.readable or self.policy.dry_run or isinstance(self.attempt, Rebooting):
+            return False
+        under_way = Look.NOWHERE if self.state.looking is None else self.state.looking.look
+        changed = self.state.look_next | under_way
+        return Look.OS not in changed or self.state.stopping
+
+    def _confirm(self, ledger: tuple[Entry, ...], claim: slots.Claim) -> tuple[Entry, ...]:
+        """Have each slot of this boot confirmed free once, if it is not asked for (SPEC 6)."""
+        slot, memory = self.policy.slot, self.state.memory
+        if slot is None or slot in memory.confirmed or claim.freeze:
+            return ledger
+        if memory.settled != self.known.boot or isinstance(self.attempt, Asking):
+            return ledger
+        confirmed = slots.confirm(ledger, slot, self.at.mono)
+        if confirmed is None:
+            return ledger
+        self._note_confirmed(slot)
+        return confirmed
+
+    def _note_confirmed(self, slot: Slot | None = None) -> None:
+        """Remember that the ledger knows of this slot now; None: that it knows of no slot."""
+        before = self.state.memory.confirmed
+        others = tuple(one for one in before if one != slot)[1 - CONFIRMED :]
+        confirmed = () if slot is None else tuple(sorted((*others, slot)))
+        if confirmed != before:
+            self.remember(replace(self.state.memory, confirmed=confirmed))
 
     def _claim(self) -> slots.Claim:
         if not self.state.readable or self.policy.dry_run:
@@ -218,7 +270,7 @@ class Turn:
         else:
             self.state = replace(self.state, look_next=Look.NOWHERE)
 
-    def _note_backlog(self) -> None:
+    def note_backlog(self) -> None:
         """Once the boot is judged, so that what was booted is none; what is pending, at once."""
         if not isinstance(self.known.os, Deployments) or self.known.os_unknown:
             return

@@ -30,6 +30,7 @@ from rebootmgr.core.events import (
     LockUnclear,
     RebootAccepted,
     RebootRefused,
+    RebootUnclear,
     ReleaseUnclear,
     Saved,
     SaveFailed,
@@ -60,7 +61,9 @@ class Store(Protocol):
 class Rebooter(Protocol):
     """Whatever can reboot the machine."""
 
-    async def reboot(self, message: str, *, overrides: bool) -> RebootAccepted | RebootRefused:
+    async def reboot(
+        self, message: str, *, overrides: bool
+    ) -> RebootAccepted | RebootRefused | RebootUnclear:
         """Ask for the reboot; `overrides`: whatever inhibitors are held."""
         ...
 

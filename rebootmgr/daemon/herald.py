@@ -13,7 +13,7 @@ from rebootmgr.core.model import Moment, NoticeKind, Outcome, Reason, Slot
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.sentence import say_instant
 from rebootmgr.core.slots import is_worth_a_warning
-from rebootmgr.core.states import Entry, Owed, State
+from rebootmgr.core.states import Entry, State
 from rebootmgr.core.status import Status
 from rebootmgr.systemd.journal_words import encode_fields, encode_level
 
@@ -122,8 +122,8 @@ class Herald:
         """Warn of a slot that does not go back: once an hour, as its retries wake us anyway."""
         for entry in ledger:
             told = self._warned.get(entry.slot)
-            if isinstance(entry.tenure, Owed) and is_worth_a_warning(entry, told, at.mono):
-                log.warning("slot not given back: %s: %s", entry.slot.server, entry.tenure.error)
+            if entry.overdue is not None and is_worth_a_warning(entry, told, at.mono):
+                log.warning("slot not given back: %s: %s", entry.slot.server, entry.overdue.answer)
                 self._warned[entry.slot] = at.mono
 
     def _note(self, state: State, policy: Policy, at: Moment) -> None:

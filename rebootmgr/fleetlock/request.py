@@ -120,6 +120,7 @@ async def _post(order: Errand, url: URL, way: Way) -> Reply:
                 return {
                     "status": response.status,
                     "retry_after": response.headers.get("Retry-After", ""),
+                    "appoints": "Rebootmgr-Lockd" in response.headers,
                     "body": _without(secret, body.decode(errors="replace")),
                     "via": way.name if isinstance(way, Proxy) and url.scheme == "http" else "",
                 }

@@ -69,13 +69,15 @@ class Server:
 class Answer:
     """What the server said. `retry_after` is the header, "" where there was none.
 
-    `via` is a proxy that may have said it instead.
+    `via` is a proxy that may have said it instead. `appoints`: the server has seen to it that not
+    everybody comes back at once.
     """
 
     status: int
     retry_after: str = ""
     body: str = ""
     via: str = ""
+    appoints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,11 @@ def decode_reply(line: bytes) -> Reply:
             return Silence(table.prose("detail"))
         via = table.maybe("via", table.text) or ""
         return Answer(
-            table.whole("status"), table.text("retry_after"), table.text("body"), harmless(via)
+            table.whole("status"),
+            table.text("retry_after"),
+            table.text("body"),
+            via=harmless(via),
+            appoints=table.flag("appoints"),
         )
     except (ValueError, RecursionError):
         return Silence("the request process gave no usable answer")
@@ -141,12 +147,14 @@ def decode_lock_answer(ticket: Ticket, slot: Slot, reply: Reply, *, at: datetime
         case Answer(status=202):
             return LockReserved(ticket, slot, _detail(reply))
         case Answer() if is_held_by_another(reply, slot):
-            return LockRefused(ticket, slot, _detail(reply), _retry_after_s(reply, at))
+            wish_s = _retry_after_s(reply, at)
+            return LockRefused(ticket, slot, _detail(reply), wish_s, appointed=reply.appoints)
         case Answer():
             return LockUnclear(
                 *(ticket, slot, _detail(reply)),
                 answered=True,
                 retry_after_s=_retry_after_s(reply, at),
+                appointed=reply.appoints,
                 refused=is_refusal(reply),
             )
 
@@ -163,7 +171,8 @@ def decode_release_answer(
         case Answer() if is_held_by_another(reply, slot):
             return SlotReleased(ticket, slot)
         case Answer():
-            return ReleaseUnclear(ticket, slot, _detail(reply), _retry_after_s(reply, at))
+            wish_s = _retry_after_s(reply, at)
+            return ReleaseUnclear(ticket, slot, _detail(reply), wish_s, appointed=reply.appoints)
 
 
 def is_held_by_another(answer: Answer, slot: Slot) -> bool:

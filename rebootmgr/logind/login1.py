@@ -8,7 +8,7 @@ from typing import Any, Final
 from rebootmgr.bus.connection import Bus, Signal
 from rebootmgr.bus.peer import Peer
 from rebootmgr.bus.words import ABSENT
-from rebootmgr.core.events import RebootAccepted, RebootRefused
+from rebootmgr.core.events import RebootAccepted, RebootRefused, RebootUnclear
 from rebootmgr.core.facts import Logind, LogindUnreachable
 from rebootmgr.errors import BusError
 from rebootmgr.logind.words import (
@@ -25,6 +25,7 @@ from rebootmgr.logind.words import (
 from rebootmgr.text import harmless
 
 _NAME: Final = "org.freedesktop.login1"
+_POLKIT: Final = "org.freedesktop.PolicyKit1"
 _PATH: Final = "/org/freedesktop/login1"
 _INTERFACE: Final = f"{_NAME}.Manager"
 _MANAGER: Final = (_PATH, _INTERFACE)
@@ -43,11 +44,19 @@ log = logging.getLogger(__name__)
 
 
 class Login1:
-    """One logind on one bus; `patience_s` bounds a whole look and each part of a reboot call."""
+    """One logind on one bus; `patience_s` bounds a whole look.
 
-    def __init__(self, bus: Bus, *, patience_s: float = 10.0) -> None:
+    `call_patience_s` bounds a reboot call: logind waits 25 s for polkit, and whoever gives up
+    before it has answered could see the machine go down after all.
+    """
+
+    def __init__(
+        self, bus: Bus, *, patience_s: float = 10.0, call_patience_s: float = 60.0
+    ) -> None:
         self._peer = Peer(bus, _NAME, patience_s=patience_s)
+        self._polkit = Peer(bus, _POLKIT, patience_s=patience_s)
         self._patience_s = patience_s
+        self._call_patience_s = call_patience_s
 
     async def watch(self, changed: Callable[[str], None], shutdown: Callable[[bool], None]) -> None:
         """Call `changed` with what a gate should look at again, `shutdown` for PrepareForShutdown.
@@ -66,8 +75,9 @@ class Login1:
                     names = {str(name) for name in (*new, *invalidated)}
                     if told := names & _TELLING.get(interface, frozenset()):
                         changed(f"{interface} {' '.join(sorted(told))}")
-                case "NameOwnerChanged", _:
-                    changed("systemd-logind came or went")
+                case "NameOwnerChanged", [name, *_]:
+                    who = "polkit" if name == _POLKIT else "systemd-logind"
+                    changed(f"{who} came or went")
                 case _:
                     pass
 
@@ -75,6 +85,7 @@ class Login1:
         await self._peer.subscribe_properties(heard, path=_PATH)
         await self._peer.subscribe_properties(heard, path_namespace=f"{_PATH}/session")
         await self._peer.subscribe_owner(heard)
+        await self._polkit.subscribe_owner(heard)
 
     async def read(self) -> Logind | LogindUnreachable:
         """Look at inhibitors, sessions and shutdowns; never starts a logind that is not there."""
@@ -88,11 +99,10 @@ class Login1:
                 return LogindUnreachable(NOT_THERE)
             return LogindUnreachable(harmless(f"logind cannot be read: {error}"))
 
-    async def reboot(self, message: str, *, overrides: bool) -> RebootAccepted | RebootRefused:
+    async def reboot(self, message: str, *, overrides: bool) -> RebootAnswer:
         """Ask for a reboot; `message` goes to all terminals.
 
-        It respects block inhibitors, unless it `overrides` them and polkit grants that. No answer
-        counts as accepted, see `decode_reboot_error`.
+        It respects block inhibitors, unless it `overrides` them and polkit grants that.
         """
         await self._announce(message)
         answer = await self._ask_for_reboot(overrides=overrides)
@@ -137,11 +147,12 @@ class Login1:
         self, member: str, signature: str, *, argument: object
     ) -> RebootAnswer | NotKnown:
         try:
-            await self._peer.call(*_MANAGER, member, signature, [argument])
+            where = (*_MANAGER, member, signature, [argument])
+            await self._peer.call(*where, patience_s=self._call_patience_s)
         except BusError as error:
             answer = decode_reboot_error(error.name, error.text)
-            if isinstance(answer, RebootAccepted):
-                log.warning("logind did not confirm %s, waiting for it: %s", member, error)
+            if isinstance(answer, RebootUnclear):
+                log.warning("no answer to %s, asking for the shutdown instead: %s", member, error)
             return answer
         return RebootAccepted()
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 from rebootmgr.bus.words import ABSENT, NO_REPLY
-from rebootmgr.core.events import RebootAccepted, RebootRefused
+from rebootmgr.core.events import RebootAccepted, RebootRefused, RebootUnclear
 from rebootmgr.core.facts import Inhibitor, Logind, Session
 from rebootmgr.text import harmless
 
@@ -38,7 +38,7 @@ class NotKnown:
     """logind is older than the method or the flag."""
 
 
-RebootAnswer: TypeAlias = RebootAccepted | RebootRefused
+RebootAnswer: TypeAlias = RebootAccepted | RebootRefused | RebootUnclear
 
 
 def decode_inhibitors(rows: object) -> tuple[Inhibitor, ...]:
@@ -110,6 +110,8 @@ def decode_scheduled(scheduled: object) -> str:
         case [str(""), int()]:
             return ""
         case [str(type_), int(usec)]:
+            if usec == 0:  # typed just now: logind leaves the time empty
+                return f"{harmless(type_)} asked for by somebody else, to begin at once"
             try:
                 when = f"{_EPOCH + timedelta(microseconds=usec):%Y-%m-%d %H:%M:%S} UTC"
             except OverflowError:
@@ -144,8 +146,8 @@ def decode_logind(
 def decode_reboot_error(name: str, text: str) -> RebootAnswer | NotKnown:
     """Meaning of an error in answer to a call for reboot.
 
-    Silence counts as accepted: calling again could reboot twice, and giving back the slot could
-    let the next host go down with us. If nothing happens, the ten minutes of SPEC 7 settle it.
+    Silence says nothing: calling again could reboot twice, and giving back the slot could let the
+    next host go down with us. logind has to say whether it prepares a shutdown.
     """
     match name:
         case "org.freedesktop.DBus.Error.UnknownMethod" | "org.freedesktop.DBus.Error.InvalidArgs":
@@ -153,7 +155,8 @@ def decode_reboot_error(name: str, text: str) -> RebootAnswer | NotKnown:
         case "org.freedesktop.login1.OperationInProgress":
             return RebootAccepted()
         case _ if name in _NO_ANSWER:
-            return RebootAccepted()
+            detail = f"no answer to the call for a reboot, and no shutdown came ({text})"
+            return RebootUnclear(harmless(detail))
         case "org.freedesktop.login1.BlockedByInhibitorLock":
             cause = "an inhibitor was taken in the last moment, see systemd-inhibit --list"
         case "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired":

@@ -69,6 +69,9 @@ class Host:
         self._number = number
         self._world = world
         self.policy = world.scenario.policy(number)
+        if self.policy.slot is not None:  # it runs for a while, and has told its server so
+            told = replace(state.memory, confirmed=(self.policy.slot,))
+            state = replace(state, memory=told)
         self._state: State | None = state
         self._disk = state.memory
         self._boots = 0

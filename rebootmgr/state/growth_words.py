@@ -10,6 +10,7 @@ _IDENTITY: Final = {
     "staged_change": ("id",),
     "intent": ("target", "boot", "at"),
     "releases_owed": ("server", "group", "id"),
+    "confirmed": ("server", "group", "id"),
     "quarantine": ("key", "since"),
     "holds": ("id",),
     "backlog": ("key", "since"),

@@ -96,6 +96,7 @@ def _to_memory(top: Table) -> Memory | Unreadable:
         booted=top.maybe("booted", lambda key: _to_deployment(top.table(key))),
         intent=top.maybe("intent", lambda key: _to_intent(top.table(key))),
         debts=_to_debts(top),
+        confirmed=tuple(dict.fromkeys(top.each("confirmed", _to_slot)))[:MOST_DEBTS],
         drained=top.flag("drained"),
         attempts=tuple(attempts.items())[-MOST:],
         staged_change=top.maybe("staged_change", lambda key: _to_deployment(top.table(key))),
@@ -124,6 +125,7 @@ def _ours(memory: Memory) -> dict[str, Json]:
         "booted": _maybe(memory.booted, _from_deployment),
         "intent": _maybe(memory.intent, _from_intent),
         "releases_owed": [_from_debt(debt) for debt in memory.debts],
+        "confirmed": [_from_slot(slot) for slot in memory.confirmed],
         "drained": memory.drained,
         "attempts": {str(key): count for key, count in memory.attempts},
         "staged_change": _maybe(memory.staged_change, _from_deployment),
@@ -202,13 +204,17 @@ def _to_intent(table: Table) -> Intent:
     )
 
 
+def _from_slot(it: Slot) -> dict[str, Json]:
+    return {"server": it.server, "group": it.group, "id": it.id}
+
+
 def _from_debt(it: Debt) -> Json:
     return {
-        "server": it.slot.server,
-        "group": it.slot.group,
-        "id": it.slot.id,
+        **_from_slot(it.slot),
         "unanswered": it.unanswered,
         "kept": it.kept,
+        "asked": it.asked,
+        "since": encode_instant(it.since),
     }
 
 
@@ -221,6 +227,8 @@ def _to_debts(top: Table) -> tuple[Debt, ...]:
             slot=debt.slot,
             unanswered=debt.unanswered or twin.unanswered,
             kept=debt.kept or twin.kept,
+            asked=debt.asked or twin.asked,
+            since=min(filter(None, (debt.since, twin.since)), default=None),
         )
     return tuple(debts.values())[:MOST_DEBTS]
 
@@ -230,6 +238,8 @@ def _to_debt(table: Table) -> Debt:
         slot=_to_slot(table),
         unanswered=table.flag("unanswered"),
         kept=table.flag("kept"),
+        asked="asked" not in table.names() or table.flag("asked"),
+        since=table.maybe("since", table.time),
     )
 
 

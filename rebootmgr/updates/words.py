@@ -125,6 +125,7 @@ def decode_deployments(
             transaction=_transaction(sysroot, others.client),
             sysroot=others.sysroot,
             driver=others.driver or _policy(sysroot),
+            registered=bool(others.driver),
             resting_driver=others.resting,
             change=change,
             queued=_queued(sysroot, booted, _text(old, "osname")) if staged else "",

@@ -115,13 +115,16 @@ def memory(value: Memory, budget: int) -> Memory:
         reboots_total=0,
         last_seen=None,
         backlog=backlog(value.backlog),
+        debts=tuple(replace(one, since=None) for one in value.debts),
         ask=None if value.ask is None else request(value.ask),
         holds=tuple(map(hold, sorted(value.holds, key=lambda one: one.id))),
         quarantine=tuple(replace(one, why="", since=THEN) for one in value.quarantine),
     )
 
 
-def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]:
+def state(
+    value: State, budget: int, *, levels: bool = False
+) -> tuple[State, Callable[[Ticket], Ticket]]:
     """The folded state, and how to rename the tickets of the questions under way."""
     names: dict[Ticket, Ticket] = {}
 
@@ -144,28 +147,30 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
             attempt = Preparing(target, name(ticket), phase, begun)
         case Undoing(int() as ticket):
             attempt = Undoing(name(ticket))
-        case Committing(target, float(until)):
-            attempt = Committing(target, due(until))
-        case Rebooting(target_id, until):
-            attempt = Rebooting(target_id, due(until))
+        case Committing(target, until, warned_until):
+            warned_until = None if warned_until is None else due(warned_until)
+            attempt = Committing(target, due(until), warned_until)
+        case Rebooting(target_id, float(until), unclear):
+            attempt = Rebooting(target_id, due(until), unclear)
         case _:
             pass
 
     def entry(one: Entry) -> Entry:
         match one.tenure:
-            case Ours(asking, cancelled):
+            case Ours(asking, cancelled, refused):
                 asking = None if asking is None else name(asking)
-                return replace(one, tenure=Ours(asking, cancelled))
+                return replace(one, tenure=Ours(asking, cancelled, refused), overdue=None)
             case owed:
                 releasing = None if owed.releasing is None else name(owed.releasing)
                 at = Retry(0, due(owed.retry.at))
-                return replace(one, tenure=replace(owed, releasing=releasing, retry=at, error=""))
+                tenure = replace(owed, releasing=releasing, retry=at)
+                return replace(one, tenure=tenure, overdue=None)
 
     ledger = tuple(entry(one) for one in sorted(value.ledger, key=lambda one: one.slot))
     setbacks = tuple(
-        Setback(cause, SOMETHING, Retry(0, SOON))
+        Setback(cause, SOMETHING, Retry(failed.retry.level if levels else 0, due(failed.retry.at)))
         for cause in Cause
-        if (failed := value.setback(cause)) is not None and failed.retry.at > 0.0
+        if (failed := value.setback(cause)) is not None and (levels or failed.retry.at > 0.0)
     )
     checks = value.passed_checks_at
     known = replace(
@@ -180,7 +185,7 @@ def state(value: State, budget: int) -> tuple[State, Callable[[Ticket], Ticket]]
         ledger=ledger,
         looking=looking,
         look_again=retry(value.look_again),
-        clock_again=None if value.clock_again is None else due(value.clock_again),
+        ask_again=None if value.ask_again is None else due(value.ask_again),
         setbacks=setbacks,
         graces=tuple(
             replace(one, until=due(one.until))

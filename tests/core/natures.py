@@ -10,6 +10,7 @@ from tests.core import canonical
 from tests.core.world import ALL_HOOKS, MONDAYS_FROZEN, PATIENCE, S1, S2, SUNDAYS, A, B, Nature
 
 IMMEDIATE: Final = Policy(patience=PATIENCE, sessions_grace=timedelta(seconds=canonical.SOON))
+GROWING: Final = replace(PATIENCE, longest_retry_s=4 * canonical.SOON)
 FLEET: Final = replace(IMMEDIATE, strategies=frozenset({Strategy.FLEET_LOCK}), slot=S1)
 OTHER_FLEET: Final = replace(FLEET, slot=S2)
 WINDOWED: Final = replace(
@@ -85,6 +86,37 @@ NATURES: Final = (
         crashes=False,
     ),
     Nature(name="another server", policies=(FLEET, OTHER_FLEET), inhibits=False, crashes=False),
+    Nature(
+        name="another name of the server",
+        policies=(FLEET, OTHER_FLEET),
+        one_server=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(
+        name="a server that remembers what we do not",
+        policies=(IMMEDIATE, FLEET, OTHER_FLEET),
+        left=frozenset({S1, S2}),
+        updates=(),
+    ),
+    Nature(
+        name="ladders",
+        policies=(replace(FLEET, patience=GROWING),),
+        hooks=frozenset({Phase.PRE_REBOOT, Phase.ABANDONED}),
+        inhibits=False,
+        crashes=False,
+        ladders=True,
+    ),
+    Nature(name="another agent", policies=(FLEET,), drivers=True, inhibits=False),
+    Nature(name="calls that nobody answers", policies=(FLEET,), unclear_calls=True, inhibits=False),
+    Nature(
+        name="last looks that take long",
+        policies=(IMMEDIATE,),
+        just_over=True,
+        slow_looks=True,
+        inhibits=False,
+        crashes=False,
+    ),
     Nature(name="another strategy", policies=(FLEET, IMMEDIATE), inhibits=False),
     Nature(
         name="people, requests and holds that end at any moment",

@@ -78,7 +78,7 @@ def past(seconds: float = 60.0, *, ago: timedelta = 3 * DAY) -> PastReboot:
 
 def settled(*reboots: PastReboot, **changes: object) -> Memory:
     """What is remembered in a first boot that was judged, after these reboots."""
-    memory = Memory(settled=FIRST_BOOT, booted=OLD, reboots=reboots)
+    memory = Memory(settled=FIRST_BOOT, booted=OLD, confirmed=(SLOT,), reboots=reboots)
     return replace(memory, **changes)  # type: ignore[arg-type] # by name, as in replace
 
 

@@ -35,7 +35,7 @@ def test_what_is_pending_is_on_record_at_once_and_then_costs_nothing() -> None:
     assert script.get(SaveMemory).memory.backlog == Backlog(
         key=NEW.key, since=EPOCH, behind_since=EPOCH
     )
-    script.later(60.0).on(OS_CHANGED).look()
+    script.later(30.0).on(OS_CHANGED).look()
     assert not script.has(SaveMemory)
 
 

@@ -9,6 +9,7 @@ from rebootmgr.core.events import (
     HooksFailed,
     HostChanged,
     RebootAccepted,
+    RebootRefused,
     ReleaseUnclear,
     ShutdownBegan,
     SlotReleased,
@@ -21,6 +22,7 @@ from rebootmgr.core.states import Idle, PostBoot, Rebooting
 from tests.core.script import (
     EPOCH,
     FLEET,
+    LOGIND_CHANGED,
     NEW,
     NEWER,
     OLD,
@@ -69,14 +71,15 @@ def test_the_shutdown_began_when_it_was_first_heard_of() -> None:
     assert script.state.memory.intent.down_at == began
 
 
-def test_a_restart_while_going_down_gets_what_is_left_of_the_ten_minutes() -> None:
+def test_a_restart_while_going_down_waits_for_as_long_as_that_takes() -> None:
     before = rebooting().on(RebootAccepted())
     asked = before.seconds
     memory = before.state.memory
     script = Script(FLEET, memory, staged=NEW, logind=DOWN, seconds=asked + 400.0).look()
-    assert isinstance(script.state.attempt, Rebooting)
-    script.sleep()
-    assert script.seconds == asked + 600.0
+    assert script.state.attempt == Rebooting(NEW.id, None)
+    assert not script.later(3600.0).has(Release)
+    script.logind = Logind()
+    script.on(RebootRefused("called off"), LOGIND_CHANGED).settle()
     assert Reason.LOGIND_UNREACHABLE in script.reasons
 
 

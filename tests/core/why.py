@@ -63,7 +63,12 @@ def lasting(world: World) -> bool:
         passing = passing | LAST_ANSWER  # it stays while we ask again
     if isinstance(attempt, Committing):
         passing = passing | {Reason.STATE_UNKNOWN}  # the last look itself
-    named = {one.reason for one in blockers(world.state, world.policy, world.at())}
+    at = world.at()
+    named = {
+        one.reason
+        for one in blockers(world.state, world.policy, at)
+        if one.until is None or one.until > at.wall
+    }
     return bool(named - passing)
 
 

@@ -45,6 +45,7 @@ from rebootmgr.core.events import (
     RebootAccepted,
     RebootAsked,
     RebootRefused,
+    RebootUnclear,
     ReleaseUnclear,
     Saved,
     SaveFailed,
@@ -79,7 +80,9 @@ from rebootmgr.core.model import (
 )
 from rebootmgr.core.policy import Patience, Policy
 from rebootmgr.core.states import (
+    Asking,
     Attempt,
+    Cause,
     Committing,
     Idle,
     Owed,
@@ -102,9 +105,11 @@ PATIENCE = Patience(
     reserved_s=(canonical.SOON, canonical.SOON),
     release_again_s=canonical.SOON,
     longest_retry_after_s=canonical.SOON,
+    longest_release_s=canonical.SOON,
     shutdown_s=canonical.SOON,
     final_warning_s=canonical.SOON,
     sysroot_s=canonical.SOON,
+    last_look_s=canonical.SOON,
     check_s=0.0,
 )
 LATE = 1.5
@@ -204,7 +209,11 @@ class Nature:
     fit: bool = False
     logind_refuses: bool = False
     boot_fails: bool = False
-    first_slots: frozenset[Slot] = frozenset()
+    drivers: bool = False
+    one_server: bool = False
+    left: frozenset[Slot] = frozenset()
+    unclear_calls: bool = False
+    ladders: bool = False
     watch: Callable[[State, Event, State], None] = field(default=ignore, compare=False)
 
 
@@ -232,6 +241,7 @@ class AskingServer:
 class GivingBack:
     ticket: Ticket
     slot: Slot
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +297,16 @@ class World:
     open: bool = True
     last: bool = False
     down: bool = False
+    called: bool = False
+    looked_s: float = 0.0
+    failures: tuple[int, int] = (0, 0)
     full: bool = False
     drained: bool = False
     granted: bool = False
     holding: frozenset[Slot] = frozenset()
     late: frozenset[Slot] = frozenset()
+    left: frozenset[Slot] = frozenset()
+    driver: str = ""
     reboots: int = 0
 
     @property
@@ -318,6 +333,10 @@ class World:
         """Whether somebody wants what is staged now, whatever the hour and whoever is there."""
         wish, staged = self.wish, self.staged
         return wish is not None and staged is not None and wish.now and wish.key == staged.key
+
+    def lent(self, slot: Slot) -> Slot:
+        """What a server knows this slot as: two names may be those of one server."""
+        return replace(slot, server=S1.server) if self.nature.one_server else slot
 
     # --- what can happen -----------------------------------------------------------------
 
@@ -358,8 +377,8 @@ class World:
         if self.down:
             yield ShutdownBegan(), self
             if self.nature.logind_refuses:
-                yield RebootRefused("called off"), replace(self, down=False)
-        if _monos(self.state, self.at()) and self._time_may_pass():
+                yield RebootRefused("called off"), replace(self, down=False, called=False)
+        if _monos(self.state, self.at(), self.policy) and self._time_may_pass():
             yield Ticked(), replace(self, late=frozenset())
         for question in self.questions:
             left = replace(self, questions=self.questions - {question})
@@ -396,6 +415,8 @@ class World:
             yield HostChanged(self.nature.logind_look), changed
         if self.nature.unknowns:
             yield HostChanged(Look.HOST), replace(self, unknown=not self.unknown)
+        if self.nature.drivers:
+            yield from self._drivers()
         if self.nature.boot_fails:
             yield HostChanged(Look.HOST), replace(self, healthy=not self.healthy)
         if self.nature.window_moves and self._time_may_pass():
@@ -414,7 +435,7 @@ class World:
 
     def _moments_later(self) -> Iterator["World"]:
         """What was to end soon has just ended, and the daemon has not been told."""
-        ahead = any(at > 0.0 for at in _monos(self.state, self.at()))
+        ahead = any(at > 0.0 for at in _monos(self.state, self.at(), self.policy))
         moves = self.nature.window_moves
         if self.nature.just_over and (ahead or moves) and self._time_may_pass():
             later = replace(self, late=frozenset())
@@ -422,9 +443,21 @@ class World:
             if moves:
                 yield later.moved().passed()
 
+    def _drivers(self) -> Iterator[tuple[Event, "World"]]:
+        """An agent that knows locks comes, and may hold a slot when it goes; or one without."""
+        match self.driver:
+            case "":
+                yield HostChanged(Look.HOST), replace(self, driver="registered")
+                yield HostChanged(Look.HOST), replace(self, driver="apply")
+            case "registered":
+                yield HostChanged(Look.HOST), replace(self, driver="")
+                yield HostChanged(Look.HOST), replace(self, driver="", left=frozenset({S1}))
+            case _:
+                yield HostChanged(Look.HOST), replace(self, driver="")
+
     def _time_may_pass(self) -> bool:
-        """A call to logind is answered, and a machine that goes down is down, in ten minutes."""
-        return not (self.down or any(isinstance(each, Calling) for each in self.questions))
+        """A call to logind is answered within the ten minutes; a shutdown may take longer."""
+        return not any(isinstance(each, Calling) for each in self.questions)
 
     def _operators(self) -> Iterator[tuple[Event, "World"]]:
         if self.nature.operators:
@@ -465,30 +498,36 @@ class World:
                     yield HooksUnclear(ticket, "killed"), after
             case AskingServer(ticket, slot, cancelled):
                 yield from self._lock_answers(ticket, slot, cancelled=cancelled)
-            case GivingBack(ticket, slot):
-                free = replace(self, holding=self.holding - {slot})
-                yield SlotReleased(ticket, slot), free
-                yield ReleaseUnclear(ticket, slot, "lost"), free
+            case GivingBack(ticket, slot, cancelled):
+                lent = {self.lent(slot)}
+                free = replace(self, holding=self.holding - lent, left=self.left - lent)
                 yield ReleaseUnclear(ticket, slot, "lost"), self
+                yield SlotReleased(ticket, slot), free  # or it came too late to be taken back
+                if not cancelled:
+                    yield ReleaseUnclear(ticket, slot, "lost"), free
             case Calling():
                 yield RebootAccepted(), replace(self, down=True)
                 if self.nature.logind_refuses:
-                    yield RebootAccepted(), self  # accepted, and nothing happens
-                    yield RebootRefused("no"), self
+                    yield RebootAccepted(), replace(self, called=False)  # and nothing happens
+                    yield RebootRefused("no"), replace(self, called=False)
+                if self.nature.unclear_calls:
+                    yield RebootUnclear("no reply"), replace(self, down=True)
+                    yield RebootUnclear("no reply"), replace(self, called=False)
 
     def _lock_answers(
         self, ticket: Ticket, slot: Slot, *, cancelled: bool
     ) -> Iterator[tuple[Event, "World"]]:
-        ours = replace(self, holding=self.holding | {slot})
+        lent = self.lent(slot)
+        ours = replace(self, holding=self.holding | {lent}, left=self.left - {lent})
         awaited = getattr(self.state.attempt, "ticket", None) == ticket
         yield LockGranted(ticket, slot), replace(ours, granted=awaited or self.granted)
         yield LockUnclear(ticket, slot, "", answered=False), ours
-        yield LockUnclear(ticket, slot, "", answered=False), replace(self, late=self.late | {slot})
+        yield LockUnclear(ticket, slot, "", answered=False), replace(self, late=self.late | {lent})
         if not cancelled:
             yield LockReserved(ticket, slot, "draining"), ours
             yield LockUnclear(ticket, slot, "500", answered=True), ours
             yield LockUnclear(ticket, slot, "500", answered=True), self
-            if slot not in self.holding:
+            if lent not in self.holding | self.left:
                 yield LockRefused(ticket, slot, "busy"), self
 
     def _ran(self, phase: Phase) -> "World":
@@ -503,6 +542,8 @@ class World:
             shown = None if shown == self.booted else shown
             seen = (self.booted, shown, self.staged, self.on_disk)
             os = OsUnknown("asleep") if self.unknown else witnessed(*seen, locked=self.locked)
+            if self.driver and isinstance(os, Deployments):
+                os = replace(os, driver=self.driver, registered=self.driver == "registered")
         logind = None
         if Look.LOGIND in look:
             logind = Logind(
@@ -543,9 +584,19 @@ class World:
                 for effect in effects
             )
         here = self if late or not shift else self.passed()
-        world = replace(here, state=state, granted=self.granted and not is_resting(state))
+        world = replace(
+            here,
+            state=state,
+            granted=self.granted and not is_resting(state),
+            looked_s=self._looked(event, outcome.state, shift),
+            failures=self._failures(event, outcome.state, shift),
+        )
         name = type(event).__name__
-        yield from world._follow(f"just over, {name}" if late else name, effects, list(then))
+        try:
+            yield from world._follow(f"just over, {name}" if late else name, effects, list(then))
+        except AssertionError as broken:
+            broken.add_note(f"after {event}")
+            raise
 
     def passed(self) -> "World":
         """Time has gone by; the machine has yet to be told."""
@@ -565,6 +616,47 @@ class World:
             held_until=self.held_until and self.open,
             disk=rewound(self.disk, shift),
         )
+
+    def _looked(self, event: Event, after: State, shift: float) -> float:
+        """How long it looks for the last time, at the end of a look; that has to end some time."""
+        before = self.state.attempt
+        if not isinstance(before, Committing) or before.warned_until is not None:
+            return 0.0
+        if not isinstance(after.attempt, Committing) or after.attempt.warned_until is not None:
+            return 0.0
+        looking = self.state.looking
+        answered = isinstance(event, FactsRead) and looking and event.ticket == looking.ticket
+        looked_s = min(self.looked_s + shift, LATE)
+        assert not (answered and looked_s > canonical.SOON), "looks for the last time for ever"
+        return looked_s
+
+    def _failures(self, event: Event, after: State, shift: float) -> tuple[int, int]:
+        """How often in a row the lock and the preparation failed: each time, the wait grows."""
+        if not self.nature.ladders:
+            return self.failures
+        lock, preparation = self.failures
+        awaited = getattr(self.state.attempt, "ticket", None) == getattr(event, "ticket", object())
+        match self.state.attempt, event:
+            case Asking(), LockGranted() | LockReserved() if awaited:
+                lock = 0
+            case Asking(), LockRefused() | LockUnclear() if awaited:
+                lock = self._failed(Cause.LOCK, lock, after, shift)
+            case Preparing(), HooksPassed() if awaited:
+                preparation = 0
+            case Preparing(), HooksFailed() | HooksUnclear() if awaited:
+                preparation = self._failed(Cause.PREPARATION, preparation, after, shift)
+            case _:
+                pass
+        return lock, preparation
+
+    def _failed(self, cause: Cause, before: int, after: State, now: float) -> int:
+        failures = min(before + 1, 3)
+        setback = after.setback(cause)
+        assert setback is not None, "does not wait after a failure"
+        patience, wait = self.policy.patience, setback.retry.at - now
+        doubled = patience.first_retry_s * 2 ** (failures - 1)
+        assert wait >= 0.5 * min(doubled, patience.longest_retry_s), "tries sooner than it may"
+        return failures
 
     def _follow(self, name: str, effects: tuple[Effect, ...], told: list[Event]) -> Iterator[Edge]:
         """Obey in order, as the daemon's hands do: nothing is done that could not be recorded."""
@@ -617,9 +709,11 @@ class World:
 
     def acquiring(self, question: Acquire) -> "World":
         slot = question.slot
+        assert self.driver != "registered", "asks where another agent asks under our name"
         assert not self._at_server(slot), "two requests for one slot at a time"
         assert any(debt.slot == slot for debt in self.disk.debts), "asks without a record"
-        assert not local_blockers(self.state, self.policy, self.at()), "asks the fleet too early"
+        closed = local_blockers(self.state, self.policy, self.at())
+        assert not closed, f"asks the fleet too early: {closed}"
         return self.asking(AskingServer(question.ticket, slot))
 
     def cancelling(self, ticket: Ticket) -> "World":
@@ -627,20 +721,27 @@ class World:
             if isinstance(question, AskingServer) and question.ticket == ticket:
                 others = self.questions - {question}
                 return replace(self, questions=others | {replace(question, cancelled=True)})
+            if isinstance(question, GivingBack) and question.ticket == ticket:
+                others = self.questions - {question}
+                return replace(self, questions=others | {replace(question, cancelled=True)})
         return self  # it was never put
 
     def releasing(self, request: Release) -> "World":
         slot = request.slot
+        assert self.driver != "registered", "frees what another agent holds under our name"
         assert not self._at_server(slot), "two requests for one slot at a time"
-        assert not (self.down and slot in self.holding), "gives the slot back while going down"
+        lent = self.lent(slot)
+        assert not (self.down and lent in self.holding), "gives the slot back while going down"
         assert not self.drained, "gives the slot back before it has undone the drain"
         assert self.state.memory.settled == canonical.THIS, "gives back before boot-complete"
-        assert not any(debt.slot == slot and debt.kept for debt in self.disk.debts), "kept"
+        kept = {self.lent(debt.slot) for debt in self.disk.debts if debt.kept}
+        assert lent not in kept, "kept"
         return self.asking(GivingBack(request.ticket, slot))
 
     def _at_server(self, slot: Slot) -> bool:
         return any(
-            isinstance(question, AskingServer | GivingBack) and question.slot == slot
+            isinstance(question, AskingServer | GivingBack)
+            and self.lent(question.slot) == self.lent(slot)
             for question in self.questions
         )
 
@@ -665,10 +766,10 @@ class World:
         assert (intent.target, intent.boot) == (target.id, canonical.THIS), "wrong record"
         if self.policy.slot is not None:
             assert self.granted, "reboots without this attempt's consent"
-            assert self.policy.slot in self.holding, "reboots without the slot"
+            assert self.lent(self.policy.slot) in self.holding, "reboots without the slot"
         assert isinstance(self.state.attempt, Rebooting), "why would not say reboot"
         assert self.reboots < self.policy.reboots_per_day, "one reboot too many"
-        return self.asking(Calling(target.id))
+        return replace(self.asking(Calling(target.id)), called=True)
 
     def _check_courtesy(self) -> None:
         """Somebody is there: it has had the time that the last warning promised, and lately."""
@@ -680,8 +781,12 @@ class World:
 
     def check(self) -> None:
         """What holds in every world."""
-        recorded = {debt.slot for debt in self.disk.debts}
+        recorded = {self.lent(debt.slot) for debt in self.disk.debts}
         assert self.holding | self.late <= recorded, "a slot is off the record"
+        slot = self.policy.slot
+        if slot is not None and self._is_calm():
+            assert self.lent(slot) not in self.left - recorded, "what was left is not given back"
+        assert not (self.down and self.disk.intent is None and self.called), "forgets its call"
         assert not self.drained or self.disk.drained, "a drain is off the record"
         known = self.state.target
         says_why = blockers(self.state, self.policy, self.at())
@@ -708,9 +813,20 @@ class World:
                 pass
         assert len([q for q in self.questions if isinstance(q, Looking)]) < 12, "looks pile up"
 
+    def _is_calm(self) -> bool:
+        """Whether nothing is known to be asked for, and nobody else is to be left in peace."""
+        state = self.state
+        return (
+            isinstance(state.attempt, Idle | Waiting)
+            and self.disk.settled == canonical.THIS
+            and not (self.driver == "registered" or state.looking or state.look_next)
+            and not (self.full or state.unsaved or state.stopping)
+            and not any(debt.asked for debt in self.disk.debts)
+        )
+
     def crash(self) -> "World":
         """The daemon dies and starts again; what it asked the servers may still be granted."""
-        unheard = {q.slot for q in self.questions if isinstance(q, AskingServer)}
+        unheard = {self.lent(q.slot) for q in self.questions if isinstance(q, AskingServer)}
         called = any(isinstance(question, Calling) for question in self.questions)
         outcome = start(self.disk, at=self.at(), policy=self.policy)
         world = replace(
@@ -719,8 +835,11 @@ class World:
             questions=frozenset(),
             late=self.late | unheard,
             down=self.down or called,
+            called=self.called or called,
             granted=False,
             minute=False,
+            looked_s=0.0,
+            failures=(0, 0),
         )
         world = world.obey(outcome.effects)
         world.check()
@@ -748,6 +867,7 @@ class World:
             fading=None,
             locked=False,
             down=False,
+            called=False,
             drained=False,
             questions=frozenset(q for q in self.questions if isinstance(q, AskingServer)),
         ).crash()
@@ -755,7 +875,7 @@ class World:
     def folded(self) -> "World":
         """The same world with everything renamed that does not matter."""
         budget = self.policy.reboots_per_day
-        state, rename = canonical.state(self.state, budget)
+        state, rename = canonical.state(self.state, budget, levels=self.nature.ladders)
         stale = Ticket(0)
         questions: set[Question] = set()
         for question in self.questions:
@@ -827,10 +947,11 @@ def rewind(state: State, shift: float) -> State:
 
     attempt: Attempt = state.attempt
     match attempt:
-        case Committing(target, float(until)):
-            attempt = Committing(target, back(until))
-        case Rebooting(target_id, until):
-            attempt = Rebooting(target_id, back(until))
+        case Committing(target, until, warned_until):
+            warned_until = None if warned_until is None else back(warned_until)
+            attempt = Committing(target, back(until), warned_until)
+        case Rebooting(target_id, float(until), unclear):
+            attempt = Rebooting(target_id, back(until), unclear)
         case Preparing(target, ticket, phase, since):
             attempt = Preparing(target, ticket, phase, back(since))
         case _:
@@ -847,7 +968,7 @@ def rewind(state: State, shift: float) -> State:
         ledger=ledger,
         look_again=None if state.look_again is None else moved(state.look_again),
         save_again=None if state.save_again is None else moved(state.save_again),
-        clock_again=None if state.clock_again is None else back(state.clock_again),
+        ask_again=None if state.ask_again is None else back(state.ask_again),
         setbacks=tuple(replace(one, retry=moved(one.retry)) for one in state.setbacks),
         graces=tuple(replace(one, until=back(one.until)) for one in state.graces),
         promises=tuple(
@@ -912,7 +1033,7 @@ def explore(nature: Nature) -> dict[World, list[Edge]]:
     policy = nature.policies[0]
     memory = Memory(reboots=canonical.MEASURED if nature.fit else ())
     outcome = start(memory, at=Moment(wall=OPEN, mono=0.0), policy=policy)
-    first = World(nature=nature, state=outcome.state, disk=memory)
+    first = World(nature=nature, state=outcome.state, disk=memory, left=nature.left)
     first = first.obey(outcome.effects)
     graph: dict[World, list[Edge]] = {}
     origin: dict[World, tuple[str, World] | None] = {first.folded(): None}
@@ -922,7 +1043,7 @@ def explore(nature: Nature) -> dict[World, list[Edge]]:
         try:
             graph[world] = list(world.edges())
         except AssertionError as broken:
-            broken.add_note("\n".join(["how it came to that:", *story(world, origin)]))
+            broken.add_note("\n".join([nature.name, "how it came to that:", *story(world, origin)]))
             raise
         for label, after in graph[world]:
             if after not in origin:

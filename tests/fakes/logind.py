@@ -42,6 +42,7 @@ class Mode(StrEnum):
     NOTHING = "nothing"  # accepted, but no shutdown follows
     REFUSE = "refuse"
     IN_PROGRESS = "in_progress"
+    LOST = "lost"  # polkit goes away while it is asked: no reply, and no shutdown
     MUTE = "mute"  # no call at all is answered
     SWALLOW = "swallow"  # the shutdown begins, but the reply is lost
 
@@ -176,6 +177,8 @@ class FakeLogind:
         self._check_inhibitors(call.uid, flags)
         if self.mode is Mode.REFUSE:
             raise Refused(f"{ERROR}.AccessDenied", "Access denied")
+        if self.mode is Mode.LOST:
+            raise Refused(f"{ERROR}.NoReply", "Remote peer disconnected")
         if self.mode is not Mode.NOTHING:
             self.reboots += 1
             self.rebooted.set()

@@ -150,7 +150,7 @@ STUCK: Final = Status(
     gates=gates(Reason.CONFIG_INVALID, Reason.QUARANTINED),
     notices=(Notice(NoticeKind.SLOT_KEPT, "kept because 42.20300102.3.0 failed here twice"),),
     lock_held=True,
-    owed=(PresumedSlot(SLOT, kept=True), PresumedSlot(SLOT, kept=False, since_error="no answer")),
+    owed=(PresumedSlot(SLOT, kept=True), PresumedSlot(SLOT, kept=False, error="no answer")),
     quarantine=(Quarantine(key=UPDATE.key, why="rolled back twice", since=ago(days=2)),),
     history=(
         PastReboot(

@@ -187,6 +187,16 @@ def from_now(seconds: float) -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
+async def test_only_a_server_that_spreads_its_clients_makes_appointments(
+    fake: FakeFleetLock,
+) -> None:
+    plain = reply(423, retry_after="40")
+    ours = reply(423, retry_after="40", rebootmgr_lockd="1")
+    for answer, appointed in zip(await ask(fake, plain, ours), (False, True), strict=True):
+        assert isinstance(answer, LockRefused)
+        assert (answer.retry_after_s, answer.appointed) == (40.0, appointed)
+
+
 async def test_retry_after_is_honoured_within_reason(fake: FakeFleetLock) -> None:
     wishes = {
         "17": (17, 17),

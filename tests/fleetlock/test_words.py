@@ -289,6 +289,8 @@ def test_any_line_of_the_child_is_a_reply(line: bytes) -> None:
 
 
 def test_the_lines_of_the_child() -> None:
+    kept = b'{"status": 423, "retry_after": "5", "body": "x", "appoints": true}\n'
+    assert decode_reply(kept) == Answer(423, "5", "x", appoints=True)
     whole = b'{"status": 423, "retry_after": "5", "body": "x"}\n'
     assert decode_reply(whole) == Answer(423, "5", "x")
     assert decode_reply(b'{"error": "k", "detail": "no\\nroute"}\n') == Silence("no route")

@@ -13,13 +13,14 @@ import pytest
 
 from rebootmgr.bus.connection import Bus
 from rebootmgr.core import facts
-from rebootmgr.core.events import RebootAccepted, RebootRefused
+from rebootmgr.core.events import RebootAccepted, RebootRefused, RebootUnclear
 from rebootmgr.core.facts import Inhibitor, LogindUnreachable, Session
 from rebootmgr.errors import BusError
 from rebootmgr.logind.login1 import NOT_THERE, Login1
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.logind import FakeInhibitor, FakeLogind, Mode
 from tests.fakes.logind_sessions import FakeSession
+from tests.fakes.service import Service
 from tests.waiting import PATIENT_S
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,7 +84,7 @@ async def test_a_look_finds_inhibitors_people_and_shutdowns(address: str, bus: B
                 Session(id="2", user="core", tty="tty1"),
                 Session(id="c7", user="core", tty="", origin="10.0.0.9"),
             ),
-            scheduled="poweroff scheduled for 1970-01-01 00:00:00 UTC",
+            scheduled="poweroff asked for by somebody else, to begin at once",
         )
 
 
@@ -127,7 +128,8 @@ async def test_a_lost_bus_is_a_logind_that_cannot_be_reached() -> None:
         await connection.wait_lost()
         assert isinstance(await Login1(connection).read(), LogindUnreachable)
         # Not a refusal: it is the state file that settles it, in the daemon's next life.
-        assert await Login1(connection).reboot("x", overrides=False) == RebootAccepted()
+        answer = await Login1(connection).reboot("x", overrides=False)
+        assert isinstance(answer, RebootUnclear)
         await connection.close()
 
 
@@ -155,6 +157,17 @@ async def test_every_change_that_a_gate_looks_at_is_told(address: str, bus: Bus)
         assert await heard.next() == "systemd-logind came or went"
         await logind.service.enter()
         assert await heard.next() == "systemd-logind came or went"
+
+
+async def test_a_polkit_that_comes_or_goes_may_have_been_asked_for_a_reboot(
+    address: str, bus: Bus
+) -> None:
+    async with FakeLogind(address), watched(bus) as heard:
+        polkit = Service(address, "org.freedesktop.PolicyKit1")
+        await polkit.start()
+        assert await heard.next() == "polkit came or went"
+        await polkit.close()
+        assert await heard.next() == "polkit came or went"
 
 
 async def test_idle_hints_wake_no_gate(address: str, bus: Bus) -> None:
@@ -245,7 +258,8 @@ async def test_no_answer_is_no_refusal_and_is_not_asked_twice(
     address: str, bus: Bus, mode: Mode
 ) -> None:
     async with FakeLogind(address, mode=mode) as logind:
-        assert await Login1(bus, patience_s=0.05).reboot("x", overrides=False) == RebootAccepted()
+        login1 = Login1(bus, patience_s=0.05, call_patience_s=0.05)
+        assert isinstance(await login1.reboot("x", overrides=False), RebootUnclear)
         with suppress(BusError):  # what was asked before this arrives before it, however late
             await bus.call(NAME, PATH, MANAGER, "ListInhibitors", timeout_s=0.05)
         while "ListInhibitors" not in [name for name, _ in logind.calls]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebootmgr.core.events import RebootAccepted, RebootRefused
+from rebootmgr.core.events import RebootAccepted, RebootRefused, RebootUnclear
 from rebootmgr.core.facts import Inhibitor, Logind, Session
 from rebootmgr.logind.words import (
     NotKnown,
@@ -152,9 +152,10 @@ def test_a_session_without_what_decides_is_not_ignored(missing: str) -> None:
         (["", 0], ""),
         (["", 2**64 - 1], ""),
         (["reboot", 1_740_794_400_000_000], "reboot scheduled for 2025-03-01 02:00:00 UTC"),
-        (["dry-poweroff", 0], "dry-poweroff scheduled for 1970-01-01 00:00:00 UTC"),
+        (["dry-poweroff", 1], "dry-poweroff scheduled for 1970-01-01 00:00:00 UTC"),
+        (["reboot", 0], "reboot asked for by somebody else, to begin at once"),
         (["halt", 2**64 - 1], "halt scheduled for an unknown time"),
-        (["re\nboot", 0], "re boot scheduled for 1970-01-01 00:00:00 UTC"),
+        (["re\nboot", 0], "re boot asked for by somebody else, to begin at once"),
     ],
 )
 def test_a_scheduled_shutdown_is_told_by_its_type(scheduled: object, text: str) -> None:
@@ -185,12 +186,17 @@ def test_only_a_plain_yes_lets_us_past_an_inhibitor(answer: object, may: bool) -
     assert not decode_logind((), answer, properties, []).may_override
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["", f"{ERROR}NoReply", f"{ERROR}Timeout", "org.freedesktop.login1.OperationInProgress"],
-)
-def test_silence_and_a_shutdown_under_way_count_as_accepted(name: str) -> None:
+def test_a_shutdown_under_way_counts_as_accepted() -> None:
+    name = "org.freedesktop.login1.OperationInProgress"
     assert decode_reboot_error(name, "") == RebootAccepted()
+
+
+@pytest.mark.parametrize("name", ["", f"{ERROR}NoReply", f"{ERROR}Timeout"])
+def test_silence_says_nothing_about_the_call(name: str) -> None:
+    """logind passes it on, too, from a polkit that went away while it was asked."""
+    answer = decode_reboot_error(name, "Remote peer\ndisconnected")
+    assert isinstance(answer, RebootUnclear)
+    assert "Remote peer disconnected" in answer.detail
 
 
 @pytest.mark.parametrize(

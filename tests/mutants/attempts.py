@@ -25,8 +25,8 @@ MUTANTS: Final = (
     Mutant(
         "a stale look answers for the commit",
         "turn.py",
-        "        self.fresh = False\n        self.state = replace(",
-        "        self.state = replace(",
+        "        self.heard, self.fresh = Look.NOWHERE, False",
+        "        self.heard = Look.NOWHERE",
         (MACHINE + "test_a_look_from_before_the_commit_does_not_answer_for_it",),
     ),
     Mutant(
@@ -126,7 +126,7 @@ MUTANTS: Final = (
         "    elif isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):\n"
         "        turn.try_anew()\n",
         "    elif isinstance(turn.attempt, Waiting):\n        turn.try_anew()\n",
-        (MACHINE + "test_a_change_of_server_tells_the_old_one",),
+        (MACHINE + "test_a_change_of_server_tells_the_old_one_once_the_new_one_has_refused",),
     ),
     Mutant(
         "a new serial is a new update",
@@ -244,15 +244,15 @@ MUTANTS: Final = (
     Mutant(
         "a 503 may be asked again at once",
         "attempt.py",
-        "            turn.set_back(Cause.LOCK, _unclear(event), detail, at_least=wish)",
+        "            turn.set_back(Cause.LOCK, _unclear(event), detail, Wish(wish_s, appointed))",
         "            turn.set_back(Cause.LOCK, _unclear(event), detail)",
         (ATTEMPT + "test_a_server_in_trouble_is_given_the_time_that_it_asks_for",),
     ),
     Mutant(
         "a refusal may be asked again at once",
         "attempt.py",
-        "            turn.set_back(Cause.LOCK, Reason.LOCK_REFUSED, detail, at_least=wish)",
-        "            turn.set_back(Cause.LOCK, Reason.LOCK_REFUSED, detail)",
+        "turn.set_back(Cause.LOCK, Reason.LOCK_REFUSED, detail, Wish(wish_s, appointed))",
+        "turn.set_back(Cause.LOCK, Reason.LOCK_REFUSED, detail)",
         (MACHINE + "test_the_servers_retry_after_is_honoured_up_to_an_hour",),
     ),
     Mutant(
@@ -366,9 +366,66 @@ MUTANTS: Final = (
     Mutant(
         "a stop calls an accepted reboot off after ten minutes",
         "attempt.py",
-        "    if turn.at.mono >= until and not turn.state.stopping:",
-        "    if turn.at.mono >= until:",
+        "    if turn.state.stopping:\n        return\n    if not rebooting.unclear:",
+        "    if not rebooting.unclear:",
         (MACHINE + "test_after_an_accepted_reboot_nothing_gives_the_slot_back",),
+    ),
+    Mutant(
+        "a long shutdown is called off after ten minutes",
+        "attempt.py",
+        "        turn.become(Rebooting(rebooting.target, None))\n        return",
+        "        pass",
+        (MACHINE + "test_a_shutdown_that_takes_longer_than_ten_minutes_is_left_to_itself",),
+    ),
+    Mutant(
+        "the ten minutes end without a last look at logind",
+        "attempt.py",
+        "            turn.look_afresh(Look.LOGIND)\n    elif Look.LOGIND in turn.heard and",
+        "    elif Look.LOGIND in turn.heard and",
+        (MACHINE + "test_an_accepted_reboot_that_never_comes_is_given_up_after_ten_minutes",),
+    ),
+    Mutant(
+        "a logind that cannot be asked is taken for a refusal",
+        "attempt.py",
+        "(now >= until or not known.logind_unknown):",
+        "True:",
+        (MACHINE + "test_a_logind_that_stays_away_after_the_call_gets_ten_minutes",),
+    ),
+    Mutant(
+        "an unclear answer is waited for, as an accepted call is",
+        "machine.py",
+        "                turn.become(replace(turn.attempt, unclear=detail))\n",
+        "",
+        (MACHINE + "test_a_call_that_got_no_answer_is_refused_unless_a_shutdown_comes",),
+    ),
+    Mutant(
+        "a look from before the shutdown says that there is none",
+        "machine.py",
+        "    if isinstance(turn.attempt, Rebooting) and not turn.state.stopping:\n"
+        "        turn.look_afresh(Look.LOGIND)\n",
+        "",
+        (MACHINE + "test_a_shutdown_that_began_during_a_look_is_believed",),
+    ),
+    Mutant(
+        "the reboot is called in the step that has something to put on record",
+        "attempt.py",
+        "    if not turn.fresh or turn.state.memory != turn.before.memory:",
+        "    if not turn.fresh:",
+        (MACHINE + "test_what_cannot_be_put_on_record_in_the_last_look_reboots_nothing",),
+    ),
+    Mutant(
+        "a host that always changes is looked at for ever",
+        "attempt.py",
+        "    if Look.HOST in turn.heard and turn.at.mono >= committing.until:",
+        "    if False:",
+        (MACHINE + "test_a_host_that_changes_during_each_last_look_is_given_up_after_a_minute",),
+    ),
+    Mutant(
+        "a scheduled shutdown that was cancelled is never noticed",
+        "gates.py",
+        "    return Look.LOGIND if reasons == {Reason.SHUTDOWN_SCHEDULED} else Look.NOWHERE",
+        "    return Look.NOWHERE",
+        (MACHINE + "test_a_shutdown_that_somebody_scheduled_is_asked_for_once_a_minute",),
     ),
     Mutant(
         "hooks to drain that appear late are skipped",
@@ -420,17 +477,17 @@ MUTANTS: Final = (
         (PEOPLE + "test_where_nobody_waits_for_people_they_get_no_last_minute_either",),
     ),
     Mutant(
-        "an update that was withdrawn leaves its back-off behind",
+        "an update that was withdrawn takes its back-off along",
         "turn.py",
-        "attempt=Idle(), setbacks=(), passed_checks_at=None",
         "attempt=Idle(), passed_checks_at=None",
-        (ATTEMPT + "test_an_update_that_was_withdrawn_takes_its_back_off_along",),
+        "attempt=Idle(), setbacks=(), passed_checks_at=None",
+        (ATTEMPT + "test_an_update_that_was_withdrawn_leaves_the_back_off_behind",),
     ),
     Mutant(
         "checks for an update that was withdrawn count for the next",
         "turn.py",
-        "attempt=Idle(), setbacks=(), passed_checks_at=None",
-        "attempt=Idle(), setbacks=()",
+        "attempt=Idle(), passed_checks_at=None",
+        "attempt=Idle()",
         (ATTEMPT + "test_an_update_that_was_withdrawn_takes_its_checks_along",),
     ),
     Mutant(

@@ -45,8 +45,8 @@ MUTANTS: Final = (
     Mutant(
         "a grace ends with the update that is withdrawn",
         "turn.py",
-        "attempt=Idle(), setbacks=(), passed",
-        "attempt=Idle(), setbacks=(), graces=(), passed",
+        "attempt=Idle(), passed",
+        "attempt=Idle(), graces=(), passed",
         (PEOPLE + "test_a_grace_goes_on_when_the_same_update_comes_back_under_a_new_serial",),
     ),
     Mutant(

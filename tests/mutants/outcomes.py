@@ -118,15 +118,15 @@ MUTANTS: Final = (
     Mutant(
         "a failed update keeps no slot",
         "outcome.py",
-        "        turn.set_ledger(slots.keep(ledger))",
+        "        ledger = slots.keep(ledger)",
         "        pass",
         (LOOP + "test_a_host_whose_update_never_applies_is_rebooted_a_few_times_and_says_why",),
     ),
     Mutant(
         "success keeps the slot",
         "outcome.py",
-        "    elif judgement.outcome is Outcome.SUCCEEDED or not any(",
-        "    elif not any(",
+        "        ledger = slots.keep_none(ledger)",
+        "        pass",
         (STORIES + "test_a_rolled_back_host_goes_on_to_a_later_update_and_only_then_frees_it",),
     ),
     Mutant(
@@ -167,11 +167,11 @@ MUTANTS: Final = (
         (BOOT + "test_what_came_up_once_and_was_gone_later_is_a_rollback",),
     ),
     Mutant(
-        "a restart while going down gets ten fresh minutes",
+        "a restart while going down gives the machine ten minutes",
         "outcome.py",
-        "Rebooting(intent.target, intent.mono + turn.policy.patience.shutdown_s)",
+        "Rebooting(intent.target, None)",
         "Rebooting(intent.target, turn.at.mono + turn.policy.patience.shutdown_s)",
-        (BOOT + "test_a_restart_while_going_down_gets_what_is_left_of_the_ten_minutes",),
+        (BOOT + "test_a_restart_while_going_down_waits_for_as_long_as_that_takes",),
     ),
     Mutant(
         "to forgive leaves the attempts counted",
@@ -279,8 +279,8 @@ MUTANTS: Final = (
     Mutant(
         "the drain outlasts the reboot",
         "outcome.py",
-        "intent=None, drained=False, ask=None)",
-        "intent=None, ask=None)",
+        "intent=None, drained=False, ask=None, confirmed=()",
+        "intent=None, ask=None, confirmed=()",
         (BOOT + "test_a_reboot_ends_the_drain",),
     ),
     Mutant(

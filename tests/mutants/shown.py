@@ -3,7 +3,6 @@
 from typing import Final
 
 from tests.mutants.mutant import (
-    BOOT,
     COUNTERS,
     DURATIONS,
     GATES,
@@ -33,9 +32,9 @@ MUTANTS: Final = (
     Mutant(
         "no alarm rings after ten minutes without a shutdown",
         "alarm.py",
-        "        case Rebooting(until=until):\n            monos.append(until)\n",
+        "        case Rebooting(until=float(until)):\n            monos.append(until)\n",
         "        case Rebooting():\n            pass\n",
-        (BOOT + "test_a_restart_while_going_down_gets_what_is_left_of_the_ten_minutes",),
+        (MACHINE + "test_ten_minutes_without_a_shutdown_ring_an_alarm",),
     ),
     Mutant(
         "a grace is counted by the clock on the wall",
@@ -131,8 +130,8 @@ MUTANTS: Final = (
     Mutant(
         "a debt that was never refused is a notice",
         "describe.py",
-        "        elif not isinstance(entry.tenure, Ours) and entry.tenure.error:",
-        "        elif not isinstance(entry.tenure, Ours):",
+        '    if entry.overdue is None:\n        return ""\n',
+        "    if entry.overdue is None:\n        return entry.slot.server\n",
         (SHOWN + "test_a_slot_on_its_way_back_is_no_notice_until_that_fails",),
     ),
     Mutant(

@@ -50,7 +50,15 @@ FULL = Memory(
         withdrawn=True,
         on_disk=("fcos-aa.0",),
     ),
-    debts=(Debt(slot=Slot("https://lock/base", "default", "n1"), unanswered=True, kept=True),),
+    debts=(
+        Debt(
+            slot=Slot("https://lock/base", "default", "n1"),
+            unanswered=True,
+            kept=True,
+            since=NOON,
+        ),
+    ),
+    confirmed=(Slot("https://lock/base", "default", "n1"),),
     drained=True,
     attempts=((UpdateKey("fcos:bb"), 1),),
     staged_change=Deployment(id=DeploymentId("fcos-bb.0"), key=UpdateKey("fcos:bb"), version="42"),
@@ -152,7 +160,8 @@ def memories() -> st.SearchStrategy[Memory]:
         on_disk=st.lists(prose, max_size=3).map(tuple),
     )
     server = st.sampled_from(("https://lock/base", "http://[::1]:8080", "https://lock.example"))
-    debt = everything(Debt, slot=everything(Slot, server=server, group=prose, id=prose))
+    slot = everything(Slot, server=server, group=prose, id=prose)
+    debt = everything(Debt, slot=slot, since=end)
     quarantine = everything(Quarantine, key=prose, why=prose, since=instant)
     span = st.none() | everything(HoldSpan, boot=prose, ends=amount, seconds=amount)
     hold = everything(
@@ -175,6 +184,7 @@ def memories() -> st.SearchStrategy[Memory]:
         intent=st.none() | intent,
         debts=st.lists(debt, max_size=3, unique_by=attrgetter("slot")).map(tuple),
         staged_change=st.none() | deployment,
+        confirmed=st.lists(slot, max_size=3, unique=True).map(tuple),
         attempts=st.dictionaries(prose, counter, max_size=3).map(lambda d: tuple(d.items())),
         quarantine=st.lists(quarantine, max_size=3).map(tuple),
         holds=st.lists(hold, max_size=3).map(tuple),
@@ -256,8 +266,11 @@ def test_the_file_looks_as_promised() -> None:
                 "id": "n1",
                 "unanswered": True,
                 "kept": True,
+                "asked": True,
+                "since": "2026-03-01T12:00:00Z",
             }
         ],
+        "confirmed": [{"server": "https://lock/base", "group": "default", "id": "n1"}],
         "drained": True,
         "attempts": {"fcos:bb": 1},
         "staged_change": {"id": "fcos-bb.0", "key": "fcos:bb", "version": "42", "timestamp": 0},
