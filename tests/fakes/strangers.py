@@ -27,12 +27,19 @@ SMALL_CALLS: Final = 100_000
 MANY_CONNECTIONS: Final = 5000
 METRICS_CLIENTS: Final = 1000
 _HELLO_S: Final = 2.0
+_LAST: Final = 4711
 
 Where: TypeAlias = dict[str, str]
 
 
 def encode(
-    kind: int, where: Where, *, signature: str = "", body: bytes = b"", flags: int = 0
+    kind: int,
+    where: Where,
+    *,
+    signature: str = "",
+    body: bytes = b"",
+    flags: int = 0,
+    serial: int = 7,
 ) -> bytes:
     """Write a message; the body is of a text or of an array of bytes."""
     fields = b""
@@ -45,7 +52,7 @@ def encode(
         fields += bytes(-len(fields) % 8) + struct.pack("<BB2sB", 8, 1, b"g\0", len(signature))
         fields += signature.encode() + b"\0"
         body = struct.pack("<I", len(body)) + body + (b"\0" if signature == "s" else b"")
-    head = struct.pack("<sBBBIII", b"l", kind, flags, 1, len(body), 7, len(fields))
+    head = struct.pack("<sBBBIII", b"l", kind, flags, 1, len(body), serial, len(fields))
     return head + fields + bytes(-len(fields) % 8) + body
 
 
@@ -87,39 +94,39 @@ class Stranger:
     def until_behind(self) -> None:
         """Wait until the bus has dealt with all that we sent: it answers in order."""
         bus = {"path": "/org/freedesktop/DBus", "interface": _BUS, "to": _BUS}
-        self.socket.sendall(encode(_CALL, {**bus, "member": "Behind"}))
+        self.socket.sendall(encode(_CALL, {**bus, "member": "GetId"}, serial=_LAST))
         heard = b""
-        while b"Behind" not in heard:  # which it does not know
+        while struct.pack("<BB2sI", 5, 1, b"u\0", _LAST) not in heard:
             if not (more := self.socket.recv(65536)):
                 raise ConnectionError("the bus hung up")
             heard = heard[-100:] + more
 
     def drain(self) -> None:
         """Throw away what was said to us so far."""
-        while select.select([self.socket], [], [], 0)[0]:
-            if not self.socket.recv(65536):
-                raise ConnectionError("the bus hung up")
+        with suppress(BlockingIOError):
+            while self.socket.recv(65536, socket.MSG_DONTWAIT):
+                pass
+            raise ConnectionError("the bus hung up")
 
 
 def _largest(path: str, kind: int, member: str) -> Iterator[str]:
-    """Send the largest message that the bus carries to each of the daemon's connections, for ever.
+    """Send the largest message that the bus carries to each of the daemon's connections.
 
-    A bus that does not carry one says nothing; it cuts us off.
+    Once, for what is sent without end keeps the bus itself from whatever else it is asked to do. A
+    bus that does not carry one says nothing; it cuts us off.
     """
     targets = [one for name in NAMES if (one := Stranger(path).owner(name))]
-    carried = 0
     for size in LARGEST:
-        while True:
-            try:
-                for target in targets:
-                    stranger = Stranger(path)
-                    where = _to_daemon(target, member)
-                    stranger.socket.sendall(encode(kind, where, signature="ay", body=bytes(size)))
-                    stranger.until_behind()
-            except OSError:
-                break
-            carried += len(targets)
-            yield f"{carried} messages of {size} bytes to {len(targets)} connections"
+        try:
+            for target in targets:
+                stranger = Stranger(path)
+                where = _to_daemon(target, member)
+                stranger.socket.sendall(encode(kind, where, signature="ay", body=bytes(size)))
+                stranger.until_behind()
+        except OSError:
+            continue
+        yield f"{size} bytes to {len(targets)} connections"
+        return
 
 
 def largest_signal(path: str) -> Iterator[str]:
@@ -163,7 +170,7 @@ def flood(path: str) -> Iterator[str]:
 
 
 def many(path: str) -> Iterator[str]:
-    """As many connections as the bus gives us, each of which asks without end."""
+    """As many connections as the bus gives us, each of which asks once a second."""
     strangers: list[Stranger] = []
     why = "enough"
     while len(strangers) < MANY_CONNECTIONS:
@@ -183,7 +190,7 @@ def many(path: str) -> Iterator[str]:
             except OSError:
                 strangers.remove(stranger)
         rounds += 1
-        select.select([], [], [], 0.01)
+        select.select([], [], [], 1.0)
         yield f"{len(strangers)} connections ({why}), {rounds} rounds"
 
 

@@ -60,6 +60,8 @@ async def attacked(machine: Machine) -> AsyncIterator[None]:
     missing = set(strangers.KINDS)
     with telling(lambda: f"not begun: {missing}"):
         while missing := {kind for kind in missing if "begun" not in words_of(machine, kind)}:
+            failed = [kind for kind in missing if "Traceback" in words_of(machine, kind)]
+            assert not failed, words_of(machine, failed[0])
             await a_moment()
     yield
 
