@@ -436,6 +436,7 @@ class World:
     def _moments_later(self) -> Iterator["World"]:
         """What was to end soon has just ended, and the daemon has not been told."""
         ahead = any(at > 0.0 for at in _monos(self.state, self.at(), self.policy))
+        ahead |= isinstance(self.state.attempt, Committing)  # its end rings no alarm
         moves = self.nature.window_moves
         if self.nature.just_over and (ahead or moves) and self._time_may_pass():
             later = replace(self, late=frozenset())
