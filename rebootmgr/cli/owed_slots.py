@@ -158,7 +158,7 @@ async def _have_given_back(daemon: DaemonClient, context: Context) -> dict[Slot,
                     is_waiting = True
                     note(context, f"waiting, {UNDOING_S:.0f} s at most: {_awaited(status)}")
     left = {_slot(part): _why_it_stays(part) for part in status.parts("slots")}
-    if status.is_true("lock_held") and not left:
+    if status.is_true("slot_claimed") and not left:
         raise RebootmgrError(
             f"rebootmgrd is {status.text('state')} and has not given back its slot:"
             " repeat the command, or stop the daemon first"
@@ -172,7 +172,7 @@ def _is_settled(status: Record) -> bool:
         return True
     slots = status.parts("slots")
     is_tried = all(slot.is_true("kept") or slot.members.get("error") for slot in slots)
-    is_asking = status.is_true("lock_held") and not slots
+    is_asking = status.is_true("slot_claimed") and not slots
     return status.text("state") in AT_REST and is_tried and not is_asking
 
 

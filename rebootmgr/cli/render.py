@@ -5,16 +5,17 @@ Plain ASCII of our own, so that it reads the same in a C locale; colour only rep
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from rebootmgr.cli.page import DIM, GREEN, RED, YELLOW, Page, span
+from rebootmgr.cli.page import DIM, GLUE, GREEN, RED, YELLOW, Page, span
 from rebootmgr.control.described import UNKNOWN, Record
 from rebootmgr.core.model import Reason
 from rebootmgr.core.reasons import headline, until
 from rebootmgr.core.sentence import doing
 from rebootmgr.core.status import GateState, StateName, Verdict
 
+PRESUMED: Final = "none granted; it may have one all the same, as an answer was not clear"
 ASKED: Final = {"check": "checks", "hook": "hooks", "lock": "the lock server"}
 COLORS: Final = {GateState.NOT_EVALUATED: DIM, GateState.CLEAR: GREEN}
 OTHER_GATES: Final = {GateState.NOT_EVALUATED: "Not asked yet", GateState.CLEAR: "Clear"}
@@ -85,10 +86,12 @@ def _holds(status: Record, page: Page) -> Iterator[str]:
 
 def _blockers(status: Record, page: Page) -> Iterator[str]:
     blockers = status.parts("blockers")
+    heard = {answer.text("reason"): answer.instant("at") for answer in status.parts("answers")}
     if blockers:
         yield from ("", BLOCKERS.get(status.text("verdict"), "Blocked by:"))
     for blocker in blockers:
-        yield from page.item("x", RED, blocker.text("reason"), _explained(blocker, page))
+        texts = _explained(blocker, page, heard.get(blocker.text("reason")))
+        yield from page.item("x", RED, blocker.text("reason"), texts)
 
 
 def _other_gates(status: Record, page: Page) -> Iterator[str]:
@@ -112,8 +115,8 @@ def _notices(status: Record, page: Page) -> Iterator[str]:
         yield from page.item("!", YELLOW, notice.text("notice"), [notice.text("detail")])
 
 
-def _explained(blocker: Record, page: Page) -> list[str]:
-    """Say what is in the way, since when and until when."""
+def _explained(blocker: Record, page: Page, heard: datetime | None) -> list[str]:
+    """Say what is in the way, since when and until when; how old an answer is."""
     name, detail = blocker.text("reason"), blocker.text("detail")
     reason = Reason(name) if name in set(Reason) else None
     times = [f"since {page.instant(blocker.instant('since'))}"]
@@ -122,7 +125,11 @@ def _explained(blocker: Record, page: Page) -> list[str]:
         times.append(f"{until(reason) if reason else 'until'} {page.instant(end)}")
         if reason is Reason.OUTSIDE_WINDOW:  # its detail says the same in UTC
             detail = ""
-    return [detail or (headline(reason) if reason else UNKNOWN), *times]
+    what = detail or (headline(reason) if reason else UNKNOWN)
+    if heard is not None:
+        age = span(max(0.0, (page.now - heard).total_seconds())).replace(" ", GLUE)
+        what = f"{age} ago: {what}"
+    return [what, *times]
 
 
 def _verdict(status: Record) -> str:
@@ -263,7 +270,9 @@ def _slot(status: Record) -> str:
         return "; ".join(slots)
     if not status.has("lock_held"):
         return UNKNOWN
-    return "presumed ours" if status.is_true("lock_held") else "none"
+    if status.is_true("lock_held"):
+        return "granted"
+    return PRESUMED if status.is_true("lock_presumed") else "none"
 
 
 def _last(status: Record, page: Page) -> str:

@@ -81,7 +81,7 @@ class ScriptLock:
     async def check_unused(self) -> None:
         """Raise RebootmgrError when the daemon itself is at this slot and no script is."""
         status = await self._daemon.status()
-        if not await self.holds() and status.is_true("lock_held"):
+        if not await self.holds() and status.is_true("slot_claimed"):
             _check_kept(status)
             raise RebootmgrError(
                 "no script holds this slot, rebootmgrd does, for its own reboot:"
@@ -140,7 +140,7 @@ class ScriptLock:
         _check_kept(status)
         if state not in AT_REST:
             return f"it is {state}"
-        if status.is_true("lock_held"):
+        if status.is_true("slot_claimed"):
             return "it takes back its own question to the lock server"
         for slot in status.parts("slots"):
             if slot.members.get("server") == self._slot.server:

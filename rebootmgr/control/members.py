@@ -188,6 +188,7 @@ PROPERTIES: Final = {
     ),
     "Predicted": Property("x", lambda status: _encode_second(status.predicted)),
     "LockHeld": Property("b", lambda status: status.lock_held),
+    "LockPresumed": Property("b", lambda status: status.lock_presumed),
     "Version": Property("s", lambda _: __version__, is_constant=True),
     "ConfigValid": Property("b", lambda status: status.config_valid),
 }

@@ -30,6 +30,13 @@ def encode_status(status: Status) -> dict[str, Json]:
         "window": _opening(status.window),
         "next_window": _opening(status.next_window),
         "lock_held": status.lock_held,
+        "lock_presumed": status.lock_presumed,
+        "slot_claimed": status.slot_claimed,
+        "answers": [
+            {"reason": one.reason, "at": _instant(one.heard)}
+            for one in status.blockers
+            if one.heard is not None
+        ],
         "slots": [_owed(owed) for owed in status.owed],
         "holds": [_hold(hold) for hold in status.holds],
         "quarantine": [_quarantine(one) for one in status.quarantine],

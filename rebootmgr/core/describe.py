@@ -87,6 +87,14 @@ def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
             return (*local, undoing, *_setbacks(state, at, *Cause))
 
 
+def _heard(state: State, blocker: Blocker, at: Moment) -> datetime | None:
+    """When the lock server said what this blocker tells; None if that is of another origin."""
+    answer = state.setback(Cause.LOCK)
+    if answer is None or blocker.reason is not answer.blocker.reason:
+        return None
+    return at.wall + timedelta(seconds=answer.heard - at.mono)
+
+
 def _last_minute(state: State) -> str:
     """Say for whom the reboot waits, at the longest."""
     sessions = map(describe_session, sessions_of(state))
@@ -145,7 +153,10 @@ def describe(
         behind_since=backlog.behind_since(memory.backlog, at.wall),
         request=_request(state, at),
         blockers=tuple(
-            ShownBlocker(one.reason, one.detail, since.get(one.reason, at.wall), one.until)
+            ShownBlocker(
+                *(one.reason, one.detail, since.get(one.reason, at.wall), one.until),
+                heard=_heard(state, one, at),
+            )
             for one in found
         ),
         gates=_gates(state, policy, at, found),
@@ -153,7 +164,9 @@ def describe(
         predicted=predict(state, policy, at),
         window=view.opening,
         next_window=view.next,
-        lock_held=any(isinstance(entry.tenure, Ours) for entry in state.ledger),
+        lock_held=any(entry.granted for entry in state.ledger),
+        lock_presumed=any(entry.asked and not entry.granted for entry in state.ledger),
+        slot_claimed=any(isinstance(entry.tenure, Ours) for entry in state.ledger),
         owed=_owed(state.ledger, at),
         holds=_active(state, at),
         quarantine=memory.quarantine,

@@ -35,7 +35,9 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debt:
-    """A slot that is presumed ours. `unanswered`: a question to this server never got its answer.
+    """A slot that is ours (`granted`), or presumed to be.
+
+    `unanswered`: a question to this server never got its answer.
 
     `kept` slots stay ours on purpose, because the update failed here. `asked`: we asked for it in
     this boot or before, else the server is only to confirm that nothing is ours. `since` is when a
@@ -43,6 +45,7 @@ class Debt:
     """
 
     slot: Slot
+    granted: bool = False
     unanswered: bool = False
     kept: bool = False
     asked: bool = True

@@ -44,6 +44,7 @@ def load(debts: Iterable[Debt]) -> Ledger:
     return tuple(
         Entry(
             slot=debt.slot,
+            granted=debt.granted,
             tenure=Ours(),
             unanswered=debt.unanswered,
             kept=debt.kept,
@@ -59,6 +60,7 @@ def debts(ledger: Ledger) -> tuple[Debt, ...]:
     return tuple(
         Debt(
             slot=entry.slot,
+            granted=entry.granted,
             unanswered=entry.unanswered or is_asking(entry),
             kept=entry.kept,
             asked=entry.asked,
@@ -120,13 +122,13 @@ def _after_answer(entry: Entry, event: LockAnswer) -> Entry | None:
         return entry
     match event:
         case LockGranted():
-            return replace(entry, tenure=Ours(), overdue=None)
+            return replace(entry, granted=True, tenure=Ours(), overdue=None)
         case LockReserved() | LockUnasked():
             return replace(entry, tenure=Ours())
         case LockUnclear(answered=answered):
             return replace(entry, tenure=Ours(), unanswered=entry.unanswered or not answered)
         case LockRefused() if entry.unanswered or entry.kept:
-            return replace(entry, tenure=Ours(refused=True))
+            return replace(entry, granted=False, tenure=Ours(refused=True))
         case LockRefused():
             return None
 
@@ -145,7 +147,8 @@ def _after_release(entry: Entry, event: ReleaseAnswer, at: Moment, policy: Polic
     match event:
         case SlotReleased() if entry.unanswered and not entry.tenure.repeat:
             again = Retry(UNTRIED, at.mono + patience.release_again_s)  # it may be granted late
-            return replace(entry, tenure=Owed(None, again, repeat=True), overdue=None)
+            repeated = Owed(None, again, repeat=True)
+            return replace(entry, granted=False, tenure=repeated, overdue=None)
         case SlotReleased():
             return None
         case ReleaseUnclear(_, _, detail, wish_s, appointed):

@@ -174,10 +174,12 @@ class Entry:
 
     `kept`: the update failed here, so the slot stays ours until it is forgiven (SPEC 9). `asked` is
     false where nobody asked for it, and the server is only to confirm that nothing is ours.
-    `overdue` until a new grant, or the release that is confirmed.
+    `overdue` until a new grant, or the release that is confirmed. `granted`: the server said 200,
+    and has not taken it back; it is shown, and decides nothing.
     """
 
     slot: Slot
+    granted: bool = False
     tenure: Ours | Owed
     unanswered: bool = False
     kept: bool = False
@@ -203,11 +205,12 @@ ATTEMPT: Final = (Cause.CHECKS, Cause.LOCK, Cause.PREPARATION, Cause.LAST_LOOK, 
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """Why the last try failed, and when the next is due."""
+    """Why the last try failed, when (`heard`, CLOCK_BOOTTIME, s), and when the next is due."""
 
     cause: Cause
     blocker: Blocker
     retry: Retry
+    heard: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,12 +48,13 @@ class GateState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShownBlocker:
-    """A blocker, and since when it has been one."""
+    """A blocker, and since when it has been one; `heard` is when the answer came that it tells."""
 
     reason: Reason
     detail: str
     since: datetime
     until: datetime | None
+    heard: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,9 @@ class Status:
 
     `pending` is what a reboot would boot into, `pending_since` that one update, `behind_since` the
     first of those that this host has not booted; `predicted` the earliest instant at which the
-    known gates allow it, None where it cannot be known; `lock_held`: a slot is presumed ours.
+    known gates allow it, None where it cannot be known; `lock_held`: a slot was granted and is not
+    given back; `lock_presumed`: one was asked for, and no clean answer came; `slot_claimed`: this
+    attempt asks for one, or has it.
     """
 
     at: datetime
@@ -117,6 +120,8 @@ class Status:
     window: Opening | None = None
     next_window: Opening | None = None
     lock_held: bool = False
+    lock_presumed: bool = False
+    slot_claimed: bool = False
     owed: tuple[PresumedSlot, ...] = ()
     holds: tuple[Hold, ...] = ()
     quarantine: tuple[Quarantine, ...] = ()

@@ -148,7 +148,8 @@ class Turn:
     def put_off(self, setback: Setback) -> None:
         """Let nothing begin before the next try at this cause is due."""
         self.succeed(setback.cause)
-        self.state = replace(self.state, setbacks=(*self.state.setbacks, setback))
+        heard = replace(setback, heard=self.at.mono)
+        self.state = replace(self.state, setbacks=(*self.state.setbacks, heard))
 
     def succeed(self, cause: Cause) -> None:
         """Forget what failed before: this time it did not."""

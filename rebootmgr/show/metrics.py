@@ -108,7 +108,9 @@ def _windows(status: Status) -> Iterator[Metric]:
 def _slots(status: Status) -> Iterator[Metric]:
     kept = any(owed.kept for owed in status.owed)
     releases = sum(not owed.kept for owed in status.owed)
-    yield _gauge("lock_held", "A fleet slot is presumed ours.", status.lock_held)
+    held, presumed = status.lock_held, status.lock_presumed
+    yield _gauge("lock_held", "A fleet slot was granted, and is not given back.", held)
+    yield _gauge("lock_presumed", "A slot was asked for, and no clean answer came yet.", presumed)
     yield _gauge("slot_kept", "A slot is kept: the update failed here.", kept)
     yield _gauge("releases_owed", "Slots still to be given back.", releases)
 

@@ -211,6 +211,7 @@ def _from_slot(it: Slot) -> dict[str, Json]:
 def _from_debt(it: Debt) -> Json:
     return {
         **_from_slot(it.slot),
+        "granted": it.granted,
         "unanswered": it.unanswered,
         "kept": it.kept,
         "asked": it.asked,
@@ -225,6 +226,7 @@ def _to_debts(top: Table) -> tuple[Debt, ...]:
         twin = debts.get(debt.slot, debt)
         debts[debt.slot] = Debt(
             slot=debt.slot,
+            granted=debt.granted or twin.granted,
             unanswered=debt.unanswered or twin.unanswered,
             kept=debt.kept or twin.kept,
             asked=debt.asked or twin.asked,
@@ -236,6 +238,7 @@ def _to_debts(top: Table) -> tuple[Debt, ...]:
 def _to_debt(table: Table) -> Debt:
     return Debt(
         slot=_to_slot(table),
+        granted=table.flag("granted"),
         unanswered=table.flag("unanswered"),
         kept=table.flag("kept"),
         asked="asked" not in table.names() or table.flag("asked"),

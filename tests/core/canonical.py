@@ -111,11 +111,11 @@ def memory(value: Memory, budget: int) -> Memory:
         settled=boot(value.settled),
         intent=intent,
         reboots=reboots,
+        debts=tuple(replace(one, granted=False, since=None) for one in value.debts),
         outcomes=(),
         reboots_total=0,
         last_seen=None,
         backlog=backlog(value.backlog),
-        debts=tuple(replace(one, since=None) for one in value.debts),
         ask=None if value.ask is None else request(value.ask),
         holds=tuple(map(hold, sorted(value.holds, key=lambda one: one.id))),
         quarantine=tuple(replace(one, why="", since=THEN) for one in value.quarantine),
@@ -156,6 +156,7 @@ def state(
             pass
 
     def entry(one: Entry) -> Entry:
+        one = replace(one, granted=False)  # it is shown, and decides nothing
         match one.tenure:
             case Ours(asking, cancelled, refused):
                 asking = None if asking is None else name(asking)

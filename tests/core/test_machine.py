@@ -237,7 +237,8 @@ def test_an_unclear_answer_leaves_the_slot_presumed_ours() -> None:
     script = asking()
     script.on(LockUnclear(script.get(Acquire).ticket, SLOT, "no route", answered=False))
     assert script.reasons == [Reason.LOCK_UNREACHABLE]
-    assert shown(script).lock_held
+    assert shown(script).lock_presumed
+    assert not shown(script).lock_held
     script.logind = Logind(inhibitors=(BACKUP,))
     assert script.on(LOGIND_CHANGED).look().has(Release)
 

@@ -134,7 +134,7 @@ def test_a_question_takes_a_debt_over_and_starts_its_rhythm_anew() -> None:
     assert question == Acquire(Ticket(9), ONE)
     assert debts(ledger) == (Debt(slot=ONE, unanswered=True, since=moment(NOW).wall),)
     ledger = heard(ledger, LockGranted(Ticket(9), ONE))
-    assert debts(ledger) == (Debt(slot=ONE),)
+    assert debts(ledger) == (Debt(slot=ONE, granted=True),)
     ledger, _ = align(ledger, NOTHING, NOW)
     _, wait = fail(ledger, NOW)
     assert wait <= 3.0
@@ -160,11 +160,24 @@ def test_an_answer_to_another_request_changes_nothing() -> None:
     assert released(releasing, SlotReleased(Ticket(3), ONE), moment(NOW), POLICY) == releasing
 
 
+def test_a_grant_is_one_until_it_is_refused_or_given_back() -> None:
+    asking, _ = ask((), ONE, tickets())
+    granted = heard(asking, LockGranted(Ticket(1), ONE))
+    assert load(debts(granted)) == granted, "also after a restart"
+    again, _ = ask(granted, ONE, tickets(2))
+    assert heard(again, LockUnclear(Ticket(2), ONE, "", answered=False))[0].granted
+    assert heard(again, LockReserved(Ticket(2), ONE, ""))[0].granted
+    kept = tuple(replace(one, kept=True) for one in again)
+    assert not heard(kept, LockRefused(Ticket(2), ONE, ""))[0].granted
+    assert align(granted, NOTHING, NOW)[0][0].granted, "owed, and not given back"
+
+
 def test_only_a_clean_refusal_leaves_the_ledger_empty() -> None:
     asking, _ = ask((), ONE, tickets())
     ours = (Entry(slot=ONE, tenure=Ours()),)
     assert heard(asking, LockRefused(Ticket(1), ONE, "")) == ()
-    assert heard(asking, LockGranted(Ticket(1), ONE)) == ours
+    granted = (Entry(slot=ONE, granted=True, tenure=Ours()),)
+    assert heard(asking, LockGranted(Ticket(1), ONE)) == granted
     assert heard(asking, LockReserved(Ticket(1), ONE, "")) == ours
     assert heard(asking, LockUnclear(Ticket(1), ONE, "", answered=True)) == ours
     lost = heard(asking, LockUnclear(Ticket(1), ONE, "", answered=False))

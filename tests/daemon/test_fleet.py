@@ -40,11 +40,15 @@ async def test_a_refusal_is_shown_with_kind_and_value(
     [blocker] = shown["blockers"]
     assert blocker["detail"] == f"HTTP {status} failed_lock: semaphore is full"
     assert blocker["until"] is not None
-    assert shown["lock_held"] == bool(held)
+    assert (shown["lock_held"], shown["lock_presumed"]) == (False, bool(held))
     metrics = await host.metrics()
     assert metrics['rebootmgr_fleet_lock_requests_total{api="pre-reboot"}'] == 1
     failed = 'rebootmgr_fleet_lock_errors_total{api="pre-reboot",kind="failed_lock"}'
     assert metrics[failed] == 1
+    assert metrics["rebootmgr_lock_held"] == 0, "whoever waits holds none"
+    assert metrics["rebootmgr_lock_presumed"] == held
+    _, out, _ = await host.ctl("why")
+    assert f" ago: HTTP {status} failed_lock: semaphore is full" in " ".join(out.split())
     assert host.reboots() == 0
 
 
@@ -76,7 +80,7 @@ async def test_a_write_whose_answer_the_server_lost_is_given_back_when_nobody_ne
     assert server.holders == {"default": [NODE_ID]}
     host.trees.cleanup()
     await host.os.refresh()
-    await host.until(lambda status: not status["slots"] and not status["lock_held"])
+    await host.until(lambda status: not status["slots"] and not status["lock_presumed"])
     assert server.holders == {"default": []}
 
 
@@ -87,7 +91,8 @@ async def test_a_server_that_hangs_up_is_unreachable_and_asked_again(
     server.script.append(silence())
     await host.os.stage("42.2")
     shown = await host.until_blocked("lock_unreachable")
-    assert shown["lock_held"]  # it may have granted
+    assert shown["lock_presumed"]  # it may have granted
+    assert not shown["lock_held"]
     await host.until_remembered(
         lambda memory: memory["releases_owed"] == [debt(server, unanswered=True)]
     )
@@ -113,9 +118,29 @@ async def test_a_reservation_is_draining(host: Host, server: FakeFleetLock) -> N
     await host.os.stage("42.2")
     shown = await host.until_blocked("lock_draining")
     assert shown["blockers"][0]["detail"] == "HTTP 202 draining: evicting 3 pods"
-    assert shown["lock_held"]
+    assert (shown["lock_held"], shown["lock_presumed"]) == (False, True)
     assert host.reboots() == 0
     assert paths(server) == [*SETTLED, "pre-reboot"]
+
+
+async def test_a_grant_is_held_until_it_is_given_back_also_over_a_reboot(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    await host.os.stage("42.2")
+    shown = await host.until_state("rebooting")
+    assert (shown["lock_held"], shown["lock_presumed"]) == (True, False)
+    await host.until_remembered(lambda memory: memory["releases_owed"][0]["granted"])
+    server.script += [error(503, "no", "down")] * 2
+    await host.stop()
+    await host.reboot()
+    await host.start()
+    shown = await host.until(lambda status: bool(status["notices"]))
+    assert (shown["lock_held"], shown["lock_presumed"]) == (True, False)
+    assert (await host.metrics())["rebootmgr_lock_held"] == 1
+    await host.until(lambda status: not status["slots"])
+    shown = await host.status()
+    assert (shown["lock_held"], shown["lock_presumed"]) == (False, False)
 
 
 async def test_an_inhibitor_takes_the_question_back_at_once(
@@ -220,7 +245,7 @@ async def test_killed_while_asking_the_next_start_gives_back_after_boot_complete
     host.systemd.set_boot_complete(reached=False)
     await host.start()
     status = await host.until(lambda status: "boot_not_complete" in reasons(status))
-    assert status["lock_held"]
+    assert status["lock_presumed"]
     assert len(server.seen) == 2
     host.systemd.set_boot_complete(reached=True)
     await host.until_state("idle")

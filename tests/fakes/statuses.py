@@ -146,10 +146,18 @@ STUCK: Final = Status(
         ShownBlocker(
             Reason.QUARANTINED, "rolled back twice; `rebootmgrctl forgive`", ago(days=2), None
         ),
+        ShownBlocker(
+            Reason.LOCK_REFUSED,
+            "HTTP 423 lock_held: reboot lease lock unavailable, held by 0f3c",
+            ago(hours=7),
+            ahead(seconds=40),
+            heard=ago(seconds=20),
+        ),
     ),
-    gates=gates(Reason.CONFIG_INVALID, Reason.QUARANTINED),
+    gates=gates(Reason.CONFIG_INVALID, Reason.QUARANTINED, Reason.LOCK_REFUSED),
     notices=(Notice(NoticeKind.SLOT_KEPT, "kept because 42.20300102.3.0 failed here twice"),),
     lock_held=True,
+    lock_presumed=True,
     owed=(PresumedSlot(SLOT, kept=True), PresumedSlot(SLOT, kept=False, error="no answer")),
     quarantine=(Quarantine(key=UPDATE.key, why="rolled back twice", since=ago(days=2)),),
     history=(

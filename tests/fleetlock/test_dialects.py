@@ -450,6 +450,7 @@ def _there_is_nothing_to_give_back(cell: Cell) -> None:
     ]
     assert script.state.memory.debts == ()
     assert not shown(script).lock_held
+    assert not shown(script).lock_presumed
     asks_again(script, not_before=5.0, at_last=15)
     script = abandon(heard(cell))
     assert script.reasons == [Reason.INHIBITED, Reason.LOCK_REFUSED]

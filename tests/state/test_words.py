@@ -264,6 +264,7 @@ def test_the_file_looks_as_promised() -> None:
                 "server": "https://lock/base",
                 "group": "default",
                 "id": "n1",
+                "granted": False,
                 "unanswered": True,
                 "kept": True,
                 "asked": True,
