@@ -22,7 +22,7 @@ _rebootmgrctl() {
                 root=${COMP_WORDS[++i]}
                 ;;
             -*) ;;
-            lock | unlock) operation=${COMP_WORDS[i]} ;;
+            lock | unlock | drop-debt) operation=${COMP_WORDS[i]} ;;
             *) verb=${verb:-${COMP_WORDS[i]}} ;;
         esac
     done
@@ -70,7 +70,7 @@ _rebootmgrctl() {
             ;;
         fleet-lock)
             more='--id --group --base-url --owed'
-            [[ -n $operation ]] || known='lock unlock'
+            [[ -n $operation ]] || known='lock unlock drop-debt'
             ;;
     esac
     if [[ -n $ask && $cur != -* ]]; then

@@ -99,7 +99,7 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at plan' -l to -x -d 'its end'
 complete -c rebootmgrctl -n '__rebootmgrctl_at check-config' -l strict \
     -d 'a warning counts as an error'
 
-complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -a 'lock unlock'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -a 'lock unlock drop-debt'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l id -x -d 'the id of another host'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l group -x -d 'the group'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l base-url -x -d 'the server'

@@ -216,7 +216,9 @@ def test_every_verb_is_described_with_its_usage() -> None:
     told = {}
     for term in definitions(section(CLIENT, "COMMANDS")):
         verb, _, rest = term.replace("*", "").partition(" ")
-        told[verb] = set(re.findall(r"\[[^]]+\]|--\S+ [A-Z]+|--[a-z-]+|\w+\|\w+|[A-Z]+", rest))
+        told[verb] = set(
+            re.findall(r"\[[^]]+\]|--\S+ [A-Z]+|--[a-z-]+|[a-z-]+(?:\|[a-z-]+)+|[A-Z]+", rest)
+        )
     assert told == {verb: usage(parser_of(verb)) for verb in client.VERBS}
 
 

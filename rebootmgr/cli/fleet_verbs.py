@@ -7,11 +7,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 from rebootmgr.bus.connection import bus_address
+from rebootmgr.cli.daemon_calls import ask, visit
 from rebootmgr.cli.ending import run_to_its_end
 from rebootmgr.cli.fleet_order import SlotOrder, note, read_order
 from rebootmgr.cli.owed_slots import unlock_owed
 from rebootmgr.cli.script_lock import ScriptLock, reach_daemon
 from rebootmgr.cli.verb import Context, Verb
+from rebootmgr.config.base_url import fault_of
+from rebootmgr.control.daemon_client import is_caused_by
+from rebootmgr.control.described import Record
+from rebootmgr.control.members import AMBIGUOUS_DEBT, DROP_DEBT, NO_SUCH_DEBT
 from rebootmgr.core.counters import Api
 from rebootmgr.core.events import (
     LockGranted,
@@ -36,6 +41,7 @@ from rebootmgr.fleetlock.words import (
 )
 from rebootmgr.text import harmless
 
+DROP: Final = "drop-debt"
 HURRY_S: Final = 5.0
 RESERVED_S: Final = 600.0
 NO_DAEMON: Final = (
@@ -46,6 +52,10 @@ MAYBE_OURS: Final = "the slot may be held all the same: `fleet-lock unlock` give
 
 
 def _fleet_lock(arguments: Namespace, context: Context) -> int:
+    if arguments.operation == DROP:
+        return asyncio.run(_drop_debt(arguments, context))
+    if arguments.url is not None:
+        raise UsageError(f"a server stands behind {DROP} alone; elsewhere it is --base-url URL")
     if arguments.owed:
         return _unlock_owed(arguments, context)
     order = read_order(arguments, context)
@@ -62,6 +72,36 @@ def _unlock_owed(arguments: Namespace, context: Context) -> int:
     if arguments.operation != "unlock" or given != (None, None, None):
         raise UsageError("--owed goes with unlock alone: which slots are owed is in the state")
     return unlock_owed(context)
+
+
+async def _drop_debt(arguments: Namespace, context: Context) -> int:
+    if arguments.url is None or arguments.owed or arguments.base_url is not None:
+        raise UsageError(f"{DROP} takes the server of the debt, --group and --id, and nothing else")
+    if fault := fault_of(arguments.url):
+        raise UsageError(f"{DROP}: the server {fault[0]}; {fault[1]}")
+    wanted = (arguments.url, arguments.group or "", arguments.id or "")
+    async with visit(context) as daemon:
+        try:
+            dropped = await ask(daemon, DROP_DEBT, *wanted)
+        except RebootmgrError as error:
+            if not is_caused_by(error, {AMBIGUOUS_DEBT, NO_SUCH_DEBT}):
+                raise
+            owed = [slot for slot in (await daemon.status()).parts("slots") if _is_debt(slot)]
+            raise RebootmgrError("\n".join((str(error), *map(_say_debt, owed)))) from error
+    server, group, id_ = (harmless(str(part), longest=2000) for part in dropped)
+    document = {"operation": DROP, "server": server, "group": group, "id": id_, "dropped": True}
+    text = f"dropped: group {group} at {server}, id {id_}: it is not given back any more"
+    context.emit(document, [text])
+    return 0
+
+
+def _is_debt(slot: Record) -> bool:
+    return not slot.is_true("kept")
+
+
+def _say_debt(slot: Record) -> str:
+    command = f"{DROP} {slot.text('server')} --group {slot.text('group')} --id {slot.text('id')}"
+    return f"owed: `rebootmgrctl fleet-lock {command}`"
 
 
 async def _carry_out(order: SlotOrder, context: Context) -> Reply:
@@ -197,7 +237,9 @@ def _status(reply: Reply) -> int | None:
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("operation", choices=("lock", "unlock"), help="take a slot, or return it")
+    what = f"take a slot, return it, or ({DROP}) forget one that cannot be given back"
+    parser.add_argument("operation", choices=("lock", "unlock", DROP), help=what)
+    parser.add_argument("url", metavar="URL", nargs="?", help=f"the server of {DROP}")
     parser.add_argument("--id", metavar="ID", help="another host's id, such as a dead one's")
     parser.add_argument("--group", metavar="G", help="the group, if not identity.group")
     parser.add_argument(
@@ -218,6 +260,7 @@ VERBS: Final = (
             "rebootmgrctl fleet-lock lock && { do-the-work; rebootmgrctl fleet-lock unlock; }",
             "rebootmgrctl fleet-lock unlock --id eee0097b460c4b2dbf94510d0330626c",
             "rebootmgrctl --json fleet-lock lock --group db | jq -r .value",
+            "rebootmgrctl fleet-lock drop-debt https://old-lock.example.com",
         ),
         arguments=_arguments,
         run=_fleet_lock,

@@ -22,6 +22,8 @@ MANAGER: Final = "org.rebootmgr1.Manager"
 ACTION: Final = "org.rebootmgr1.manage"
 
 CONFIG_INVALID: Final = "org.rebootmgr1.Error.ConfigInvalid"
+AMBIGUOUS_DEBT: Final = "org.rebootmgr1.Error.AmbiguousDebt"
+NO_SUCH_DEBT: Final = "org.rebootmgr1.Error.NoSuchDebt"
 NOTHING_REQUESTED: Final = "org.rebootmgr1.Error.NothingRequested"
 NO_SUCH_HOLD: Final = "org.rebootmgr1.Error.NoSuchHold"
 NOTHING_PENDING: Final = "org.rebootmgr1.Error.NothingPending"
@@ -154,7 +156,16 @@ FORGIVE: Final = Member(
     gives=(Argument("keys", "as", tuple, list),),
     purpose="let updates that failed on this host be tried again",
 )
-STEERING: Final = (RELOAD, HOLD, HOLD_FOR, RELEASE, REBOOT, CANCEL, WITHDRAW, FORGIVE)
+DROP_DEBT: Final = Member(
+    "DropDebt",
+    takes=(_text("server"), _text("group"), _text("id")),
+    gives=(Argument("slot", "(sss)", tuple, list),),
+    purpose="forget a slot that this host owes to a lock server",
+)
+STEERING: Final = (
+    *(RELOAD, HOLD, HOLD_FOR, RELEASE, REBOOT, CANCEL, WITHDRAW, FORGIVE),
+    DROP_DEBT,
+)
 """Whatever changes something; polkit is asked whether the caller may."""
 
 

@@ -6,12 +6,16 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from rebootmgr.config.base_url import without_userinfo
 from rebootmgr.control.members import (
+    AMBIGUOUS_DEBT,
     CANCEL,
     CONFIG_INVALID,
+    DROP_DEBT,
     FORGIVE,
     HOLD,
     HOLD_FOR,
+    NO_SUCH_DEBT,
     NO_SUCH_HOLD,
     NOTHING_PENDING,
     NOTHING_REQUESTED,
@@ -25,6 +29,7 @@ from rebootmgr.control.members import (
 from rebootmgr.control.object import Handlers
 from rebootmgr.core.events import (
     Cancelled,
+    DebtDropped,
     Forgiven,
     HoldAdded,
     HoldReleased,
@@ -32,8 +37,9 @@ from rebootmgr.core.events import (
     Withdrawn,
 )
 from rebootmgr.core.memory import Hold
-from rebootmgr.core.model import Deployment, UpdateKey
-from rebootmgr.core.states import Asking, Checking, Committing, Preparing, Rebooting
+from rebootmgr.core.model import Deployment, Slot, UpdateKey
+from rebootmgr.core.slots import is_dropped
+from rebootmgr.core.states import Asking, Checking, Committing, Owed, Preparing, Rebooting
 from rebootmgr.daemon.loop import Runner, Timepiece
 from rebootmgr.errors import BusError, RebootmgrError, UsageError
 from rebootmgr.instants import encode_instant
@@ -74,6 +80,7 @@ class Operators:
             CANCEL: self.cancel,
             WITHDRAW: self.withdraw,
             FORGIVE: self.forgive,
+            DROP_DEBT: self.drop_debt,
         }
 
     async def reload(self, by: str) -> None:
@@ -184,6 +191,31 @@ class Operators:
         await self._until_on_record()
         return lifted
 
+    async def drop_debt(self, by: str, server: str, group: str, id_: str) -> tuple[str, str, str]:
+        """Forget the one slot that is owed there; "" for group or id is any. The slot."""
+        wanted = _plain(server)
+        owed = [
+            entry.slot
+            for entry in self._runner.state.ledger
+            if isinstance(entry.tenure, Owed) and not entry.kept and not is_dropped(entry)
+        ]
+        found = [
+            slot
+            for slot in owed
+            if slot.server == wanted and group in {"", slot.group} and id_ in {"", slot.id}
+        ]
+        if not found:
+            text = f"nothing of that kind is owed to {harmless(wanted)}"
+            raise BusError(NO_SUCH_DEBT, text)
+        if len(found) > 1:
+            text = f"{len(found)} slots are owed there: say which by its group or id"
+            raise BusError(AMBIGUOUS_DEBT, text)
+        [slot] = found
+        log.warning("%s dropped what is owed: %s", by, _say(slot))
+        self._runner.tell(DebtDropped(slot))
+        await self._until_on_record()
+        return (slot.server, slot.group, slot.id)
+
     def _now(self) -> datetime:
         return self._clock.read().wall
 
@@ -211,6 +243,18 @@ class Operators:
         await self._runner.caught_up()  # with whether it could be saved
         if unsaved := self._runner.state.unsaved:
             raise RebootmgrError(unsaved)
+
+
+def _plain(server: str) -> str:
+    """Write a server as slots have it; UsageError for what is no URL."""
+    try:
+        return without_userinfo(server.strip().rstrip("/"))
+    except ValueError:
+        raise UsageError("the server is no URL") from None
+
+
+def _say(slot: Slot) -> str:
+    return harmless(f"group {slot.group} at {slot.server}, id {slot.id}", longest=500)
 
 
 def _check_span(span: timedelta) -> None:

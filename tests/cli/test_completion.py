@@ -181,7 +181,7 @@ def test_spans_are_offered_as_examples(
 def test_what_a_script_may_do_with_a_slot_is_offered(
     complete: Complete, environ: dict[str, str]
 ) -> None:
-    assert complete("rebootmgrctl fleet-lock ", environ) == {"lock", "unlock"}
+    assert complete("rebootmgrctl fleet-lock ", environ) == {"lock", "unlock", "drop-debt"}
 
 
 def test_a_root_is_a_directory(complete: Complete, environ: dict[str, str], tmp_path: Path) -> None:

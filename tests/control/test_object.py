@@ -334,7 +334,7 @@ async def test_a_hold_is_the_callers_whatever_it_says(daemon: DbusDaemon) -> Non
     [
         ("Hold", "sx", ("", 0)), ("Hold", "sx", ("why", 2**63 - 1)), ("Hold", "sx", ("a", -2**63)),
         ("Hold", "s", ("why",)), ("Hold", "si", ("why", 0)), ("Reboot", "b", (True,)),
-        ("Cancel", "x", (1,)), ("Forgive", "", ()),
+        ("Cancel", "x", (1,)), ("Forgive", "", ()), ("DropDebt", "s", ("",)),
     ],
 )  # fmt: skip
 async def test_a_wish_that_makes_no_sense_is_refused(
@@ -363,11 +363,17 @@ async def test_every_other_wish_arrives_typed_and_signed(daemon: DbusDaemon) -> 
         assert await stand.call(MANAGER, "Forgive", "s", "bad") == [["bad"]]
         assert await stand.refused(MANAGER, "Forgive", "s", "") == f"{OWN}NothingToForgive"
         assert await stand.refused(MANAGER, "Release", "s", "h9") == f"{OWN}NoSuchHold"
+        debt = ("https://gone.example", "", "")
+        assert await stand.call(MANAGER, "DropDebt", "sss", *debt) == [[debt[0], "default", "me"]]
+        refusal = await stand.refused(MANAGER, "DropDebt", "sss", "", "", "")
+        assert refusal == f"{OWN}NoSuchDebt"
     assert wishes.asked == [
         ("reboot", me, timedelta(microseconds=2**64 - 1), True),
         ("cancel", me, timedelta(microseconds=1)),
         ("forgive", me, "bad"),
         ("forgive", me, ""),
+        ("drop_debt", me, *debt),
+        ("drop_debt", me, "", "", ""),
     ]
 
 
@@ -380,6 +386,7 @@ async def test_only_those_who_may_can_ask_for_changes(daemon: DbusDaemon) -> Non
             ("Reboot", "bt", (True, 1)),
             ("Cancel", "t", (1,)),
             ("Forgive", "s", ("bad",)),
+            ("DropDebt", "sss", ("https://gone.example", "", "")),
         ):
             refusal = await stand.refused(MANAGER, member, signature, *body)
             assert refusal == f"{ERROR}AccessDenied"

@@ -12,7 +12,15 @@ def paths(server: FakeFleetLock) -> list[str]:
 def debt(server: FakeFleetLock, **more: bool) -> dict[str, object]:
     """A slot of this host, as state.json has it."""
     where = {"server": server.url, "group": "default", "id": NODE_ID}
-    return {**where, "unanswered": False, "kept": False, "asked": True, "since": None, **more}
+    return {
+        **where,
+        "granted": False,
+        "unanswered": False,
+        "kept": False,
+        "asked": True,
+        "since": None,
+        **more,
+    }
 
 
 async def until_settled(host: Host, server: FakeFleetLock, *more: str) -> None:

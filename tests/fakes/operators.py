@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from rebootmgr.control.members import (
     CANCEL,
     CONFIG_INVALID,
+    DROP_DEBT,
     FORGIVE,
     HOLD,
     HOLD_FOR,
+    NO_SUCH_DEBT,
     NO_SUCH_HOLD,
     NOTHING_PENDING,
     NOTHING_TO_FORGIVE,
@@ -42,6 +44,7 @@ class Wishes:
             CANCEL: self.cancel,
             WITHDRAW: self.withdraw,
             FORGIVE: self.forgive,
+            DROP_DEBT: self.drop_debt,
         }
 
     async def reload(self, _: str) -> None:
@@ -89,3 +92,9 @@ class Wishes:
         if key != "bad":
             raise BusError(NOTHING_TO_FORGIVE, "nothing to forgive")
         return (key,)
+
+    async def drop_debt(self, by: str, server: str, group: str, id_: str) -> tuple[str, str, str]:
+        self.asked.append(("drop_debt", by, server, group, id_))
+        if server != "https://gone.example":
+            raise BusError(NO_SUCH_DEBT, "nothing is owed there")
+        return (server, group or "default", id_ or "me")
