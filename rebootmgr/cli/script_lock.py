@@ -123,7 +123,8 @@ class ScriptLock:
                         if not (obstacle := self._obstacle(status)):
                             return
                         if obstacle != told:
-                            self._note(f"waiting for rebootmgrd: {obstacle}")
+                            bound = f"{AWAY_S / 60:.0f} minutes at most"
+                            self._note(f"waiting for rebootmgrd, {bound}: {obstacle}")
                             told = obstacle
                     await self._daemon.changed(ASK_AGAIN_S)
         except TimeoutError:
@@ -143,9 +144,15 @@ class ScriptLock:
         if status.is_true("slot_claimed"):
             return "it takes back its own question to the lock server"
         for slot in status.parts("slots"):
-            if slot.members.get("server") == self._slot.server:
-                return f"it gives back its own slot {slot.members.get('error') or ''}".rstrip()
+            if _slot(slot) == self._slot:  # no other release could free ours
+                answer = slot.members.get("error")
+                cure = f"; `fleet-lock drop-debt {self._slot.server}` forgets it" if answer else ""
+                return f"it gives back its own slot {answer or ''}".rstrip() + cure
         return ""
+
+
+def _slot(part: Record) -> Slot:
+    return Slot(part.text("server"), part.text("group"), part.text("id"))
 
 
 def _check_kept(status: Record) -> None:

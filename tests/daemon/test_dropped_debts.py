@@ -88,3 +88,15 @@ async def test_a_slot_in_use_is_no_debt(host: Host, server: FakeFleetLock) -> No
     await host.until_blocked("lock_draining")
     assert (await host.ctl(*DROP, server.url))[0] == 1
     assert not (await host.status())["notices"]
+
+
+async def test_a_debt_to_a_group_that_is_gone_keeps_no_script_from_another(
+    host: Host, server: FakeFleetLock
+) -> None:
+    """The server and its hosts were renamed from `two` to `default`."""
+    await until_owed(host, server, "two")
+    server.groups = frozenset({"default"})
+    status, _, err = await host.ctl("fleet-lock", "lock")
+    assert (status, "waiting" in err) == (0, False)
+    assert server.holders == {"default": [NODE_ID]}
+    assert (await host.ctl("fleet-lock", "unlock"))[0] == 0

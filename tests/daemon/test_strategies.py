@@ -132,7 +132,7 @@ async def test_the_fleet_is_asked_once_and_told_once(host: Host, server: FakeFle
     await host.os.stage("42.2")
     await host.until_state("rebooting")
     assert server.holders == {"default": [NODE_ID]}
-    assert host.remembered()["releases_owed"] == [debt(server)]
+    assert host.remembered()["releases_owed"] == [debt(server, granted=True)]
     await host.reboot()
     await host.start()
     await until_settled(host)

@@ -27,6 +27,20 @@ MUTANTS: Final = (
         (SLOTS + "test_debts_are_paid_one_at_a_time_and_who_waits_longest_is_next",),
     ),
     Mutant(
+        "a grant is not told from what is presumed",
+        "slots.py",
+        "            return replace(entry, granted=True, tenure=Ours(), overdue=None)",
+        "            return replace(entry, tenure=Ours(), overdue=None)",
+        (SLOTS + "test_a_grant_is_one_until_it_is_refused_or_given_back",),
+    ),
+    Mutant(
+        "a grant is forgotten by a restart",
+        "slots.py",
+        "            granted=debt.granted,",
+        "            granted=False,",
+        (SLOTS + "test_a_grant_is_one_until_it_is_refused_or_given_back",),
+    ),
+    Mutant(
         "an unanswered question is forgotten",
         "slots.py",
         "unanswered=entry.unanswered or not answered)",
