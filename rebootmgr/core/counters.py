@@ -7,7 +7,7 @@ from typing import Final
 
 from rebootmgr.text import harmless
 
-MOST_KINDS: Final = 8
+MOST_KINDS: Final = 6
 OTHER: Final = "other"
 LONGEST_KIND: Final = 40
 
