@@ -109,8 +109,8 @@ def _slots(status: Status) -> Iterator[Metric]:
     kept = any(owed.kept for owed in status.owed)
     releases = sum(not owed.kept for owed in status.owed)
     held, presumed = status.lock_held, status.lock_presumed
-    yield _gauge("lock_held", "A fleet slot was granted, and is not given back.", held)
-    yield _gauge("lock_presumed", "A slot was asked for, and no clean answer came yet.", presumed)
+    yield _gauge("lock_held", "A slot was granted.", held)
+    yield _gauge("lock_presumed", "A slot may be ours.", presumed)
     yield _gauge("slot_kept", "A slot is kept: the update failed here.", kept)
     yield _gauge("releases_owed", "Slots still to be given back.", releases)
 
