@@ -196,16 +196,18 @@ def many(path: str) -> Iterator[str]:
 
 def metrics(path: str) -> Iterator[str]:
     """1,000 clients of the metrics socket at once that read nothing, and ever more after them."""
+    directory, name = os.path.split(path)
+    os.chdir(directory)  # the whole path may be longer than an address can be
     clients: list[socket.socket] = []
     made = 0
     while True:
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(0)
         try:
-            client.connect(path)
+            client.connect(name)
             clients.append(client)
             made += 1
-        except OSError:  # its backlog is full
+        except BlockingIOError:  # its backlog is full
             client.close()
         if len(clients) > METRICS_CLIENTS:
             clients.pop(0).close()
