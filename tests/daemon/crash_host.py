@@ -232,7 +232,7 @@ class Host:
 
 
 def what_matters(end: End) -> End:
-    """Without the times, which a restart changes."""
+    """Without times and slots confirmed free: a restart and another configuration change them."""
     memory = end.memory
     reboots = tuple(replace(one, at=NOON, seconds=0.0) for one in memory.reboots)
-    return replace(end, memory=replace(memory, reboots=reboots, last_seen=None))
+    return replace(end, memory=replace(memory, reboots=reboots, last_seen=None, confirmed=()))

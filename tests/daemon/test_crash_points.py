@@ -13,7 +13,7 @@ import pytest
 from rebootmgr.core.model import Outcome
 from rebootmgr.core.policy import Policy, Strategy
 from rebootmgr.state.store import DIRECTORY, StateStore
-from tests.daemon.crash_host import BAD, FIRST, NEW, POLICY, End, Host, what_matters
+from tests.daemon.crash_host import BAD, FIRST, NEW, POLICY, SLOT, End, Host, what_matters
 from tests.fakes.disk import Disk, PowerCut
 
 IMMEDIATE = frozenset({Strategy.IMMEDIATE})
@@ -34,6 +34,7 @@ def undisturbed(root: Path) -> tuple[End, int]:
     assert (end.booted, end.reboots, end.drained, end.slots) == (NEW, 1, False, frozenset())
     assert end.memory.outcomes == ((Outcome.SUCCEEDED, 1),)
     assert (end.memory.quarantine, end.memory.holds, end.memory.debts) == ((BAD,), (), ())
+    assert end.memory.confirmed == (SLOT,)
     return what_matters(end), host.disk.calls
 
 
@@ -49,7 +50,9 @@ def test_killed_after_any_call_it_comes_to_the_same_end(tmp_path: Path, later: P
 
         host = prepared(tmp_path / str(call))
         host.disk.after, host.later = kill, later
-        assert what_matters(host.live()) == end, call
+        left = host.live()
+        assert what_matters(left) == end, call
+        assert later.slot is None or left.memory.confirmed == (later.slot,), call
         assert host.runs == 3
 
 
