@@ -171,7 +171,11 @@ class Machine(Host):
 
     def is_on_disk(self, id_: str) -> bool:
         """Whether a deployment was finalized and is still there."""
-        return id_ in {each.id for each in (self.booted, self.default, self.previous) if each}
+        return id_ in self.in_the_boot_menu()
+
+    def in_the_boot_menu(self) -> frozenset[str]:
+        """Everything that was finalized and is still there."""
+        return frozenset(each.id for each in (self.booted, self.default, self.previous) if each)
 
     def change(self, look: Look, **what: object) -> None:
         """Something is different from now on, and whoever listens is told."""

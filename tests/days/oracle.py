@@ -67,6 +67,7 @@ class Oracle:
         self._promised: dict[str, tuple[float, float]] = {}  # told when, until when
         self._disk = agent.disk
         self._drains = 0
+        self._menu: frozenset[str] = frozenset()  # what could be booted without the update
         machine.clock_watcher = self.note_the_time
 
     # --- the call ------------------------------------------------------------------------
@@ -283,6 +284,7 @@ class Oracle:
         self._disk = after
         if after.intent is not None and before.intent is None:
             self.machine.seen.clear()
+            self._menu = self.machine.in_the_boot_menu()
         for hold in after.holds:
             if hold.id not in {one.id for one in before.holds}:
                 self.holds[hold.id] = hold.until, self.machine.boot
@@ -305,7 +307,8 @@ class Oracle:
     def _expected(self, intent: Intent) -> set[Outcome]:
         machine = self.machine
         if machine.booted.id != intent.booted:
-            if machine.booted.id == intent.target or machine.booted.key == intent.key:
+            again = machine.booted.key == intent.key and machine.booted.id not in self._menu
+            if machine.booted.id == intent.target or again:
                 good = not machine.post_boot_failed
                 return {Outcome.SUCCEEDED if good else Outcome.ROLLED_BACK}
             return {Outcome.SUPERSEDED}

@@ -54,7 +54,7 @@ def test_without_the_quarantine_the_budget_still_bounds_the_loop(
 
 @FAILURES
 def test_without_both_the_loop_is_there(fate: Fate, outcome: Outcome) -> None:
-    home = live(NO_LIMIT, fate, days=0.25)
+    home = live(NO_LIMIT, fate, days=0.75)
     assert len(home.machine.called_at) > 4 * FLEET.per_day
     assert set(home.oracle.outcomes) == {outcome}
     assert not {Reason.QUARANTINED, Reason.REBOOT_BUDGET} & set(reasons(home))
