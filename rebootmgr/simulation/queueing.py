@@ -1,8 +1,9 @@
 """The shortcut: refused, ask again. Millions of times nothing else happens to a host.
 
 Between two equal answers of the lock server, with every gate open, the machine's state differs in
-its next try, its tickets and the time of its last save, and in nothing else. So these are counted
-here, by the core's own `next_retry`, and put back before the machine decides anything again.
+the newest answer's time, its next try, its tickets and the time of its last save, and in nothing
+else. So these are counted here, by the core's own `next_retry` and `latest_seen`, and put back
+before the machine decides anything again.
 tests/simulation proves that nobody can tell the difference.
 """
 
@@ -11,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from rebootmgr.core.backoff import Retry, next_retry
+from rebootmgr.core.clock import latest_seen
 from rebootmgr.core.fit import need
 from rebootmgr.core.gates import view_of
 from rebootmgr.core.model import Moment
@@ -88,15 +90,15 @@ def queue(
 
 def unqueue(state: State, queueing: Queueing, scenario: Scenario) -> State:
     """Say where the machine would be, had it decided all of this itself."""
-    memory = state.memory
-    if queueing.asked and not any(
-        entry.unanswered for entry in state.ledger
-    ):  # or each question is on record anyway
-        memory = replace(memory, last_seen=scenario.moment(queueing.heard_at).wall)
+    if not queueing.asked:
+        return replace(state, setbacks=(replace(queueing.setback, retry=queueing.retry),))
+    heard, memory = scenario.moment(queueing.heard_at), state.memory
+    if not any(entry.unanswered for entry in state.ledger):  # or each is on record anyway
+        memory = replace(memory, last_seen=latest_seen(state, heard))
     return replace(
         state,
         memory=memory,
-        setbacks=(replace(queueing.setback, retry=queueing.retry),),
+        setbacks=(replace(queueing.setback, retry=queueing.retry, heard=heard.mono),),
         tickets=state.tickets + queueing.asked,
     )
 
