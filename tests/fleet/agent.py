@@ -69,7 +69,8 @@ class Agent:
         self.world = overseer.world
         self.host = host
         host.daemon = self
-        self.disk = Memory(settled=self.host.boot, booted=self.host.booted)
+        told = () if policy.slot is None else (policy.slot,)  # after this boot, long ago
+        self.disk = Memory(settled=self.host.boot, booted=self.host.booted, confirmed=told)
         self.exposed: Slot | None = None
         self.story: deque[tuple[float, Told | str, Attempt | None, tuple[Effect, ...]]]
         self.story = deque(maxlen=80)
