@@ -18,7 +18,7 @@ from rebootmgr.core.events import (
     SlotReleased,
     Ticked,
 )
-from rebootmgr.core.facts import Look
+from rebootmgr.core.facts import Look, OsUnknown
 from rebootmgr.core.forecast import predict
 from rebootmgr.core.machine import step
 from rebootmgr.core.model import Moment
@@ -63,12 +63,18 @@ def judge_forecasts(graph: Iterable[World]) -> int:
 
 
 def is_clear(world: World) -> bool:
-    """Whether what the machine knows is how the world is, and no doubt is cast on the clock."""
+    """Whether what the machine knows is how the world is, and no doubt is cast on the clock.
+
+    Not so while it has yet to find out that the host can be read, or the disk written, again.
+    """
     state, known = world.state, world.state.known
-    if world.down or state.stopping or known.is_nothing or world.lies or world.full:
+    if world.down or state.stopping or known.is_nothing or world.lies:
+        return False
+    if world.full or state.unsaved:
         return False
     facts = world.facts(Look.HOST)
-    same_os = (facts.os, facts.boot_incomplete) == (known.os, known.boot_incomplete)
+    os = OsUnknown(known.os_unknown, known.os_cure) if known.os_unknown else known.os
+    same_os = (facts.os, facts.boot_incomplete) == (os, known.boot_incomplete)
     doubts = known.clock_synchronized is not None and known.clock_synchronized != world.vouched
     vouched = known.clock_synchronized is not None or world.vouched
     clock = vouched or not world.nature.clock_lies
