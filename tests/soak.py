@@ -1,13 +1,15 @@
 """Let simulated fleets and months go by, one after the other, and say which broke a promise.
 
-`python -m tests.soak [--fleets N] [--months N] [--from SEED] [--agents N]`: a fresh first seed each
-time unless `--from` repeats one. A fleet lives through one storm (tests/fleet), a month belongs to
-a host or two (tests/days). The exit status is 1 when any promise was broken.
+`python -m tests.soak [--fleets N] [--months N] [--from SEED] [--agents N] [--no-walk]`: a fresh
+first seed each time unless `--from` repeats one. A fleet lives through one storm (tests/fleet), a
+month belongs to a host or two (tests/days). Before that the world model is walked where most
+happens at once. The exit status is 1 when any promise was broken.
 """
 
 import argparse
 import os
 import secrets
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -83,6 +85,16 @@ def soak(what: str, live: Callable[[int], Seen], seeds: range, again: str) -> bo
     return not broken
 
 
+def walk_deep() -> bool:
+    """Walk the world model, those of its natures too that take minutes; whether all held."""
+    print("the world model, deep", flush=True)
+    walk = (sys.executable, "-m", "pytest", "-q", "-n", "2", "tests/core/test_world.py")
+    return (
+        subprocess.run(walk, env=os.environ | {"REBOOTMGR_WALK": "deep"}, check=False).returncode
+        == 0
+    )
+
+
 def main(arguments: list[str]) -> int:
     """Run, and report every few seconds."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
@@ -90,7 +102,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--months", type=int, default=MONTHS, metavar="N")
     parser.add_argument("--from", type=int, dest="first", metavar="SEED")
     parser.add_argument("--agents", type=int, default=fleet.AGENTS, metavar="N")
+    parser.add_argument("--no-walk", action="store_true", help="leave the world model out")
     options = parser.parse_args(arguments)
+    walked = options.no_walk or walk_deep()
     first = secrets.randbelow(10**9) if options.first is None else options.first
     months = soak(
         "months",
@@ -104,7 +118,7 @@ def main(arguments: list[str]) -> int:
         range(first, first + options.fleets),
         "python -m tests.soak --months 0 --fleets 1 --from {seed}",
     )
-    return 0 if months and fleets else 1
+    return 0 if walked and months and fleets else 1
 
 
 if __name__ == "__main__":

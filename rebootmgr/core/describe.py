@@ -313,7 +313,7 @@ def _not_released(entry: Entry, state: State, at: Moment) -> str:
 
 
 def _minute(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M}"
+    return f"{at:%Y-%m-%d %H:%M %Z}"
 
 
 def notices(state: State, policy: Policy, at: Moment) -> tuple[Notice, ...]:

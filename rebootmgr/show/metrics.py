@@ -132,7 +132,7 @@ def _reboots(status: Status) -> Iterator[Metric]:
     yield outcomes
     durations = GaugeMetricFamily(
         PREFIX + "last_reboot_duration_seconds",
-        "Last reboot by phase, total from hooks to boot-complete; 0: none or unknown.",
+        "Last reboot by phase, total from hooks on; 0: unknown.",
         labels=("phase",),
     )
     measured = (past for past in reversed(status.history) if past.seconds > 0)
@@ -169,7 +169,7 @@ def _fleet_lock(counters: Counters) -> Iterator[Metric]:
 def _health(status: Status, counters: Counters) -> Iterator[Metric]:
     yield _gauge(
         "config_valid",
-        "The configuration in force is valid; without one nothing is rebooted.",
+        "The configuration in force is valid.",
         status.config_valid,
     )
     yield _gauge(

@@ -81,6 +81,9 @@ def test_status_tells_what_why_tells_and_more() -> None:
             "id": "5f2c1e",
             "kept": kept,
             "error": error,
+            "since": None,
+            "heard": None,
+            "again": None,
         }
         for kept, error in ((True, ""), (False, "no answer"))
     ]

@@ -1,5 +1,6 @@
 """The explorations: each lets some things happen in every order, and leaves the others alone."""
 
+import os
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -23,16 +24,8 @@ DOUBTING: Final = replace(IMMEDIATE, strategies=frozenset({Strategy.PERIODIC}), 
 FROZEN: Final = replace(IMMEDIATE, calendar=MONDAYS_FROZEN)
 BOLD: Final = replace(FLEET, attempts_per_deployment=1, reboots_per_day=2)
 
-NATURES: Final = (
+SHALLOW: Final = (
     Nature(name="slow looks", policies=(FLEET,), slow_looks=True, crashes=False),
-    Nature(
-        name="two updates and an rpm-ostree that falls silent",
-        policies=(IMMEDIATE,),
-        updates=(A, B),
-        slow_looks=True,
-        unknowns=True,
-        crashes=False,
-    ),
     Nature(
         name="an update whose file goes first",
         policies=(IMMEDIATE,),
@@ -85,7 +78,6 @@ NATURES: Final = (
         slow_looks=True,
         crashes=False,
     ),
-    Nature(name="another server", policies=(FLEET, OTHER_FLEET), inhibits=False, crashes=False),
     Nature(
         name="another name of the server",
         policies=(FLEET, OTHER_FLEET),
@@ -128,16 +120,6 @@ NATURES: Final = (
         crashes=False,
     ),
     Nature(
-        name="requests and holds around hooks in a fleet",
-        policies=(WINDOWED,),
-        hooks=frozenset({Phase.PRE_REBOOT, Phase.ABANDONED}),
-        spans=True,
-        window_moves=True,
-        just_over=True,
-        inhibits=False,
-        crashes=False,
-    ),
-    Nature(
         name="drains at the end of a window",
         policies=(WINDOWED,),
         hooks=frozenset({Phase.PRE_REBOOT, Phase.ABANDONED}),
@@ -147,24 +129,7 @@ NATURES: Final = (
         inhibits=False,
         crashes=False,
     ),
-    Nature(
-        name="clocks that are set, both ways",
-        policies=(FROZEN, DOUBTING),
-        window_moves=True,
-        clock_lies=True,
-        spans=True,
-        inhibits=False,
-        crashes=False,
-    ),
     Nature(name="people", policies=(FLEET,), sessions=True, inhibits=False, hooks=ALL_HOOKS),
-    Nature(
-        name="people while looks are slow",
-        policies=(IMMEDIATE,),
-        sessions=True,
-        slow_looks=True,
-        inhibits=False,
-        crashes=False,
-    ),
     Nature(name="operators", policies=(FLEET,), operators=True, inhibits=False),
     Nature(
         name="boots",
@@ -185,4 +150,72 @@ NATURES: Final = (
     Nature(name="windows", policies=(WINDOWED,), window_moves=True, inhibits=False),
     Nature(name="stops", policies=(FLEET,), hooks=ALL_HOOKS, stops=True, inhibits=False),
     Nature(name="logind refuses", policies=(FLEET,), logind_refuses=True, inhibits=False),
+    Nature(
+        name="two updates and an rpm-ostree that fails to answer",
+        policies=(IMMEDIATE,),
+        updates=(A, B),
+        slow_looks=True,
+        unknowns=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(
+        name="requests and holds around hooks",
+        policies=(WINDOWED,),
+        hooks=frozenset({Phase.PRE_REBOOT, Phase.ABANDONED}),
+        spans=True,
+        just_over=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(
+        name="a clock that is set, both ways",
+        policies=(FROZEN, DOUBTING),
+        window_moves=True,
+        clock_lies=True,
+        inhibits=False,
+        crashes=False,
+    ),
 )
+DEEP: Final = (
+    Nature(
+        name="two updates and an rpm-ostree that falls silent",
+        policies=(IMMEDIATE,),
+        updates=(A, B),
+        slow_looks=True,
+        unknowns=True,
+        crashes=False,
+    ),
+    Nature(name="another server", policies=(FLEET, OTHER_FLEET), inhibits=False, crashes=False),
+    Nature(
+        name="requests and holds around hooks in a fleet",
+        policies=(WINDOWED,),
+        hooks=frozenset({Phase.PRE_REBOOT, Phase.ABANDONED}),
+        spans=True,
+        window_moves=True,
+        just_over=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(
+        name="clocks that are set, both ways",
+        policies=(FROZEN, DOUBTING),
+        window_moves=True,
+        clock_lies=True,
+        spans=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(
+        name="people while looks are slow",
+        policies=(IMMEDIATE,),
+        sessions=True,
+        slow_looks=True,
+        inhibits=False,
+        crashes=False,
+    ),
+)
+"""Most happens at once in them, which takes minutes: `make soak` walks them, too."""
+
+NATURES: Final = (*SHALLOW, *DEEP) if os.environ.get("REBOOTMGR_WALK") == "deep" else SHALLOW
+"""What is walked here and now."""

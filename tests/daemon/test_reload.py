@@ -136,7 +136,8 @@ async def test_a_reload_without_a_free_descriptor_changes_nothing(host: Host) ->
     resource.prlimit(host.daemon.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
     host.hang_up()
     status = await host.until(lambda status: bool(status["config_problems"]))
-    assert reasons(status) == ["inhibited"]
+    assert "inhibited" in reasons(status)
+    assert "disabled" not in reasons(status)  # though state.json may be out of reach, too
     with suppress(ProcessLookupError):
         resource.prlimit(host.daemon.pid, resource.RLIMIT_NOFILE, limits)
     assert await host.reload() == ""

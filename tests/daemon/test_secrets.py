@@ -152,6 +152,7 @@ async def test_no_credential_shows_from_the_refusal_to_the_reboot(
 ) -> None:
     host.configure(drop_in(with_password(fleet), certificate))
     await host.start("--log-level", "debug")
+    await fleet.wait_seen(1)
     await host.until(lambda status: status["state"] == "idle" and not status["slots"])
     assert fleet.seen[-1].headers["authorization"] == f"Basic {PAIR}"
     echo = f"you are Basic {PAIR}, that is node:{PASSWORD}"

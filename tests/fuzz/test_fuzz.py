@@ -150,7 +150,9 @@ BODIES: Final[dict[str, Callable[[Dice], list[object]]]] = {
     "x": lambda dice: [dice.pick(SIGNED)],
     "t": lambda dice: [dice.pick(UNSIGNED)],
     "bt": lambda dice: [dice.below(2) == 1, dice.pick(UNSIGNED)],
+    "st": lambda dice: [dice.said(), dice.pick(UNSIGNED)],
     "ss": lambda dice: [dice.said(), dice.said()],
+    "sss": lambda dice: [dice.said(), dice.said(), dice.said()],
     "as": lambda dice: [[dice.said()]],
     "d": lambda dice: [dice.below(9) / 7],
 }
