@@ -7,7 +7,7 @@ and what the disk says. SPEC 13 is asserted in every step, SPEC 4 to 9 at each c
 import math
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from rebootmgr.core.alarm import Deadline, deadline
@@ -67,6 +67,7 @@ class Oracle:
         self._promised: dict[str, tuple[float, float]] = {}  # told when, until when
         self._disk = agent.disk
         self._drains = 0
+        self._drains_since = 0.0
         self._menu: frozenset[str] = frozenset()  # what could be booted without the update
         machine.clock_watcher = self.note_the_time
 
@@ -82,10 +83,14 @@ class Oracle:
                 now = self.agent.world.agenda.now
                 for session in sessions:
                     self._promised[session.id] = (now, now + in_s)
-            case RunHooks(_, Phase.PRE_REBOOT):
+            case RunHooks(_, Phase.PRE_REBOOT, target):
+                assert target is not None
                 self._drains += 1
                 agenda, machine = self.agent.world.agenda, self.machine
                 agenda.after(DRAINED_S, self._look_at_drain, self._drains, machine.boot)
+                self._drains_since = agenda.now
+                if self.rules.fit and not self._skips(target):
+                    self._check_beginning(machine.at.wall)
             case _:
                 pass
 
@@ -166,11 +171,23 @@ class Oracle:
             need(self.is_trusted(), "the clock is not to be trusted")
 
     def _check_fit(self, wall: datetime) -> None:
+        """What is left is enough for what comes after the hooks; or it began where nothing fits."""
+        opening = self.openings.opening_at(wall)
+        if opening is None:
+            return
+        if opening[1] - wall.timestamp() < self.needs_s(wall, but_for_hooks=True):
+            passed = self.agent.world.agenda.now - self._drains_since
+            began = wall - timedelta(seconds=passed if self.machine.drained else 0.0)
+            need(self.openings.opening_at(began) is not None, "began outside, and ends too late")
+            self._check_beginning(began)
+
+    def _check_beginning(self, wall: datetime) -> None:
+        """Nothing begins that cannot end in time, unless nothing ever could."""
         opening, needs = self.openings.opening_at(wall), self.needs_s(wall)
         if opening is None:
             return
         rest = opening[1] - wall.timestamp()
-        if rest < needs:
+        if rest + SLOW_DISK_S < needs:
             spans = self.openings.later_than(wall)
             longest = max((end - start for start, end in spans), default=0.0)
             is_best = longest < needs / 0.9 and opening[1] - opening[0] >= min(needs, longest)
@@ -179,11 +196,12 @@ class Oracle:
                 wall.timestamp() - opening[0] < rest, "starts late in an opening that is too short"
             )
 
-    def needs_s(self, wall: datetime) -> float:
-        """How long a reboot takes here, as far as anybody knows."""
+    def needs_s(self, wall: datetime, *, but_for_hooks: bool = False) -> float:
+        """How long a reboot takes here, as far as anybody knows; perhaps once it is drained."""
         past = self.agent.disk.reboots
         good = [one for one in past if one.outcome is Outcome.SUCCEEDED]
-        took = sorted([one.seconds for one in good if one.seconds > 0][-10:])
+        known = [one for one in good if one.seconds > 0][-10:]
+        took = sorted(one.seconds - but_for_hooks * one.phases.hooks_s for one in known)
         if len(took) < 3 or len(self.openings.openings) < 2:
             return 0.0
         spans = [*self.openings.later_than(wall)]
