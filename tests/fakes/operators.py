@@ -62,7 +62,7 @@ class Wishes:
         return id_
 
     async def hold_for(self, by: str, reason: str, length: timedelta) -> str:
-        return await self.hold(by, reason, datetime.now(UTC) + length)
+        return await self.hold(by, reason, datetime.now(UTC) + min(length, timedelta(days=400)))
 
     async def withdraw(self, by: str) -> bool:
         self.asked.append(("withdraw", by))

@@ -87,6 +87,10 @@ class Spoken(ABC):
             lambda status: bool(status["pending"]) and reasons(status) == list(wanted)
         )
 
+    async def until_incomplete(self) -> Json:
+        """Wait until nothing but the boot that is not complete would be in the way."""
+        return await self.until(lambda status: reasons(status) == ["boot_not_complete"])
+
 
 def reasons(status: Json) -> list[str]:
     """What is in the way."""

@@ -57,6 +57,7 @@ async def reach(machine: Machine, server: FakeFleetLock, held: Held) -> None:
     machine.configure(fleet_lock(server.url))
     machine.write("etc/systemd/logind.conf.d/patience.conf", PATIENT_LOGIND)
     await machine.boot()
+    await server.wait_seen(1)
     await machine.until(lambda status: status["state"] == "idle" and not status["slots"])
     machine.check_health()
     await held.bring(machine, server)

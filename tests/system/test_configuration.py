@@ -33,6 +33,7 @@ async def test_a_bad_configuration_at_the_start_gives_back_the_slot_and_reboots_
 ) -> None:
     machine.configure(fleet_lock(server.url))
     await machine.boot()
+    await server.wait_seen(1)
     await machine.until(lambda status: status["state"] == "idle" and not status["slots"])
     server.script.append(hang())  # granted, but the answer never comes
     seen = len(server.seen)

@@ -64,7 +64,7 @@ async def test_a_whole_update_asks_checks_drains_and_undoes_in_order(
     await machine.until_rebooted()
     before = ["check 10-check", PRE, "pre-reboot 10-drain", "check 10-check"]
     assert story.lines == before
-    await machine.until_blocked("boot_not_complete")
+    await machine.until_incomplete()
     assert story.lines == before, "nothing is undone before boot-complete.target"
     await machine.end_health_check(well=True)
     await story.until(*before, "post-boot 10-undo", STEADY)

@@ -58,7 +58,7 @@ async def until_at_rest(machine: Machine, server: FakeFleetLock, *, version: str
 
 async def is_up_and_keeps(machine: Machine, server: FakeFleetLock, held: list[str]) -> None:
     """Check that a boot gives nothing back before it is complete, and complete it."""
-    await machine.until_blocked("boot_not_complete")
+    await machine.until_incomplete()
     assert holders(server) == held
     await machine.end_health_check(well=True)
 

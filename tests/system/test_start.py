@@ -103,7 +103,7 @@ async def test_a_unit_that_never_finishes_starting_keeps_the_daemon_from_nothing
     machine.check_health()
     machine.hang_the_boot()
     await machine.boot()
-    status = await machine.until_blocked("boot_not_complete")
+    status = await machine.until_incomplete()
     assert "pull.service" in status["blockers"][0]["detail"]
     assert await machine.property_of("multi-user.target", "ActiveState") == "inactive"
     assert await machine.property_of(DAEMON, "ActiveState") == "active"
@@ -173,6 +173,7 @@ async def test_a_boot_that_is_not_healthy_keeps_its_slot_and_is_not_rebooted(
 ) -> None:
     machine.configure(fleet_lock(server.url))
     await machine.boot()
+    await server.wait_seen(1)
     await machine.until(lambda status: status["state"] == "idle" and not status["slots"])
     machine.check_health()
     server.seen.clear()

@@ -31,7 +31,7 @@ async def test_a_staged_update_is_booted_and_the_slot_goes_back_when_the_boot_is
     machine.check_health()
     await machine.stage("42.2")
     await machine.until_rebooted()
-    await machine.until_blocked("boot_not_complete")
+    await machine.until_incomplete()
     assert asked(server) == ["/v1/pre-reboot"], "nothing is given back before boot-complete.target"
     await machine.end_health_check(well=True)
     status = await machine.until_state("idle")
