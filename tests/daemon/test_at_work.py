@@ -49,7 +49,8 @@ async def test_kernel_arguments_that_fail_are_quarantined_and_others_are_not(hos
     for _ in range(2):
         await host.os.change_arguments(*BAD)
         await host.start()
-        await host.until_state("rebooting")
+        await host.logind.rebooted.wait()
+        await host.stop()  # as it is before anything is finalized
         host.trees.fail_to_finalize()
         await host.reboot()
     await host.os.change_arguments(*BAD)
@@ -81,7 +82,8 @@ async def test_what_changes_is_said_where_the_version_does_not(host: Host) -> No
 async def test_the_unit_that_did_not_finalize_is_named_in_the_history(host: Host) -> None:
     await host.os.stage("42.2")
     await host.start()
-    await host.until_state("rebooting")
+    await host.logind.rebooted.wait()
+    await host.stop()  # as it is before anything is finalized
     host.trees.fail_to_finalize()
     host.systemd.fail_unit("ostree-boot-complete.service", "exit-code")
     await host.reboot()
