@@ -1,8 +1,8 @@
-"""Break the core and the hooks on purpose, one line at a time, and want the tests to notice."""
+"""Break decisions and hooks on purpose, one line at a time, and want the tests to notice."""
 
 from typing import Final
 
-from tests.mutants import attempts, calendars, gates, hooking, ledger, outcomes, shown
+from tests.mutants import attempts, calendars, gates, hooking, ledger, lending, outcomes, shown
 
 MUTANTS: Final = (
     *attempts.MUTANTS,
@@ -10,6 +10,7 @@ MUTANTS: Final = (
     *ledger.MUTANTS,
     *gates.MUTANTS,
     *calendars.MUTANTS,
+    *lending.MUTANTS,
     *shown.MUTANTS,
     *hooking.MUTANTS,
 )

@@ -1,0 +1,264 @@
+"""Where questions come in and answers go out: nothing is told before the store has it.
+
+One batch is written at a time. What comes meanwhile is answered at once where the answer neither
+changes nor promises anything; all else goes into the next batch.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from rebootmgr.lending.group import Fleet
+from rebootmgr.lending.lend import Decided, decide, hung_up, look, look_again_s
+from rebootmgr.lending.questions import (
+    Answer,
+    Change,
+    Crowded,
+    PreReboot,
+    Question,
+    Refused,
+    Release,
+    SetSlots,
+    SlotsSet,
+    SteadyState,
+    Unavailable,
+)
+from rebootmgr.lending.saved import Saved, restored
+from rebootmgr.lending.terms import Moment, Rules
+
+Answers: TypeAlias = tuple[tuple[int, Answer], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question came; no other has its number."""
+
+    number: int
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp:
+    """Whoever asked waits for the answer no more."""
+
+    number: int
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The changes are on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFailed:
+    """The changes are on disk, or they are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRead:
+    """The store was opened anew and holds this."""
+
+    saved: Saved
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time went by, or the rules are new."""
+
+
+Event: TypeAlias = Asked | HungUp | Written | WriteFailed | StoreRead | Ticked
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer a question; who has gone misses it."""
+
+    number: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Put all of this on disk, or none, in this order; `Written` or `WriteFailed` follows."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Open the store and read it, until that succeeds; `StoreRead` follows."""
+
+
+Effect: TypeAlias = Reply | Write | Read
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Nothing is known for sure: the store is being opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """All that is known is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The changes of the fleet are under way to the disk; these answers wait for that."""
+
+    answers: Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`fleet` is as it will be when what is being written is on disk."""
+
+    store: Closed | Idle | Writing = field(default_factory=Closed)
+    fleet: Fleet = field(default_factory=Fleet)
+    inbox: tuple[tuple[int, Question], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The desk after an event, and what is to be done, in order."""
+
+    desk: Desk
+    effects: tuple[Effect, ...] = ()
+
+
+def step(desk: Desk, event: Event, rules: Rules, at: Moment) -> Turn:
+    """Say what follows from an event."""
+    match event:
+        case Asked(number, question):
+            return _asked(desk, number, question, rules, at)
+        case HungUp(number, question):
+            inbox = tuple(one for one in desk.inbox if one[0] != number)
+            fleet = hung_up(desk.fleet, number, question, rules, at)
+            return Turn(replace(desk, inbox=inbox, fleet=fleet))
+        case Written():
+            return _written(desk, rules, at)
+        case WriteFailed():
+            return _write_failed(desk)
+        case StoreRead(saved):
+            fleet = restored(saved, desk.fleet, rules, at)
+            return _batch(Desk(Idle(), fleet, desk.inbox), rules, at)
+        case Ticked():
+            if isinstance(desk.store, Idle):
+                return _batch(desk, rules, at)
+            return Turn(desk)
+
+
+def wake_s(desk: Desk, at: Moment) -> float | None:
+    """When a `Ticked` has something to do, at the latest."""
+    return look_again_s(desk.fleet, at) if isinstance(desk.store, Idle) else None
+
+
+def _asked(desk: Desk, number: int, question: Question, rules: Rules, at: Moment) -> Turn:
+    if isinstance(desk.store, Closed):
+        return Turn(desk, (Reply(number, Unavailable()),))
+    decided = decide(desk.fleet, number, question, rules, at)
+    if not decided.changes and all(_holds_nothing(answer) for _, answer in decided.answers):
+        return Turn(replace(desk, fleet=decided.fleet), _replies(decided.answers))
+    desk = replace(desk, inbox=(*desk.inbox, (number, question)))
+    return _batch(desk, rules, at) if isinstance(desk.store, Idle) else Turn(desk)
+
+
+def _holds_nothing(answer: Answer) -> bool:
+    """Whether it may leave though what it was decided on may yet fail."""
+    return isinstance(answer, Refused | Crowded)
+
+
+def _batch(desk: Desk, rules: Rules, at: Moment) -> Turn:
+    """Decide what came, and write it down together.
+
+    A host whose slot or place this batch changes is asked about no more: what it was told must be
+    on disk when it leaves. So its next question waits for the next batch.
+    """
+    decided = Decided(desk.fleet)
+    taken, later = _taken(desk)
+    for number, question in taken:
+        if _is_touched(question, decided.changes):
+            later.insert(0, (number, question))
+        else:
+            decided = _and(decided, decide(decided.fleet, number, question, rules, at))
+    decided = _and(decided, look(decided.fleet, rules, at))
+    rest = tuple(later)
+    if decided.changes:
+        after = Desk(Writing(decided.answers), decided.fleet, rest)
+        return Turn(after, (Write(decided.changes),))
+    told = _replies(decided.answers)
+    turn = Turn(Desk(Idle(), decided.fleet, rest))
+    if rest:
+        turn = _batch(turn.desk, rules, at)
+    return Turn(turn.desk, (*told, *turn.effects))
+
+
+def _and(first: Decided, then: Decided) -> Decided:
+    changes, answers = (*first.changes, *then.changes), (*first.answers, *then.answers)
+    return Decided(then.fleet, changes, answers)
+
+
+def _taken(desk: Desk) -> tuple[list[tuple[int, Question]], list[tuple[int, Question]]]:
+    """Split the inbox into what goes into this batch, best order first, and what comes later.
+
+    One question of each host, and none before an administrator's that came earlier. Returns go
+    first, then those who wait, in the order of their coming.
+    """
+    taken: list[tuple[int, Question]] = []
+    later: list[tuple[int, Question]] = []
+    hosts: set[tuple[str, str]] = set()
+    for place, (number, question) in enumerate(desk.inbox):
+        match question:
+            case PreReboot(group=group, id=host) | SteadyState(group=group, id=host):
+                (later if (group, host) in hosts else taken).append((number, question))
+                hosts.add((group, host))
+            case Release() | SetSlots():
+                cut = max(place, 1)
+                later += desk.inbox[cut:]
+                taken = taken or list(desk.inbox[:1])
+                break
+    return sorted(taken, key=lambda one: _order(desk.fleet, one[1])), later
+
+
+def _order(fleet: Fleet, question: Question) -> int:
+    match question:
+        case PreReboot(group=group, id=host):
+            entry = fleet.group(group).queue.find(host)
+            return fleet.tickets if entry is None else entry.ticket
+        case SteadyState() | Release() | SetSlots():
+            return -1
+
+
+def _is_touched(question: Question, changes: tuple[Change, ...]) -> bool:
+    match question:
+        case PreReboot(group=group, id=host) | SteadyState(group=group, id=host):
+            return any(
+                not isinstance(one, SlotsSet) and one.group == group and one.id == host
+                for one in changes
+            )
+        case Release() | SetSlots():
+            return False
+
+
+def _written(desk: Desk, rules: Rules, at: Moment) -> Turn:
+    told = _replies(desk.store.answers) if isinstance(desk.store, Writing) else ()
+    after = replace(desk, store=Idle())
+    if not desk.inbox:
+        return Turn(after, told)
+    turn = _batch(after, rules, at)
+    return Turn(turn.desk, (*told, *turn.effects))
+
+
+def _write_failed(desk: Desk) -> Turn:
+    """Tell everybody that we do not know, and find out."""
+    waiting = list(desk.store.answers) if isinstance(desk.store, Writing) else []
+    numbers = [number for number, _ in (*waiting, *desk.inbox)]
+    for group in desk.fleet.groups.values():
+        held = (group.queue.at(ticket).held for ticket in group.queue.held)
+        numbers += [one.number for one in held if one is not None]
+    replies = tuple(Reply(number, Unavailable()) for number in numbers)
+    return Turn(Desk(Closed(), desk.fleet), (*replies, Read()))
+
+
+def _replies(answers: Answers) -> tuple[Reply, ...]:
+    return tuple(Reply(number, answer) for number, answer in answers)

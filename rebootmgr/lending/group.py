@@ -1,0 +1,116 @@
+"""The fleet as a value: groups, those that hold their slots, and those that wait."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from rebootmgr.lending.queue import Queue
+from rebootmgr.lending.terms import Moment, Rules
+
+FIRST_GUESS_S: Final = 300.0  # how long a slot is held, before anybody returned one
+_GUESS_WEIGHS: Final = 5  # returns
+_REMEMBERED: Final = 300  # returns; then half of what they say is forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A host with a slot, by both clocks since when."""
+
+    id: str
+    name: str
+    since: datetime
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """So many slots instead of the configured ones, until an instant or until further notice."""
+
+    slots: int
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One group of hosts. What the store keeps are `holders`, `override`, and who waits.
+
+    `returned` hosts held for `held_s` in all. `front` is the highest ticket that had its turn.
+    `credit_s` is how long a slot may still lie idle for somebody's sake, counted at `counted_s`;
+    `idle_since_s`: since when a slot has been free though somebody waits.
+    `returns` are the expected returns in order. `look_s`: when a reservation is looked at again;
+    `swept_s`: when those who left were looked for.
+    """
+
+    holders: Mapping[str, Holder] = field(default_factory=dict)
+    queue: Queue = field(default_factory=Queue)
+    override: Override | None = None
+    held_s: float = FIRST_GUESS_S * _GUESS_WEIGHS
+    returned: int = _GUESS_WEIGHS
+    front: int = -1
+    credit_s: float = 0.0
+    counted_s: float = 0.0
+    idle_since_s: float | None = None
+    returns: tuple[float, ...] = ()
+    look_s: float | None = None
+    swept_s: float = 0.0
+
+    @property
+    def hold_s(self) -> float:
+        """How long a slot is held, on average, of late."""
+        return max(self.held_s / self.returned, 1.0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to remember of it."""
+        return not (self.holders or self.queue or self.override)
+
+    def lent_to(self, holder: Holder) -> "Group":
+        """Add a holder."""
+        return _with_holders(self, {**self.holders, holder.id: holder})
+
+    def given_back(self, host: str, at: Moment, *, counts: bool) -> "Group":
+        """Take the slot of a holder back; `counts`: it tells how long a reboot takes."""
+        holder = self.holders[host]
+        rest = {one: held for one, held in self.holders.items() if one != host}
+        if not counts:
+            return _with_holders(self, rest)
+        held_s, returned = self.held_s + max(at.s - holder.since_s, 0.0), self.returned + 1
+        if returned > _REMEMBERED:
+            held_s, returned = held_s / 2, returned // 2
+        return _with_holders(replace(self, held_s=held_s, returned=returned), rest)
+
+
+def _with_holders(group: Group, holders: Mapping[str, Holder]) -> Group:
+    expected = tuple(sorted(one.since_s + group.hold_s for one in holders.values()))
+    return replace(group, holders=holders, returns=expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All groups that there is something to remember of. `tickets` is the next ticket."""
+
+    groups: dict[str, Group] = field(default_factory=dict)
+    tickets: int = 1
+
+    def group(self, name: str) -> Group:
+        """Give a group; one of which nothing is remembered is empty."""
+        return self.groups.get(name) or Group()
+
+    def put(self, name: str, group: Group, rules: Rules) -> "Fleet":
+        """Replace a group; one that is empty and has no terms of its own is forgotten."""
+        if group.is_empty and name not in rules.groups:
+            rest = {one: kept for one, kept in self.groups.items() if one != name}
+            return Fleet(rest, self.tickets)
+        return Fleet(self.groups | {name: group}, self.tickets)
+
+
+def slots_of(name: str, group: Group, rules: Rules, at: Moment) -> int:
+    """How many slots a group lends now: 0 where nothing says so."""
+    override = group.override
+    terms = rules.terms_of(name)
+    if terms is None:
+        return 0
+    if override is not None and (override.until is None or at.wall < override.until):
+        return override.slots
+    return terms.slots

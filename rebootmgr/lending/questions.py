@@ -1,0 +1,178 @@
+"""What is asked, what is answered, and what changes in the store meanwhile."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class PreReboot:
+    """A host wants a slot; `name` is for people. It lets its answer be held for `wait_s`."""
+
+    group: str
+    id: str
+    name: str = ""
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyState:
+    """A host needs no slot."""
+
+    group: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An administrator takes a slot back from a host, by id or by name."""
+
+    group: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetSlots:
+    """An administrator lends more or fewer from now on; None: what is configured."""
+
+    group: str
+    slots: int | None
+    until: datetime | None = None
+
+
+Question: TypeAlias = PreReboot | SteadyState | Release | SetSlots
+
+
+class Kind(StrEnum):
+    """Why a question was refused."""
+
+    ALL_SLOTS_FULL = "all_slots_full"
+    QUEUED = "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A slot is this host's; `again`: it was already."""
+
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Nothing is held for it. It is number `place` of `waiting`, its turn is in `turn_s`.
+
+    None where nothing is lent. `holders` are the names of the first few.
+    """
+
+    kind: Kind
+    retry_after_s: int
+    lent: int
+    slots: int
+    holders: tuple[str, ...]
+    place: int
+    waiting: int
+    turn_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """No slot of this group is this host's; `had`: it was until now."""
+
+    had: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownGroup:
+    """The configuration has no such group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """So many wait that nothing was written down: come back later."""
+
+    retry_after_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The store could not be asked; what became of the question is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An administrator's wish is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchHolder:
+    """Nobody of that id or name holds a slot of the group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """The name is that of several holders: the id is needed."""
+
+    ids: tuple[str, ...]
+
+
+Answer: TypeAlias = (
+    Granted
+    | Refused
+    | Returned
+    | UnknownGroup
+    | Crowded
+    | Unavailable
+    | Done
+    | NoSuchHolder
+    | Ambiguous
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A host has a place in the queue."""
+
+    group: str
+    id: str
+    name: str
+    ticket: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A host has no place in the queue any more."""
+
+    group: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A host has a slot."""
+
+    group: str
+    id: str
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """A host has no slot any more."""
+
+    group: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsSet:
+    """A group lends this many; None: what is configured."""
+
+    group: str
+    slots: int | None
+    until: datetime | None
+
+
+Change: TypeAlias = Joined | Left | Lent | TakenBack | SlotsSet

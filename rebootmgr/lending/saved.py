@@ -1,0 +1,80 @@
+"""What the store keeps of a fleet, and the fleet that is read from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from rebootmgr.lending.group import Fleet, Group, Holder, Override
+from rebootmgr.lending.questions import Joined, Lent, SlotsSet
+from rebootmgr.lending.queue import Queue, Waiting
+from rebootmgr.lending.terms import Moment, Rules
+from rebootmgr.lending.turns import LONGEST_RETRY_S
+
+_STAY_S: Final = 3 * LONGEST_RETRY_S
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Every row of the store: those that hold, those that wait, and the groups that lend more."""
+
+    holders: tuple[Lent, ...] = ()
+    waiting: tuple[Joined, ...] = ()
+    slots: tuple[SlotsSet, ...] = ()
+
+
+def restored(saved: Saved, last: Fleet, rules: Rules, at: Moment) -> Fleet:
+    """Make a fleet of what was read; `last` is what we knew of it before, if we did.
+
+    Of those that wait and were not known, each counts as asked now and told the longest time.
+    Answers that were held back are not held any more.
+    """
+    groups: dict[str, Group] = {name: _emptied(group, at) for name, group in last.groups.items()}
+    for row in saved.slots:
+        override = None if row.slots is None else Override(row.slots, row.until)
+        groups[row.group] = replace(groups.get(row.group, _new(at)), override=override)
+    for lent in sorted(saved.holders, key=lambda row: row.at):
+        group = groups.get(lent.group, _new(at))
+        holder = Holder(lent.id, lent.name, lent.at, _then_s(lent.at, at))
+        groups[lent.group] = group.lent_to(holder)
+    known = {name: group.queue for name, group in last.groups.items()}
+    for joined in sorted(saved.waiting, key=lambda row: row.ticket):
+        group = groups.get(joined.group, _new(at))
+        entry = _waiting(joined, known, at)
+        groups[joined.group] = replace(group, queue=group.queue.put(entry))
+    tickets = max((row.ticket for row in saved.waiting), default=0) + 1
+    kept = {n: group for n, group in groups.items() if n in rules.groups or not group.is_empty}
+    return Fleet(kept, max(tickets, last.tickets))
+
+
+def _new(at: Moment) -> Group:
+    return Group(counted_s=at.s)
+
+
+def _emptied(group: Group, at: Moment) -> Group:
+    """Keep what is learned; forget what the store knows better."""
+    return Group(held_s=group.held_s, returned=group.returned, front=group.front, counted_s=at.s)
+
+
+def _waiting(row: Joined, known: Mapping[str, Queue], at: Moment) -> Waiting:
+    queue = known.get(row.group)
+    entry = None if queue is None else queue.find(row.id)
+    if entry is not None and entry.ticket == row.ticket:
+        return replace(entry, held=None)
+    return Waiting(
+        ticket=row.ticket,
+        id=row.id,
+        name=row.name,
+        joined=row.at,
+        joined_s=_then_s(row.at, at),
+        answered_s=at.s,
+        told_s=None,
+        interval_s=None,
+        due_s=at.s + LONGEST_RETRY_S,
+        gone_s=at.s + _STAY_S,
+    )
+
+
+def _then_s(then: datetime, at: Moment) -> float:
+    """Put an instant of the wall clock on the other; one that lies ahead is now."""
+    return at.s - max((at.wall - then).total_seconds(), 0.0)

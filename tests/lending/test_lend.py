@@ -1,0 +1,311 @@
+"""What a host is told, case by case."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from rebootmgr.lending.desk import (
+    Asked,
+    Desk,
+    Event,
+    HungUp,
+    Read,
+    Reply,
+    StoreRead,
+    Ticked,
+    Write,
+    WriteFailed,
+    Written,
+    step,
+)
+from rebootmgr.lending.group import Fleet
+from rebootmgr.lending.lend import MOST_GROUPS, decide
+from rebootmgr.lending.questions import (
+    Ambiguous,
+    Answer,
+    Crowded,
+    Done,
+    Granted,
+    Joined,
+    Kind,
+    Left,
+    Lent,
+    NoSuchHolder,
+    PreReboot,
+    Question,
+    Refused,
+    Release,
+    Returned,
+    SetSlots,
+    SlotsSet,
+    SteadyState,
+    TakenBack,
+    Unavailable,
+    UnknownGroup,
+)
+from rebootmgr.lending.saved import Saved
+from rebootmgr.lending.terms import Moment, Rules, Terms
+
+BEGIN = datetime(2030, 1, 6, tzinfo=UTC)
+
+
+class Counter:
+    """A desk whose store works, unless a test says otherwise."""
+
+    def __init__(self, slots: int = 1, **terms: int) -> None:
+        self.rules = Rules(groups={"default": Terms(slots=slots, max_waiting=terms.get("max", 9))})
+        self.desk, self.now, self.number = Desk(), 0.0, 0
+        self.written: list[object] = []
+        self.told: dict[int, Answer] = {}
+        self.on(StoreRead(Saved()))
+
+    @property
+    def at(self) -> Moment:
+        return Moment(BEGIN + timedelta(seconds=self.now), self.now)
+
+    def on(self, event: Event) -> tuple[object, ...]:
+        turn = step(self.desk, event, self.rules, self.at)
+        self.desk = turn.desk
+        self.told |= {one.number: one.answer for one in turn.effects if isinstance(one, Reply)}
+        return turn.effects
+
+    def ask(self, question: Question) -> Answer | None:
+        """Ask, and write what follows; None while the answer is held."""
+        self.number += 1
+        mine = self.number
+        effects = self.on(Asked(mine, question))
+        while writes := [one for one in effects if isinstance(one, Write)]:
+            self.written += writes[0].changes
+            effects = self.on(Written())
+        return self.told.get(mine)
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds
+        effects = self.on(Ticked())
+        while writes := [one for one in effects if isinstance(one, Write)]:
+            self.written += writes[0].changes
+            effects = self.on(Written())
+
+
+def wish(host: str, wait_s: float = 0.0, name: str = "") -> PreReboot:
+    return PreReboot("default", host, name, wait_s)
+
+
+def back(host: str) -> SteadyState:
+    return SteadyState("default", host)
+
+
+def refused(answer: Answer | None) -> Refused:
+    assert isinstance(answer, Refused)
+    return answer
+
+
+def test_a_slot_is_lent_once_and_again_to_its_holder() -> None:
+    counter = Counter()
+    assert counter.ask(wish("a")) == Granted()
+    assert counter.ask(wish("a")) == Granted(again=True)
+    assert counter.written == [Lent("default", "a", "", BEGIN)]
+
+
+def test_a_refusal_says_who_holds_and_how_many_wait() -> None:
+    counter = Counter()
+    counter.ask(wish("a", name="worker-1"))
+    counter.ask(wish("b"))
+    answer = refused(counter.ask(wish("c")))
+    assert answer.kind is Kind.ALL_SLOTS_FULL
+    assert (answer.lent, answer.slots, answer.holders) == (1, 1, ("worker-1",))
+    assert (answer.place, answer.waiting) == (2, 2)
+
+
+def test_a_host_joins_the_queue_with_one_write_and_is_refused_again_with_none() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    counter.ask(wish("b"))
+    counter.written.clear()
+    counter.later(300)
+    counter.ask(wish("b"))
+    assert counter.written == []
+
+
+def test_a_held_answer_becomes_a_grant_when_the_slot_comes_back() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    assert counter.ask(wish("b", wait_s=60)) is None
+    assert counter.ask(back("a")) == Returned(had=True)
+    assert counter.told[2] == Granted()
+
+
+def test_an_answer_is_held_for_a_minute_at_most() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    counter.ask(wish("b", wait_s=3600))
+    counter.later(60)
+    assert refused(counter.told[2]).retry_after_s == 1
+
+
+def test_only_the_next_ones_are_held() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    assert counter.ask(wish("b", wait_s=60)) is None
+    assert counter.ask(wish("c", wait_s=60)) is None
+    assert refused(counter.ask(wish("d", wait_s=60))).retry_after_s > 100
+
+
+def test_a_free_slot_is_kept_for_seconds_for_who_is_expected_and_then_it_is_anybodys() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    told_s = refused(counter.ask(wish("b"))).retry_after_s
+    counter.later(told_s - 2)
+    counter.ask(back("a"))
+    assert refused(counter.ask(wish("c"))).kind is Kind.QUEUED
+    counter.later(10)
+    assert counter.ask(wish("c")) == Granted()
+
+
+def test_who_comes_as_told_finds_its_slot() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    told_s = refused(counter.ask(wish("b"))).retry_after_s
+    counter.later(told_s - 2)
+    counter.ask(back("a"))
+    counter.ask(wish("c"))
+    counter.later(2)
+    assert counter.ask(wish("b")) == Granted()
+
+
+def test_a_return_of_nothing_is_confirmed() -> None:
+    assert Counter().ask(back("a")) == Returned(had=False)
+
+
+def test_a_return_to_a_group_that_is_not_configured_any_more_is_taken() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    counter.rules = Rules(groups={})
+    assert counter.ask(wish("a")) == Granted(again=True)
+    assert counter.ask(back("a")) == Returned(had=True)
+    assert counter.ask(wish("a")) == UnknownGroup()
+
+
+def test_two_hosts_are_not_told_to_come_back_in_the_same_second() -> None:
+    counter = Counter(max=99)
+    counter.ask(wish("a"))
+    for number in range(40):
+        counter.ask(wish(f"h{number}"))
+    told = [refused(counter.ask(wish(f"h{number}"))).retry_after_s for number in range(20, 40)]
+    assert max(told) <= 3600
+    assert len(set(told)) > 10
+
+
+def test_who_has_not_asked_for_three_of_its_intervals_has_left() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    told_s = refused(counter.ask(wish("b"))).retry_after_s
+    counter.later(max(3 * told_s, 900) - 61)
+    assert Left("default", "b") not in counter.written
+    counter.later(122)
+    assert Left("default", "b") in counter.written
+
+
+def test_a_crowded_queue_writes_nothing_down_but_takes_every_return() -> None:
+    counter = Counter(max=1)
+    counter.ask(wish("a"))
+    counter.ask(wish("b"))
+    counter.written.clear()
+    assert isinstance(counter.ask(wish("c")), Crowded)
+    assert counter.written == []
+    assert counter.ask(wish("a")) == Granted(again=True)
+    assert counter.ask(back("a")) == Returned(had=True)
+
+
+def test_groups_that_nobody_configured_are_bounded() -> None:
+    rules, fleet, at = Rules(any_group=True), Fleet(), Moment(BEGIN, 0.0)
+    for number in range(MOST_GROUPS):
+        fleet = decide(fleet, number, PreReboot(f"g{number}", "a"), rules, at).fleet
+    answers = decide(fleet, 0, PreReboot("one more", "a"), rules, at).answers
+    assert answers == ((0, UnknownGroup()),)
+    fleet = decide(fleet, 0, SteadyState("g7", "a"), rules, at).fleet
+    answers = decide(fleet, 0, PreReboot("one more", "a"), rules, at).answers
+    assert answers == ((0, Granted()),)
+
+
+def test_a_slot_is_released_by_id_or_by_a_name_that_is_one_hosts() -> None:
+    counter = Counter(slots=3)
+    counter.ask(wish("a", name="worker"))
+    counter.ask(wish("b", name="worker"))
+    counter.ask(wish("c", name="other"))
+    assert counter.ask(Release("default", "worker")) == Ambiguous(("a", "b"))
+    assert counter.ask(Release("default", "nobody")) == NoSuchHolder()
+    assert counter.ask(Release("default", "other")) == Done()
+    assert counter.ask(Release("default", "a")) == Done()
+    assert TakenBack("default", "c") in counter.written
+
+
+def test_fewer_slots_take_none_back_and_more_are_lent_at_once() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    assert counter.ask(SetSlots("default", 0)) == Done()
+    assert counter.ask(wish("a")) == Granted(again=True)
+    assert counter.ask(wish("b", wait_s=60)) is not None
+    counter.later(3600)
+    counter.ask(wish("b", wait_s=60))
+    assert counter.ask(SetSlots("default", 2)) == Done()
+    assert counter.ask(wish("b")) in {Granted(), Granted(again=True)}
+
+
+def test_a_number_of_slots_for_a_span_ends_by_itself() -> None:
+    counter = Counter()
+    counter.ask(SetSlots("default", 2, BEGIN + timedelta(hours=1)))
+    assert counter.ask(wish("a")) == Granted()
+    assert counter.ask(wish("b")) == Granted()
+    counter.ask(back("b"))
+    counter.later(3600)
+    assert counter.written[-1] == SlotsSet("default", None, None)
+    assert refused(counter.ask(wish("b"))).slots == 1
+
+
+def test_while_the_store_fails_nobody_is_granted_and_nobody_refused() -> None:
+    counter = Counter()
+    counter.on(Asked(1, wish("a")))
+    effects = counter.on(WriteFailed())
+    assert effects == (Reply(1, Unavailable()), Read())
+    assert counter.on(Asked(2, wish("b"))) == (Reply(2, Unavailable()),)
+    counter.on(StoreRead(Saved(holders=(Lent("default", "a", "", BEGIN),))))
+    counter.number = 2
+    assert counter.ask(wish("a")) == Granted(again=True)
+
+
+def test_a_question_whose_client_hung_up_before_its_write_began_is_dropped() -> None:
+    counter = Counter()
+    counter.on(Asked(1, wish("a")))
+    counter.on(Asked(2, back("a")))
+    counter.on(HungUp(2, back("a")))
+    counter.on(Asked(3, wish("b")))
+    counter.on(HungUp(3, wish("b")))
+    assert counter.on(Written()) == (Reply(1, Granted()),)
+
+
+def test_after_a_restart_the_queue_is_as_it_was() -> None:
+    rows = tuple(Joined("default", host, "", n, BEGIN) for n, host in enumerate("bcd", 1))
+    counter = Counter()
+    counter.desk = replace(Desk(), fleet=Fleet())
+    counter.on(StoreRead(Saved((Lent("default", "a", "", BEGIN),), rows)))
+    answer = refused(counter.ask(wish("c")))
+    assert (answer.place, answer.waiting) == (2, 3)
+    counter.later(3 * 3600 - 120)
+    assert Left("default", "b") not in counter.written
+    counter.later(240)
+    assert Left("default", "b") in counter.written
+
+
+def test_a_thousand_and_more_that_wait_keep_their_order_whoever_leaves() -> None:
+    fleet, at = Fleet(), Moment(BEGIN, 0.0)
+    rules = Rules(groups={"default": Terms(slots=1)})
+    for number in range(1001):
+        fleet = decide(fleet, number, wish(f"h{number}"), rules, at).fleet
+    for number in range(2, 1001, 3):
+        fleet = decide(fleet, number, back(f"h{number}"), rules, at).fleet
+    queue = fleet.group("default").queue
+    expected = [f"h{number}" for number in range(1, 1001) if number % 3 != 2]
+    assert [entry.id for entry in queue] == expected
+    assert [queue.ahead_of(entry.ticket) for entry in queue] == list(range(len(expected)))
+    assert queue.find("h2") is None
+    assert all(queue.find(host) is not None for host in expected)
