@@ -82,16 +82,16 @@ async def test_a_stranger_neither_stops_nor_bloats_it(
 
 
 async def test_a_service_manager_that_never_reads_stops_nothing(host: Host) -> None:
-    """Its queue holds ten datagrams or so, which a busy watchdog fills at once."""
+    """Its queue holds ten datagrams or so, which others may fill."""
     async with ServiceManager(host.dbus.dir) as manager:
         manager.be_deaf()
         host.more_environ |= {"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "2000"}
         await host.start()
         await host.until_state("idle")
+        manager.fill_up()
         await host.os.stage("42.2")
         await host.logind.rebooted.wait()
         manager.catch_up()
-        assert len(manager.heard) > 5
         assert not any("42.2" in one for one in manager.heard)  # of that, none fitted
         manager.hear_again()
         await manager.until_status("42.2")

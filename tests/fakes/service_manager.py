@@ -32,6 +32,13 @@ class ServiceManager:
         """Read nothing, as a manager that is busy."""
         asyncio.get_running_loop().remove_reader(self._socket)
 
+    def fill_up(self) -> None:
+        """Leave no room in the queue, as many services do that tell something at once."""
+        another = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        with another, suppress(BlockingIOError):
+            while True:
+                another.sendto(b"X_FULL=1", self.path)
+
     def hear_again(self) -> None:
         """Read what comes."""
         asyncio.get_running_loop().add_reader(self._socket, self._read)

@@ -47,6 +47,7 @@ async def test_a_machine_that_falls_back_to_the_old_deployment_stays_up_and_keep
     machine.configure(fleet_lock(server.url) + "[updates.limits]\nattempts_per_deployment = 1\n")
     machine.write("var/lib/stand-in/fate", "old")
     await machine.boot()
+    await server.wait_seen(1)
     await machine.stage("42.2")
     await machine.until_rebooted()
     status = await machine.until(lambda status: bool(status["history"]))
