@@ -1,0 +1,90 @@
+"""The tables of the SQLite store, and what each change does to them."""
+
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+
+from rebootmgr.lending.questions import Change, Joined, Left, Lent, SlotsSet, TakenBack
+from rebootmgr.lending.saved import Saved
+
+APPLICATION: Final = 0x524D4C44  # "RMLD", in the header of the file
+VERSION: Final = 1
+SCHEMA: Final = (
+    """CREATE TABLE holders (
+    "group" TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, since TEXT NOT NULL,
+    PRIMARY KEY ("group", id)) WITHOUT ROWID""",
+    """CREATE TABLE waiting (
+    ticket INTEGER PRIMARY KEY, "group" TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+    since TEXT NOT NULL, UNIQUE ("group", id))""",
+    """CREATE TABLE slots (
+    "group" TEXT PRIMARY KEY, slots INTEGER NOT NULL, until TEXT) WITHOUT ROWID""",
+    "CREATE TABLE opened (at TEXT NOT NULL)",
+)
+
+Value: TypeAlias = str | int | None
+Row: TypeAlias = tuple[Value, ...]
+
+HOLDERS: Final = 'SELECT "group", id, name, since FROM holders'
+WAITING: Final = 'SELECT "group", id, name, ticket, since FROM waiting'
+SLOTS: Final = 'SELECT "group", slots, until FROM slots'
+
+
+def statement(change: Change) -> tuple[str, Row]:
+    """Say how a change is written; it is of exactly one row, but for the last two."""
+    match change:
+        case Joined(group, host, name, ticket, at):
+            sql = 'INSERT INTO waiting ("group", id, name, ticket, since) VALUES (?, ?, ?, ?, ?)'
+            return sql, (group, host, name, ticket, at.isoformat())
+        case Left(group, host):
+            return 'DELETE FROM waiting WHERE "group" = ? AND id = ?', (group, host)
+        case Lent(group, host, name, at):
+            sql = 'INSERT INTO holders ("group", id, name, since) VALUES (?, ?, ?, ?)'
+            return sql, (group, host, name, at.isoformat())
+        case TakenBack(group, host):
+            return 'DELETE FROM holders WHERE "group" = ? AND id = ?', (group, host)
+        case SlotsSet(group, None, _):
+            return 'DELETE FROM slots WHERE "group" = ?', (group,)
+        case SlotsSet(group, slots, until):
+            sql = 'INSERT OR REPLACE INTO slots ("group", slots, until) VALUES (?, ?, ?)'
+            return sql, (group, slots, None if until is None else until.isoformat())
+
+
+def is_one_row(change: Change) -> bool:
+    """Whether it must find, or make, exactly one row; else memory and disk differ."""
+    return not isinstance(change, SlotsSet)
+
+
+def saved(holders: list[Row], waiting: list[Row], slots: list[Row]) -> Saved:
+    """Read the rows; ValueError says which makes no sense."""
+    return Saved(
+        tuple(
+            Lent(_text(group), _text(host), _text(name), _instant(since))
+            for group, host, name, since in holders
+        ),
+        tuple(
+            Joined(_text(group), _text(host), _text(name), _number(ticket), _instant(since))
+            for group, host, name, ticket, since in waiting
+        ),
+        tuple(
+            SlotsSet(_text(group), _number(number), None if until is None else _instant(until))
+            for group, number, until in slots
+        ),
+    )
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"{value!r} stands where a text should")
+
+
+def _number(value: Value) -> int:
+    if isinstance(value, int):
+        return value
+    raise ValueError(f"{value!r} stands where a number should")
+
+
+def _instant(value: Value) -> datetime:
+    instant = datetime.fromisoformat(_text(value))
+    if instant.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone")
+    return instant.astimezone(UTC)

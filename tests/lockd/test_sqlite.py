@@ -1,0 +1,210 @@
+"""What the store on SQLite keeps, and what it refuses to open."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rebootmgr.lending.questions import Joined, Left, Lent, SlotsSet, TakenBack
+from rebootmgr.lending.saved import Saved
+from rebootmgr.lockd.stores.keeper import StoreError
+from rebootmgr.lockd.stores.sqlite import SqliteStore
+
+AT = datetime(2030, 1, 6, 12, 30, 15, 123456, tzinfo=UTC)
+LENT = Lent("g", "a", "worker-1", AT)
+JOINED = Joined("g", "b", "", 7, AT)
+SLOTS = SlotsSet("g", 3, AT)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "lockd.sqlite"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    made = SqliteStore(path)
+    yield made
+    await made.close()
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def with_noise(data: bytes, seed: int) -> bytes:
+    damaged, chance = bytearray(data), random.Random(seed)  # noqa: S311 - repeatable
+    for _ in range(40):
+        place = chance.randrange(4096, len(damaged) - 4096)
+        damaged[place : place + 16] = chance.randbytes(16)
+    return bytes(damaged)
+
+
+async def refusal(path: Path) -> str:
+    store = SqliteStore(path)
+    with pytest.raises(StoreError) as refused:
+        await store.open()
+    await store.close()
+    return str(refused.value)
+
+
+async def test_a_new_store_holds_nothing_and_is_for_its_owner_alone(
+    store: SqliteStore, path: Path
+) -> None:
+    assert await store.open() == Saved()
+    assert mode(path) == 0o600
+
+
+async def test_what_was_written_is_read_again(store: SqliteStore) -> None:
+    await store.open()
+    await store.write((LENT, JOINED, SLOTS))
+    assert await store.open() == Saved((LENT,), (JOINED,), (SLOTS,))
+    await store.write((TakenBack("g", "a"), Left("g", "b"), SlotsSet("g", None, None)))
+    assert await store.open() == Saved()
+
+
+async def test_of_a_batch_all_is_written_or_nothing(store: SqliteStore) -> None:
+    await store.open()
+    await store.write((LENT,))
+    with pytest.raises(StoreError, match="UNIQUE"):
+        await store.write((JOINED, LENT))
+    assert await store.open() == Saved((LENT,))
+
+
+async def test_memory_that_differs_from_the_disk_is_noticed(store: SqliteStore) -> None:
+    await store.open()
+    with pytest.raises(StoreError, match="does not hold what it should"):
+        await store.write((JOINED, TakenBack("g", "a")))
+    assert await store.open() == Saved()
+
+
+async def test_after_an_error_nothing_is_written_before_it_was_opened_anew(
+    store: SqliteStore,
+) -> None:
+    await store.open()
+    await store.write((LENT,))
+    with pytest.raises(StoreError):
+        await store.write((LENT,))
+    with pytest.raises(StoreError, match="not open"):
+        await store.write((JOINED,))
+    assert await store.open() == Saved((LENT,))
+
+
+async def test_a_second_server_on_the_file_is_refused_and_the_first_goes_on(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.open()
+    assert "another process has it open" in await refusal(path)
+    await store.write((LENT,))
+    assert await store.open() == Saved((LENT,))
+
+
+async def test_the_file_of_another_process_is_waited_for_and_then_refused(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert "another process has it open" in await refusal(path)
+
+
+async def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    said = await refusal(tmp_path / "none" / "lockd.sqlite")
+    assert f"{tmp_path}/none is no directory: create it" in said
+
+
+async def test_what_is_no_database_is_refused_and_left_alone(path: Path) -> None:
+    write(path, b"this is no database\n" * 500)
+    assert "it is no SQLite database" in await refusal(path)
+    assert content(path) == b"this is no database\n" * 500
+
+
+async def test_the_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE songs (title TEXT)")
+    before = content(path)
+    assert "the database of another program" in await refusal(path)
+    assert content(path) == before
+
+
+async def test_a_store_of_a_newer_version_is_refused_and_left_alone(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.open()
+    await store.write((LENT,))
+    await store.close()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version = 99")
+        other.execute("PRAGMA journal_mode = DELETE")
+    before = content(path)
+    assert "written by a newer rebootmgr-lockd (version 99" in await refusal(path)
+    assert content(path) == before
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_damaged_store_is_refused_and_left_alone(path: Path, seed: int) -> None:
+    """Whatever page it hits that is in use: nothing is granted on what cannot be read right."""
+    store = SqliteStore(path)
+    await store.open()
+    await store.write(tuple(Joined("g", f"h{n}", "a name", n, AT) for n in range(2000)))
+    await store.close()
+    damaged = with_noise(content(path), seed)
+    write(path, damaged)
+    assert "it is damaged: stop the server" in await refusal(path)
+    assert content(path) == damaged
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "UPDATE holders SET since = 'yesterday'",
+        "UPDATE holders SET since = '2030-01-06T12:30:15'",
+        "UPDATE slots SET slots = 'many'",
+        "UPDATE holders SET name = x'00ff'",
+    ],
+)
+async def test_a_row_that_makes_no_sense_is_damage(
+    store: SqliteStore, path: Path, junk: str
+) -> None:
+    await store.open()
+    await store.write((LENT, SLOTS))
+    await store.close()
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(junk)
+    assert "it is damaged" in await refusal(path)
+
+
+async def test_a_copy_is_made_while_it_runs_and_never_over_another_file(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    await store.open()
+    await store.write((LENT,))
+    copy = tmp_path / "copy.sqlite"
+    await store.backup(copy)
+    await store.write((JOINED,))
+    with pytest.raises(StoreError, match="File exists"):
+        await store.backup(copy)
+    assert mode(copy) == 0o600
+    assert not await asyncio.to_thread(Path.exists, tmp_path / "copy.sqlite-wal")
+    other = SqliteStore(copy)
+    assert await other.open() == Saved((LENT,))
+    await other.close()
+
+
+async def test_the_log_does_not_grow_without_bound(store: SqliteStore, path: Path) -> None:
+    await store.open()
+    for _ in range(30):
+        await store.write(tuple(Joined("g", f"h{n}", "", n, AT) for n in range(2000)))
+        await store.write(tuple(Left("g", f"h{n}") for n in range(2000)))
+    log = path.with_name("lockd.sqlite-wal")
+    assert 0 < log.stat().st_size < 2**24 + 2**20
