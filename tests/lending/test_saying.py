@@ -28,8 +28,8 @@ def refused(**changed: object) -> Refused:
             "3 of 3 slots lent (worker-1, worker-7, db-2); you are 4th of 12, about 17 minutes",
         ),
         (
-            refused(lent=8, slots=8, turn_s=0.0),
-            "8 of 8 slots lent (worker-1, worker-7, db-2 and 5 more); you are 4th of 12, any moment",
+            refused(lent=8, slots=8, holders=("a", "b", "c"), turn_s=90.0),
+            "8 of 8 slots lent (a, b, c and 5 more); you are 4th of 12, about 90 seconds",
         ),
         (
             refused(lent=1, slots=1, holders=("a",), place=1, waiting=1, turn_s=0.0),
