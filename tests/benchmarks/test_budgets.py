@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from benchmarks import footprint, soak
+from benchmarks import footprint, reaction, soak
 from benchmarks.budgets import BUDGETS, MEMORY, judge
 from benchmarks.figures import Figure, Figures
 
@@ -33,6 +33,10 @@ async def test_reloads_and_scrapes_leave_nothing_behind() -> None:
         "after 400 scrapes, anonymous": pytest.approx(1.0, abs=0.1),
         "after 400 reloads, anonymous": pytest.approx(1.0, abs=0.1),
     }
+
+
+async def test_one_reaction_leaves_the_host_ready_for_the_next() -> None:
+    assert {len(figure.samples) for figure in (await reaction.measure(rounds=3)).values()} == {3}
 
 
 @pytest.mark.parametrize("kind", [*soak.KINDS, *soak.KINDS_OF_PROCESSES])
