@@ -25,6 +25,7 @@ from rebootmgr.core.events import (
     HoldAdded,
     HoldReleased,
     HooksFailed,
+    HooksPassed,
     HooksUnclear,
     HostChanged,
     LockGranted,
@@ -51,7 +52,9 @@ from rebootmgr.core.states import (
     Asking,
     Committing,
     Idle,
+    Ours,
     PostBoot,
+    Preparing,
     Rebooting,
     Undoing,
     Waiting,
@@ -323,6 +326,18 @@ def test_a_server_with_a_new_name_keeps_lending_what_is_in_use() -> None:
     script.on(RebootAccepted(), ShutdownBegan(), OS_CHANGED)
     script.later(300.0)
     assert not script.has(Release)
+
+
+def test_a_server_with_a_new_name_keeps_lending_while_the_host_prepares() -> None:
+    script = staged(FLEET, hooks=frozenset({Phase.PRE_REBOOT})).granted()
+    other = Slot("https://other.example/", "default", "me")
+    script.under(slot=other).on(PolicyLoaded())
+    script.on(HooksPassed(script.get(RunHooks).ticket))  # what was drained is undone
+    script.on(LockGranted(script.get(Acquire).ticket, other))
+    assert isinstance(script.state.attempt, Preparing)
+    assert [entry.slot for entry in script.state.ledger] == [SLOT, other]
+    assert not script.has(Release)
+    assert not script.later(300.0).has(Release)
 
 
 def test_the_next_question_waits_for_a_release_to_the_same_server_by_another_name() -> None:
@@ -754,7 +769,10 @@ def test_after_an_accepted_reboot_nothing_gives_the_slot_back() -> None:
     assert isinstance(script.state.attempt, Rebooting)
     assert not script.has(Release)
     assert shown(script).verdict is Verdict.REBOOT
-    assert not script.later(600.0).has(Release), "whatever the daemon waits for as it stops"
+    assert all(isinstance(entry.tenure, Ours) for entry in script.state.ledger)
+    script.later(600.0)
+    assert not script.settle().has(Release), "whatever the daemon waits for as it stops"
+    assert isinstance(script.state.attempt, Rebooting)
 
 
 def test_a_refused_reboot_is_tried_again_later() -> None:
@@ -781,7 +799,7 @@ def test_a_shutdown_that_takes_longer_than_ten_minutes_is_left_to_itself() -> No
     intent = script.state.memory.intent
     for _ in range(4):
         script.later(600.0)
-        assert not script.has(Release)
+        assert not script.settle().has(Release)
         assert script.state.memory.intent == intent
     assert deadline(script.state, at=script.at, policy=script.policy) == Deadline(None, None)
 

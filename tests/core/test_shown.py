@@ -8,6 +8,7 @@ from rebootmgr.core.effects import Release, RunHooks
 from rebootmgr.core.events import (
     HoldAdded,
     HooksFailed,
+    HooksUnclear,
     RebootAccepted,
     RebootAsked,
     ReleaseUnclear,
@@ -169,6 +170,9 @@ def test_nothing_is_foretold_while_undoing_in_post_boot_or_in_a_dry_run() -> Non
     drains = frozenset({Phase.PRE_REBOOT, Phase.ABANDONED})
     script = staged(hooks=drains)
     script.on(HooksFailed(script.get(RunHooks).ticket, "drain", "no"))
+    assert shown(script).state is StateName.UNDOING
+    assert shown(script).predicted is None
+    script.on(HooksUnclear(script.get(RunHooks).ticket, "the runner is gone"))
     assert shown(script).state is StateName.UNDOING
     assert shown(script).predicted is None
     boot = running(memory=Memory(), staged=NEW, hooks=frozenset({Phase.POST_BOOT}))

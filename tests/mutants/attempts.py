@@ -24,9 +24,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a stale look answers for the commit",
-        "turn.py",
-        "        self.heard, self.fresh = Look.NOWHERE, False",
-        "        self.heard = Look.NOWHERE",
+        "attempt.py",
+        "    if not turn.fresh or turn.state.memory != turn.before.memory:\n",
+        "    if False:\n",
         (MACHINE + "test_a_look_from_before_the_commit_does_not_answer_for_it",),
     ),
     Mutant(

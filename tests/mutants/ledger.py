@@ -156,7 +156,7 @@ MUTANTS: Final = (
         "slots.py",
         "    in_use = [entry.slot for entry in ledger if is_in_use(entry)]",
         "    in_use: list[Slot] = []",
-        (MACHINE + "test_a_server_with_a_new_name_keeps_lending_what_is_in_use",),
+        (MACHINE + "test_a_server_with_a_new_name_keeps_lending_while_the_host_prepares",),
     ),
     Mutant(
         "a question is put while another name of the server is told of a release",

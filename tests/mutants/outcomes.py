@@ -167,13 +167,6 @@ MUTANTS: Final = (
         (BOOT + "test_what_came_up_once_and_was_gone_later_is_a_rollback",),
     ),
     Mutant(
-        "a restart while going down gives the machine ten minutes",
-        "outcome.py",
-        "Rebooting(intent.target, None)",
-        "Rebooting(intent.target, turn.at.mono + turn.policy.patience.shutdown_s)",
-        (BOOT + "test_a_restart_while_going_down_waits_for_as_long_as_that_takes",),
-    ),
-    Mutant(
         "to forgive leaves the attempts counted",
         "operator.py",
         "            if key is None:\n                memory = replace(memory, attempts=())\n",
