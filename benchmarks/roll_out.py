@@ -14,7 +14,7 @@ SEEDS: Final = range(1, 4)
 
 def run() -> Figures:
     """Give the worst of some seeds, set against what is 1 by definition."""
-    found = [simulate(replace(scenario(HOSTS, SLOTS), seed=seed)) for seed in SEEDS]
+    found = [simulate(replace(scenario(HOSTS, SLOTS), seed=str(seed))) for seed in SEEDS]
     requests = [each.all_requests / each.hosts for each in found]
     return {
         "slots": count(1.0),

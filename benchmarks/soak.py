@@ -19,9 +19,11 @@ from typing import Final, Protocol, TypeAlias
 from benchmarks import subjects
 from benchmarks.figures import FOLDER, Figure, Figures, table
 from benchmarks.processes import descriptors, memory
+from rebootmgr.bus.connection import Bus
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import Host, fleet_lock
 from tests.fakes.logind import Mode
+from tests.fakes.spoken import MANAGER
 
 MANY: Final = 10_000
 LOCK_ROUNDS: Final = 150  # of two requests each
@@ -127,11 +129,10 @@ async def one_daemon(share: float, kinds: Sequence[str] = KINDS) -> Weighing:
             await host.metrics()
 
         async def describe(_: int) -> None:
-            await host.status()
+            await _call(host, "Describe")
 
         async def reload(_: int) -> None:
-            if problem := await host.reload():
-                raise RuntimeError(problem)
+            await _call(host, "Reload")
 
         async def update(each: int) -> None:
             await news.after(host.os.stage(f"43.{each}"))
@@ -146,19 +147,29 @@ async def one_daemon(share: float, kinds: Sequence[str] = KINDS) -> Weighing:
     return weighing
 
 
+async def _call(host: Host, method: str) -> None:
+    """Ask as clients do, each by a connection of its own: one alone is soon told to wait."""
+    bus = await Bus.connect(host.dbus.address)
+    try:
+        await bus.call(*MANAGER, method)
+    finally:
+        await bus.close()
+
+
 async def lock_requests(share: float) -> Weighing:
     """Ask for a slot, be granted it, be refused by logind, and give it back."""
     weighing = Weighing({}, {})
     async with FakeFleetLock() as server, _asking(server) as daemon:
         host = daemon.host
+        await server.wait_seen(1)  # the boot is confirmed
 
         async def ask(each: int) -> None:
-            await host.os.stage(f"43.{each}")
+            if each == 1:
+                await host.os.stage("43.1")
+            else:
+                await _call(host, "Reload")  # ends the back-off that each refusal lengthens
+            await server.wait_seen(1 + 2 * each)
             await host.until_blocked("logind_unreachable")
-            host.trees.cleanup()
-            await host.os.refresh()
-            await host.until_state("idle")
-            await server.wait_seen(2 * each)
 
         rounds = max(10, round(LOCK_ROUNDS * share))
         await weighing.drive(KINDS_OF_PROCESSES[0], rounds, ask, daemon.pid)

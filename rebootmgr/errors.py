@@ -16,9 +16,12 @@ class BusError(RebootmgrError):
     """A D-Bus call failed; `name` is the D-Bus error name ("" when the connection is gone)."""
 
     def __init__(self, name: str, text: str) -> None:
-        super().__init__(f"{name}: {text}" if name else text)
+        super().__init__(name, text)
         self.name = name
         self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.text}" if self.name else self.text
 
 
 class WatchError(RebootmgrError):

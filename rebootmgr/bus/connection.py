@@ -66,20 +66,22 @@ def variant(signature: str, value: object) -> object:
 class Bus:
     """One connection. Every method raises `BusError` with name "" once the connection is lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, strangers: Strangers | None = None) -> None:
         self._wire = Wire(wants=self._wants, deliver=self._deliver, forsake=self._forsake)
         self._serials = itertools.count(1)
         self._pending: dict[int, asyncio.Future[list[Any] | BusError]] = {}
         self._subscriptions = Subscriptions()
-        self._strangers = Strangers()
+        self._strangers = strangers or Strangers()
         self._served: dict[str, _Served] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._unique_name = ""
 
     @classmethod
-    async def connect(cls, address: str, *, timeout_s: float = 10.0) -> "Bus":
-        """Connect and say Hello."""
-        bus = cls()
+    async def connect(
+        cls, address: str, *, timeout_s: float = 10.0, strangers: Strangers | None = None
+    ) -> "Bus":
+        """Connect and say Hello; `strangers` says what those who call what we serve may do."""
+        bus = cls(strangers)
         async with contextlib.AsyncExitStack() as on_failure:
             on_failure.push_async_callback(bus._wire.close)
             try:

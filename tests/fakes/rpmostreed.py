@@ -8,6 +8,7 @@ SetProperty(interface, name, `[signature, value]` as JSON), Mute(), Calls() and 
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rebootmgr.bus.connection import Bus, Reply, Request, variant
+from rebootmgr.bus.strangers import Strangers
 from rebootmgr.errors import BusError
 from tests.fakes.ostree_host import OstreeHost, SysrootLock, Tree
 from tests.waiting import telling
@@ -66,7 +68,9 @@ class FakeRpmOstree:
 
     async def start(self) -> None:
         """Export everything, then own the name: nobody hears a signal but NameOwnerChanged."""
-        self._bus = await Bus.connect(self._address)
+        an_hour_later = itertools.count(step=3600.0)  # with each call: the real one refuses none
+        strangers = Strangers(lambda: next(an_hour_later))
+        self._bus = await Bus.connect(self._address, strangers=strangers)
         self._bus.serve(*(TEST[0], self._lead))
         self._shown = self._properties()
         for path, _ in self._shown:
