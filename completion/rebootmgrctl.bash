@@ -57,7 +57,7 @@ _rebootmgrctl() {
                     plan check-config cat-config fleet-lock simulate'
             fi
             ;;
-        hold) more='--reason --until --for --forever' ;;
+        hold) more='--reason --until --for --forever --quiet' ;;
         release) ask='holds id' ;;
         reboot) more='--now --for' ;;
         cancel) more='--for --no-hold' ;;

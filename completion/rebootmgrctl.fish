@@ -79,6 +79,7 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l reason -x -d 'why, for o
 complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l until -x -d 'its end'
 complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l for -x -a "$spans" -d 'how long'
 complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l forever -d 'until it is released'
+complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l quiet -d 'print the id alone'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at release' -a '(__rebootmgrctl_ask holds id)' -d hold
 

@@ -43,14 +43,14 @@ def decode_span(written: str) -> timedelta:
     while place < len(written) or not written:
         part = _PART.match(written, place)
         if part is None or part[3] not in _UNITS:
-            raise UsageError(f'"{harmless(written)}" is no span of time; {_CURE}')
+            raise UsageError(f'"{harmless(written)}" is no length of time; {_CURE}')
         unit, fraction = _UNITS[part[3]], part[2] or "0"
         total += int(part[1]) * unit + int(fraction) * unit // 10 ** len(fraction)
         place = part.end()
     if total < 1:
-        raise UsageError(f'"{harmless(written)}" is no time at all; {_CURE}')
+        raise UsageError(f'"{harmless(written)}" is too short; {_CURE}')
     if total > LONGEST // timedelta(microseconds=1):
-        raise UsageError(f'"{harmless(written)}" is longer than ten years')
+        raise UsageError(f'"{harmless(written)}" is longer than ten years; write less')
     return timedelta(microseconds=total)
 
 

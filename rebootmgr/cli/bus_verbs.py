@@ -64,7 +64,7 @@ def read_metrics(path: Path, *, patience_s: float = PATIENCE_S) -> str:
     try:
         data = _received(path, monotonic() + patience_s)
     except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise RebootmgrError(f"nobody serves {path}: {CURE}") from error
+        raise RebootmgrError(f"rebootmgrd offers no metrics at {path}: {CURE}") from error
     except PermissionError as error:
         raise RebootmgrError(
             f"{path} may not be read by you: be root, or set metrics.socket_mode"

@@ -9,8 +9,9 @@ from typing import Final
 
 from rebootmgr.cli.key_files import review_key_files
 from rebootmgr.cli.verb import Context, Verb
+from rebootmgr.config.astray import find_astray
 from rebootmgr.config.checked import Config, DropIn, Fragment
-from rebootmgr.config.drop_ins import DIRECTORIES
+from rebootmgr.config.drop_ins import DIRECTORIES, VENDOR
 from rebootmgr.config.identity import HostIdentity, MissingIdentity
 from rebootmgr.config.load import Loaded, load
 from rebootmgr.config.readable import User, find_obstacle, read_daemon_user
@@ -38,7 +39,8 @@ def _check_config(arguments: Namespace, context: Context) -> int:
     warnings = (*config.warnings, *review.warnings, *_host(context.root, loaded))
     valid = not errors and not (arguments.strict and warnings)
     lists = {"errors": [*map(asdict, errors)], "warnings": [*map(asdict, warnings)]}
-    context.emit({"valid": valid, **lists}, _report(errors, warnings, valid=valid))
+    report = [*_overriding(config), *_report(errors, warnings, valid=valid)]
+    context.emit({"valid": valid, **lists}, report)
     return 0 if valid else _INVALID
 
 
@@ -79,6 +81,7 @@ def _host(root: Path, loaded: Loaded) -> Iterator[Problem]:
     if user := read_daemon_user(root):
         yield from _unreadable_drop_ins(root, loaded.fragments, user)
     yield from review_key_files(root, loaded.config, user)
+    yield from find_astray(root, loaded.fragments)
 
 
 def _unfit_hooks(root: Path) -> Iterator[Problem]:
@@ -135,6 +138,14 @@ def _report(
     counts = f"{_count(len(errors), 'error')}, {_count(len(warnings), 'warning')}"
     summary = f"configuration {'valid' if valid else 'invalid'}: {counts}"
     return [*map(str, errors), *map(str, marked), summary]
+
+
+def _overriding(config: Config) -> Iterator[str]:
+    """Yield a line for each value of the administrator's that a later drop-in overrides."""
+    for key, earlier in config.merged.overridden.items():
+        if f"/{VENDOR}/" not in earlier.file:  # whose values are there to be overridden
+            place = config.merged.values[key].place
+            yield f"{place.file}:{place.line}: note: {key}: overrides {earlier.file}:{earlier.line}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,23 +1,26 @@
 """The verbs that need no daemon: cat-config, plan; check-config is beside (SPEC 11)."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from rebootmgr.cli.page import span
+from rebootmgr.cli.times import JoinedWords, zone_of
 from rebootmgr.cli.verb import Context, Verb, no_arguments
 from rebootmgr.config.effective import effective_values, encode_config
 from rebootmgr.config.identity import HostIdentity, MissingIdentity
 from rebootmgr.config.load import Loaded, load
 from rebootmgr.config.resolve import resolve_calendar
 from rebootmgr.config.settings import Updates
+from rebootmgr.config.values import LOCALTIME, decode_zone
 from rebootmgr.core.policy import Strategy
 from rebootmgr.core.window import Calendar, Plan, plan
 from rebootmgr.errors import RebootmgrError, UsageError
 from rebootmgr.instants import decode_typed_instant, encode_instant
 
+TO: Final = "its end (14 days later)"
 _AHEAD: Final = timedelta(days=14)
 
 
@@ -38,6 +41,7 @@ def _cat_config(_: Namespace, context: Context) -> int:
             "value": each.value,
             "file": each.place.file if each.place else None,
             "line": each.place.line if each.place else None,
+            "overrides": asdict(each.instead_of) if each.instead_of else None,
         }
         for each in values
     ]
@@ -50,19 +54,31 @@ def _cat_config(_: Namespace, context: Context) -> int:
 
 def _plan(arguments: Namespace, context: Context) -> int:
     loaded = _load(context)
-    zone = loaded.localtime or UTC
+    zone = zone_of(context.root)
     now = datetime.now(UTC).replace(microsecond=0)
-    start = decode_typed_instant(arguments.start, zone) if arguments.start else now
-    end = decode_typed_instant(arguments.end, zone) if arguments.end else start + _AHEAD
+    start, end = now, None
+    if arguments.start:
+        start = decode_typed_instant(arguments.start, zone, now=now)
+    if arguments.end:
+        end = decode_typed_instant(arguments.end, zone, now=now, coming=True)
     updates = loaded.config.settings.updates
     try:
-        result = plan(_calendar(updates, loaded.host), start, end)
+        result = plan(_calendar(updates, loaded.host), start, end or start + _AHEAD)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"{error}; correct --from or --to") from error
     if Strategy.OFF in updates.strategy or not updates.enabled:
         result = replace(result, openings=())
-    context.emit(_encode_plan(result), _describe_plan(result, zone))
+    told = [*_describe_plan(result, zone), *_other_zones(updates, zone)]
+    context.emit(_encode_plan(result), told)
     return 0
+
+
+def _other_zones(updates: Updates, shown: tzinfo) -> Iterator[str]:
+    """Yield the zone of the windows, where it is another one than that of this screen."""
+    named = updates.periodic.time_zone
+    used = updates.periodic.window or updates.blackout
+    if used and named != LOCALTIME and decode_zone(named) != shown:
+        yield f"the policy's own time zone is {named}"
 
 
 def _calendar(updates: Updates, host: HostIdentity | MissingIdentity) -> Calendar:
@@ -105,8 +121,11 @@ def _span(length: timedelta) -> str:
 
 
 def _plan_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--from", dest="start", metavar="T", help="begin of the range (now)")
-    parser.add_argument("--to", dest="end", metavar="T", help="its end (14 days later)")
+    options = {"--from": ("start", "begin of the range (now)"), "--to": ("end", TO)}
+    for option, (name, about) in options.items():
+        parser.add_argument(
+            option, dest=name, metavar="T", nargs="+", action=JoinedWords, help=about
+        )
 
 
 VERBS: Final = (
@@ -115,6 +134,7 @@ VERBS: Final = (
         summary="every interval in which the policy would allow a reboot",
         examples=(
             "rebootmgrctl plan",
+            "rebootmgrctl plan --from yesterday --to +1week",
             'rebootmgrctl plan --from 2026-12-01 --to "2027-01-15 12:00"',
             "rebootmgrctl --json plan --to 2027-01-15T12:00:00Z",
         ),

@@ -8,8 +8,8 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from rebootmgr.bus.connection import bus_address
@@ -33,6 +33,8 @@ def explained(error: BusError, member: str) -> RebootmgrError:
     """Say what the failure of a call means, and the cure."""
     if error.name in ABSENT:
         return RebootmgrError(f"rebootmgrd is not running: {CURE}")
+    if not error.name:
+        return RebootmgrError(f"{error.text}: see `systemctl status dbus`")
     if error.name == INVALID:
         return UsageError(error.text)
     if error.name in DENIED:
@@ -42,11 +44,16 @@ def explained(error: BusError, member: str) -> RebootmgrError:
     return RebootmgrError(f"rebootmgrd does not answer {member} ({error.text}): {CURE}")
 
 
-def visit(
-    context: Context, explain: Explain = explained
-) -> AbstractAsyncContextManager[DaemonClient]:
+@asynccontextmanager
+async def visit(context: Context, explain: Explain = explained) -> AsyncIterator[DaemonClient]:
     """Connect to the daemon, and leave it afterwards."""
-    return connected(bus_address(context.root, os.environ), explain)
+    async with AsyncExitStack() as stack:
+        try:
+            there = connected(bus_address(context.root, os.environ), explain)
+            daemon = await stack.enter_async_context(there)
+        except BusError as error:
+            raise explained(error, "") from error
+        yield daemon
 
 
 async def ask(daemon: DaemonClient, member: Member, *values: object) -> Any:

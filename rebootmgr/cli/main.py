@@ -8,7 +8,7 @@ from argparse import REMAINDER, SUPPRESS, ArgumentParser, RawDescriptionHelpForm
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TextIO
 
 from rebootmgr import __version__
 from rebootmgr.cli.verb import Context, Verb, Verbs
@@ -18,6 +18,26 @@ from rebootmgr.text import harmless, nearest
 PROGRAM: Final = "rebootmgrctl"
 ABOUT: Final = "Ask and steer rebootmgrd, which reboots this host into staged updates."
 VERBS: Final[Mapping[str, Verb]] = Verbs()
+
+JSON: Final = "print JSON, times in UTC"
+MEANT: Final = {  # what people type, some of it from programs of this kind
+    "unhold": "release",
+    "unlock": "fleet-lock unlock",
+    "lock": "fleet-lock lock",
+    "validate": "check-config",
+    "verify": "check-config",
+    "check": "check-config",
+    "dump-config": "cat-config",
+    "show-config": "cat-config",
+    "get-strategy": "cat-config",
+    "get-window": "plan",
+    "windows": "plan",
+    "schedule": "plan",
+    "log": "history",
+    "logs": "history",
+    "stop": "cancel",
+    "abort": "cancel",
+}
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -30,7 +50,7 @@ INTERRUPTED: Final = 130  # what a shell reports for SIGINT
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rebootmgrctl`; the exit status."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in _open_streams():
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # no locale can make us fail
     logging.getLogger("rebootmgr").addHandler(logging.NullHandler())  # errors are our last line
@@ -47,21 +67,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or exiting fails again
         if isinstance(error, BrokenPipeError):  # the reader, as in `| head`, has seen enough
             return FAILED
-        return _fail(RebootmgrError(f"{error}; mend it and try again"), FAILED)
+        return _fail(RebootmgrError(f"{error}; try again when that is repaired"), FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
+
+
+def _open_streams() -> tuple[TextIO, TextIO]:
+    """Give standard output and error; the null device for one that was closed, as with `>&-`."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the rest of the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    return sys.stdout, sys.stderr
 
 
 def _run(argv: Sequence[str]) -> int:
     options = _program().parse_args(argv)
     verb = VERBS.get(options.verb)
     if verb is None:
-        close = nearest(options.verb, VERBS)
+        close = MEANT.get(options.verb.lower()) or nearest(options.verb, VERBS)
         cure = f"did you mean {close}?" if close else f"see {PROGRAM} --help"
+        if options.verb.startswith("set-"):
+            cure = f"write a drop-in, see rebootmgr.toml(5), then {PROGRAM} reload"
         raise UsageError(f'unknown verb "{harmless(options.verb)}"; {cure}')
     arguments = _parser(f"{PROGRAM} {verb.name}", verb.summary, verb.examples)
-    arguments.add_argument("--json", action="store_true", default=SUPPRESS, help=SUPPRESS)
+    arguments.add_argument("--json", action="store_true", default=SUPPRESS, help=JSON)
     verb.arguments(arguments)
     chosen = arguments.parse_args(options.rest)
     root = Path(options.root)
@@ -72,17 +103,27 @@ def _run(argv: Sequence[str]) -> int:
         json=options.json or "json" in chosen,
         out=sys.stdout,
         err=sys.stderr,
-        color=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
+        color=_has_color(),
         width=shutil.get_terminal_size().columns,
     )
     return verb.run(chosen, context)
+
+
+def _has_color() -> bool:
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not is_plain
 
 
 class _Parser(ArgumentParser):
     """Says what is wrong in one line, as everything else does."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{harmless(message)}; see {self.prog} --help")
+        unknown = message.partition("unrecognized arguments: ")[2].partition(" ")[0]
+        known = [name for action in self._actions for name in action.option_strings]
+        close = nearest(unknown, known) if unknown.startswith("--") else ""
+        is_more = unknown.startswith(close)  # as --force, which is no slip of --for
+        meant = f"did you mean {close}? " if close and not is_more else ""
+        raise UsageError(f"{harmless(message)}; {meant}see {self.prog} --help")
 
 
 class _Program(_Parser):
@@ -100,7 +141,7 @@ class _Program(_Parser):
 def _program() -> ArgumentParser:
     parser = _Program(prog=PROGRAM, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--root", metavar="DIR", default="/", help="take every path under DIR")
-    parser.add_argument("--json", action="store_true", help="print JSON, times in UTC")
+    parser.add_argument("--json", action="store_true", help=JSON)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     parser.add_argument("verb", metavar="VERB", help=f"see {PROGRAM} VERB --help")
     parser.add_argument("rest", metavar="...", nargs=REMAINDER, help=SUPPRESS)

@@ -11,8 +11,8 @@ from typing import Final, TypeAlias
 from rebootmgr.cli.daemon_calls import ask, visit
 from rebootmgr.cli.page import DIM, GLUE, Page, span
 from rebootmgr.cli.render import render_why
+from rebootmgr.cli.times import JoinedWords, zone_of
 from rebootmgr.cli.verb import Context, Verb, no_arguments
-from rebootmgr.config.identity import read_localtime
 from rebootmgr.control.daemon_client import DaemonClient, is_caused_by
 from rebootmgr.control.described import MOST_SHOWN, UNKNOWN, Record, decode_why
 from rebootmgr.control.members import (
@@ -115,6 +115,8 @@ SKIPPABLE: Final = {
     Reason.CLOCK_UNSYNCHRONIZED,
     Reason.USERS_LOGGED_IN,
 }
+UNTIL: Final = "22:00, tomorrow 08:00, Mon 08:00, +2h or 2026-12-31, in local time"
+FOR: Final = "such as 90s, 2h 30m or 3d"
 KEY: Final = "one update, as `status --json` names it under quarantine (all of them)"
 
 
@@ -140,7 +142,7 @@ async def _hold(arguments: Namespace, context: Context) -> int:
         "until": encode_instant(until, timespec="seconds"),
         "too_late": is_late,
     }
-    context.emit(document, text)
+    context.emit(document, [id_] if arguments.quiet else text)
     return 0
 
 
@@ -148,9 +150,12 @@ def _end(arguments: Namespace, context: Context) -> datetime | None:
     """Say when the hold is to end, None for never."""
     now = datetime.now(UTC)
     if arguments.until is not None:
-        until = decode_typed_instant(arguments.until, read_localtime(context.root) or UTC)
+        zone = zone_of(context.root)
+        until = decode_typed_instant(arguments.until, zone, now=now, coming=True)
         if until <= now:
-            raise UsageError(f'--until "{harmless(arguments.until)}" is in the past')
+            raise UsageError(
+                f'--until "{harmless(arguments.until)}" is in the past; write a later one'
+            )
         return until
     return None if arguments.forever else now + decode_span(arguments.span)
 
@@ -277,9 +282,10 @@ def _run(action: Action, arguments: Namespace, context: Context) -> int:
 def _hold_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--reason", metavar="TEXT", required=True, help="why, for other people")
     end = parser.add_mutually_exclusive_group(required=True)
-    end.add_argument("--until", metavar="T", help='such as "2026-12-31 22:00", local time')
-    end.add_argument("--for", dest="span", metavar="SPAN", help='such as 90s, "2h 30m" or 3d')
+    end.add_argument("--until", metavar="T", nargs="+", action=JoinedWords, help=UNTIL)
+    end.add_argument("--for", dest="span", metavar="SPAN", nargs="+", action=JoinedWords, help=FOR)
     end.add_argument("--forever", action="store_true", help="until it is released")
+    parser.add_argument("--quiet", action="store_true", help="print the id of the hold alone")
 
 
 def _release_arguments(parser: ArgumentParser) -> None:
@@ -289,14 +295,26 @@ def _release_arguments(parser: ArgumentParser) -> None:
 def _reboot_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--now", action="store_true", help=f"skip {SKIPPED}")
     parser.add_argument(
-        "--for", dest="span", metavar="SPAN", default="1h", help="how long to want it (1h)"
+        "--for",
+        dest="span",
+        metavar="SPAN",
+        nargs="+",
+        action=JoinedWords,
+        default="1h",
+        help="how long to want it (1h)",
     )
 
 
 def _cancel_arguments(parser: ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--for", dest="span", metavar="SPAN", default="1h", help="how long to hold (1h)"
+        "--for",
+        dest="span",
+        metavar="SPAN",
+        nargs="+",
+        action=JoinedWords,
+        default="1h",
+        help="how long to hold (1h)",
     )
     what.add_argument("--no-hold", action="store_true", help="withdraw a request, no more")
 
@@ -327,8 +345,9 @@ VERBS: Final = (
         _hold,
         "keep this host from rebooting, with a reason and an end",
         'hold --reason "database migration" --for 2h',
-        'hold --reason "change freeze" --until "2027-01-07 08:00"',
+        'hold --reason "change freeze" --until Mon 08:00',
         'hold --reason "on call: alice" --forever',
+        "hold --quiet --reason backup --for 1h",
         takes=_hold_arguments,
     ),
     _verb(
@@ -352,7 +371,7 @@ VERBS: Final = (
         _cancel,
         "call the attempt off, and hold for an hour",
         "cancel",
-        'cancel --for "2h 30m"',
+        "cancel --for 2h 30m",
         "cancel --no-hold",
         takes=_cancel_arguments,
     ),

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Final, Self, TextIO
 
 from rebootmgr.cli.simulate_page import encode_plot, render_outcome
+from rebootmgr.cli.times import JoinedWords, zone_of
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.config.checked import Config
 from rebootmgr.config.drop_ins import DIRECTORIES
@@ -56,12 +57,12 @@ def _read_config(arguments: Namespace, context: Context) -> tuple[Config, tzinfo
         directories = (str(arguments.config.absolute()),)
     loaded = load(context.root, directories=directories)
     loaded.check_config()
-    return loaded.config, loaded.localtime or UTC
+    return loaded.config, zone_of(context.root)
 
 
 def _scenario(arguments: Namespace, context: Context, config: Config, zone: tzinfo) -> Scenario:
     now = datetime.now(UTC).replace(microsecond=0)
-    start = decode_typed_instant(arguments.start, zone) if arguments.start else now
+    start = decode_typed_instant(arguments.start, zone, now=now) if arguments.start else now
     length = _span(arguments.length, "--for")
     if length > LONGEST:
         raise UsageError("--for: a simulation covers 400 days at most")
@@ -71,7 +72,7 @@ def _scenario(arguments: Namespace, context: Context, config: Config, zone: tzin
         groups=_count(arguments.groups, "--groups", most=hosts),
         rate=_rate(arguments.server_rate),
         answer_s=_seconds(arguments.answer, "--answer"),
-        outages=tuple(_outage(written, start, zone) for written in arguments.outage),
+        outages=tuple(_outage(written, start, zone, now) for written in arguments.outage),
     )
     history = arguments.reboot == HISTORY
     return Scenario(
@@ -161,7 +162,7 @@ def _seconds(written: str, option: str) -> float:
     return 0.0 if written == NOTHING else _span(written, option).total_seconds()
 
 
-def _outage(written: str, start: datetime, zone: tzinfo) -> tuple[float, float]:
+def _outage(written: str, start: datetime, zone: tzinfo, now: datetime) -> tuple[float, float]:
     begin, slash, length = written.partition("/")
     if not slash:
         cure = "write START/SPAN, as in 30min/10min or 2026-12-06T02:30:00Z/10min"
@@ -169,7 +170,8 @@ def _outage(written: str, start: datetime, zone: tzinfo) -> tuple[float, float]:
     try:
         after = decode_span(begin)
     except UsageError:
-        after = timedelta(0) if begin == NOTHING else decode_typed_instant(begin, zone) - start
+        at = start if begin == NOTHING else decode_typed_instant(begin, zone, now=now)
+        after = at - start
     begin_s = after.total_seconds()
     return begin_s, begin_s + _span(length, "--outage").total_seconds()
 
@@ -236,7 +238,13 @@ def _encode(found: Rollout) -> dict[str, object]:
 def _arguments(parser: ArgumentParser) -> None:
     def add(option: str, metavar: str, default: str | None, about: str, name: str = "") -> None:
         dest = name or option.removeprefix("--").replace("-", "_")
-        parser.add_argument(option, dest=dest, metavar=metavar, default=default, help=about)
+        if metavar in {"SPAN", "T"}:
+            words = parser.add_argument(
+                option, nargs="+", action=JoinedWords, dest=dest, help=about
+            )
+            words.metavar, words.default = metavar, default
+        else:
+            parser.add_argument(option, dest=dest, metavar=metavar, default=default, help=about)
 
     parser.add_argument("--hosts", metavar="N", required=True, help="how many hosts the fleet has")
     slots = "how many of a group may reboot at the same time"

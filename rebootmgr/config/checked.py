@@ -43,12 +43,14 @@ _BASE_URL: Final = "updates.fleet_lock.base_url"
 class Merged:
     """All drop-ins as one: the last value of each key, all items of each array, in order.
 
-    `written` also has the keys whose value was bad. Values may hold secrets.
+    `written` also has the keys whose value was bad. Values may hold secrets. `overridden` says
+    where each key stood that a later drop-in gives another value.
     """
 
     values: Mapping[str, Found]
     items: Mapping[str, tuple[Item, ...]]
     written: frozenset[str]
+    overridden: Mapping[str, Place]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +96,17 @@ def decode_config(fragments: Sequence[Fragment], *, localtime: tzinfo | None) ->
 
 def _merge(decoded: Sequence[Decoded]) -> Merged:
     values: dict[str, Found] = {}
+    overridden: dict[str, Place] = {}
     for each in decoded:
+        for key, found in each.values.items():
+            if key in values and values[key].value != found.value:
+                overridden[key] = values[key].place
         values |= each.values
     return Merged(
         values,
         {table: tuple(item for each in decoded for item in each.items[table]) for table in ITEMS},
         frozenset(key for each in decoded for key in each.written),
+        overridden,
     )
 
 

@@ -10,10 +10,11 @@ from rebootmgr.config.fragment import DropIn, Fragment, Ignored, Unread
 from rebootmgr.errors import Problem
 from rebootmgr.text import harmless
 
+VENDOR: Final = "usr/lib/rebootmgr/config.d"
 DIRECTORIES: Final = (  # the first has the last word
     "etc/rebootmgr/config.d",
     "run/rebootmgr/config.d",
-    "usr/lib/rebootmgr/config.d",
+    VENDOR,
 )
 LARGEST: Final = 1 << 20
 _ENDING: Final = ".toml"
@@ -105,7 +106,10 @@ def _content(path: Path) -> bytes:
 
 
 def _unreadable(path: Path, error: OSError) -> Unread:
-    return _unread(path, f"cannot be read: {error.strerror}", "mend it, or remove it")
+    cure = "repair it, or remove it"
+    if isinstance(error, PermissionError):
+        cure = "run with sudo; the daemon's user must be able to read it, too"
+    return _unread(path, f"cannot be read: {error.strerror}", cure)
 
 
 def _unread(path: Path, message: str, hint: str) -> Unread:

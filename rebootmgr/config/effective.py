@@ -21,13 +21,15 @@ _RESPECT: Final = {Respect.ALL: True, Respect.ROOT: "root", Respect.NOBODY: Fals
 class Effective:
     """A value in force, without secrets; `place` is None for a default.
 
-    `table` has an index where it is one of several: `updates.blackout[0]`.
+    `table` has an index where it is one of several: `updates.blackout[0]`; `instead_of` is where
+    an earlier drop-in said something else.
     """
 
     table: str
     name: str
     value: object
     place: Place | None
+    instead_of: Place | None = None
 
 
 def effective_values(config: Config) -> tuple[Effective, ...]:
@@ -70,10 +72,14 @@ def _from(value: Effective) -> str:
     match value.place:
         case None:
             return "default"
-        case Place(file=file, line=None):
-            return f"from {file}"
-        case Place(file=file, line=line):
-            return f"from {file}:{line}"
+        case Place() as place if value.instead_of is not None:
+            return f"from {_at(place)}, overrides {_at(value.instead_of)}"
+        case Place() as place:
+            return f"from {_at(place)}"
+
+
+def _at(place: Place) -> str:
+    return place.file if place.line is None else f"{place.file}:{place.line}"
 
 
 def _scalars(config: Config, table: str, keys: Iterator[str]) -> Iterator[Effective]:
@@ -81,7 +87,8 @@ def _scalars(config: Config, table: str, keys: Iterator[str]) -> Iterator[Effect
         value: object = reduce(getattr, key.split("."), config.settings)
         found = config.merged.values.get(key)
         name = key.rpartition(".")[2]
-        yield Effective(table, name, _plain(key, value), found.place if found else None)
+        place, earlier = found.place if found else None, config.merged.overridden.get(key)
+        yield Effective(table, name, _plain(key, value), place, earlier)
 
 
 def _items(config: Config) -> Iterator[Effective]:

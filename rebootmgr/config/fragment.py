@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 import tomli
 
+from rebootmgr.config.cures import cure_for_syntax
 from rebootmgr.config.schema import ITEMS, KEYS, TABLES, ZINCATI, cure_for_unknown, dotted
 from rebootmgr.config.values import Rule, UnfitError, shown
 from rebootmgr.config.windows import Found, Item, Place
@@ -197,13 +198,13 @@ def decode_fragment(drop_in: DropIn) -> Decoded:
 
 
 def _syntax_problem(drop_in: DropIn, error: Exception) -> Problem:
-    message, line = _TOO_DEEP, None
+    message, line, hint = _TOO_DEEP, None, "see https://toml.io for the grammar"
     if isinstance(error, tomli.TOMLDecodeError):
         # The text of the error is the only place where every tomli since 2.0.1 tells the line.
         said = re.fullmatch(r"(.*?) \(at (?:line (\d+), column \d+|end of document)\)", str(error))
-        message = f"is not TOML: {harmless(said[1] if said else str(error))}"
         line = int(said[2]) if said and said[2] else drop_in.text.rstrip("\n").count("\n") + 1
-    hint = "see https://toml.io for the grammar"
+        what = harmless(said[1] if said else str(error))
+        message, hint = cure_for_syntax(drop_in.text, line, what)
     return Problem(file=drop_in.file, line=line, key="", message=message, hint=hint)
 
 

@@ -154,7 +154,7 @@ def _windows(
         alone = Calendar(periodic=True, windows=(window,))
         if not (own := openings(alone, at, until)):
             yield _problem_at(
-                place, WINDOW, f"does not open {_AHEAD}", "mend its rrule, or remove it"
+                place, WINDOW, f"does not open {_AHEAD}", "correct its rrule, or remove it"
             )
         elif not _overlapping(own, unsplayed):
             message = f"each time it opens {_AHEAD}, a blackout is on"

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from rebootmgr.config.base_url import fault_of, redact
+from rebootmgr.config.cures import cure_for_zone
 from rebootmgr.core.policy import ClockRule, Respect, Strategy
 from rebootmgr.text import nearest
 
@@ -176,8 +177,7 @@ def zone_name(value: object) -> str:
         if name != LOCALTIME:
             decode_zone(name)
     except LookupError as error:
-        close = f'did you mean "{error}"? ' if str(error) else ""
-        hint = f'{close}`timedatectl list-timezones` lists them; "localtime" is this host\'s'
+        hint = cure_for_zone(name, str(error))
         raise UnfitError(f"{shown(name)} is no time zone on this host", hint) from error
     return name
 

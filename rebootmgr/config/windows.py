@@ -1,16 +1,18 @@
 """Windows and blackouts: the rules for their keys, and their way into the core (SPEC 3, 5)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
-from rebootmgr.config.values import UnfitError, shown, text
+from rebootmgr.config.values import UnfitError, quoted, shown, text
 from rebootmgr.core.window import Blackout, Ruled, Weekly, check_blackout_rule, check_rule
 from rebootmgr.text import harmless, nearest
 
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_NUMBERS: Final = {word: number for number, name in enumerate(_DAYS) for word in (name, name[:3])}
+_MOST_SHOWN: Final = 7
 _FIRST: Final = date(2000, 1, 3)
 _YEARS: Final = range(1970, 3000)
 
@@ -56,16 +58,33 @@ def days(value: object) -> frozenset[int]:
         raise UnfitError(f"must be an array, not {shown(value)}", 'write days = ["Sat", "Sun"]')
     if not value:
         raise UnfitError("is empty: this window would never open", "name a day, or remove it")
-    return frozenset(_day(name) for name in value)
+    found = [_days(name) for name in value]
+    if wrong := [name for name, numbers in zip(value, found, strict=True) if not numbers]:
+        is_one = "is no day of the week" if len(wrong) == 1 else "are no days of the week"
+        raise UnfitError(f"{', '.join(map(shown, wrong[:_MOST_SHOWN]))} {is_one}", _meant(wrong))
+    return frozenset(number for numbers in found for number in numbers)
 
 
-def _day(value: object) -> int:
-    for number, name in enumerate(_DAYS):
-        if isinstance(value, str) and value.lower() in {name, name[:3]}:
-            return number
-    close = nearest(value, _DAYS) if isinstance(value, str) else ""
-    hint = f'did you mean "{close.capitalize()}"?' if close else 'write them like "Sat", "Sunday"'
-    raise UnfitError(f"{shown(value)} is no day of the week", hint)
+def _days(value: object) -> frozenset[int]:
+    """Take a day or a range of days, also over the end of the week; nothing if it is neither."""
+    first, *more = re.split(r" ?- ?|\.\.", value) if isinstance(value, str) else ("",)
+    numbers = [_NUMBERS.get(name.lower()) for name in (first, *more)]
+    match numbers:
+        case [int(day)]:
+            return frozenset({day})
+        case [int(begin), int(end)]:
+            return frozenset((begin + step) % 7 for step in range((end - begin) % 7 + 1))
+        case _:
+            return frozenset()
+
+
+def _meant(wrong: Sequence[object]) -> str:
+    """Say which days may have been meant."""
+    texts = [text.strip() for name in wrong if isinstance(name, str) for text in name.split(",")]
+    close = [name for name in (nearest(text, _NUMBERS) for text in texts) if name]
+    if len(close) != len(texts) or not close or len(texts) > _MOST_SHOWN:
+        return 'write them in English, like "Sat", "Sunday" or "Mon-Fri"'
+    return f"did you mean {', '.join(quoted(name.capitalize()) for name in close)}?"
 
 
 def clock_time(value: object) -> time:
@@ -73,7 +92,7 @@ def clock_time(value: object) -> time:
     parts = re.fullmatch(r"([0-9]{1,2}):([0-9]{1,2})", value) if isinstance(value, str) else None
     if parts and int(parts[1]) < 24 and int(parts[2]) < 60:
         return time(int(parts[1]), int(parts[2]))
-    message = f"{shown(value)} is no time of day from 00:00 to 23:59"
+    message = f"must be a time of day from 00:00 to 23:59, not {shown(value)}"
     raise UnfitError(message, 'write it as "hh:mm", in quotes')
 
 

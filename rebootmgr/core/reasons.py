@@ -61,7 +61,7 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         Reason.CONFIG_INVALID: Words(
             "the configuration is invalid",
             meaning="the configuration has errors",
-            advice="`rebootmgrctl check-config`, mend, reload",
+            advice="`rebootmgrctl check-config`; correct it, then `rebootmgrctl reload`",
             asked=Asked.BEFORE_ANY_LOOK,
             matters_while_idle=True,
             level=Level.ERROR,

@@ -100,7 +100,7 @@ def _look(path: Path, danger: Callable[[Path], str]) -> Hook | Skipped | None:
         why = danger(path)
     except OSError as error:
         cannot = f"cannot be looked at ({error.strerror})"
-        return _no_program(path, cannot, "mend it or remove it")
+        return _no_program(path, cannot, "repair it or remove it")
     return Unfit(path.name, why) if why else path
 
 

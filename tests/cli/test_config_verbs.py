@@ -60,10 +60,27 @@ def answer(root: Path, *words: str, status: int = 0) -> Any:  # JSON is of any t
     return json.loads(done.stdout)
 
 
-def test_a_host_without_drop_ins_is_valid(tmp_path: Path) -> None:
+def test_a_host_without_drop_ins_is_valid_and_told_what_that_means(tmp_path: Path) -> None:
+    found = answer(tmp_path, "check-config")
+    assert (found["valid"], found["errors"]) == (True, [])
+    (warning,) = found["warnings"]
+    assert warning["message"].endswith("defaults apply: reboots as soon as an update is staged")
+    drop_in(tmp_path, "# as by default\n")
     assert answer(tmp_path, "check-config") == {"valid": True, "errors": [], "warnings": []}
     done = run(tmp_path, "check-config")
     assert done.stdout == "configuration valid: 0 errors, 0 warnings\n"
+
+
+def test_what_one_drop_in_overrides_of_another_is_said_with_both_places(tmp_path: Path) -> None:
+    folder = drop_in(tmp_path, "[updates]\nenabled = false\n").parent
+    (folder / "90-late.toml").write_text("[updates]\nenabled = true\n")
+    places = sorted(f"{path}:2" for path in folder.iterdir())
+    said = run(tmp_path, "check-config", "--strict").stdout.splitlines()
+    assert said[0] == f"{places[1]}: note: updates.enabled: overrides {places[0]}"
+    assert (
+        f"enabled = true  # from {places[1]}, overrides {places[0]}"
+        in run(tmp_path, "cat-config").stdout
+    )
 
 
 def test_check_config_names_every_error_in_json(tmp_path: Path) -> None:
@@ -123,6 +140,7 @@ def test_check_config_says_which_hook_would_block_and_how_to_mend_it(tmp_path: P
     (hooks["checks.d"].parent / "30-old").symlink_to("/dev/null")
     broken = hooks["checks.d"].with_name("40-broken")
     broken.symlink_to("nowhere")
+    drop_in(tmp_path, "# as by default\n")
     found = answer(tmp_path, "check-config")
     assert found["valid"]
     said = {one["file"]: (one["message"], one["hint"]) for one in found["warnings"]}
@@ -131,7 +149,7 @@ def test_check_config_says_which_hook_would_block_and_how_to_mend_it(tmp_path: P
         **{str(path): (f"{fails} is not executable", "chmod +x") for path in hooks.values()},
         str(broken): (
             f"{fails} cannot be looked at (No such file or directory)",
-            "mend it or remove it",
+            "repair it or remove it",
         ),
     }
     assert not answer(tmp_path, "check-config", "--strict", status=78)["valid"]
@@ -145,6 +163,7 @@ def test_what_links_of_an_image_lead_to_is_not_judged_by_the_host_that_makes_it(
     directory = tmp_path / "etc/rebootmgr/checks.d"
     directory.mkdir(parents=True)
     (directory / "10-x").symlink_to("/usr/libexec/of/the/image")
+    drop_in(tmp_path, "# as by default\n")
     assert answer(tmp_path, "check-config")["warnings"] == []
 
 
@@ -190,6 +209,7 @@ def test_cat_config_in_json_has_no_secret(tmp_path: Path) -> None:
         "value": "https://***@h/",
         "file": str(path),
         "line": 1,
+        "overrides": None,
     }
     assert settings["hooks.timeout_seconds"]["file"] is None
 
@@ -225,7 +245,11 @@ def test_plan_speaks_the_hosts_local_time_to_people(tmp_path: Path) -> None:
         "Sun 2026-11-22 00:30:00 CET - Sun 2026-11-22 01:30:00 CET  1 h",
         "1 opening, 1 h in all,",
         "from Sat 2026-11-21 12:00:00 CET to Mon 2026-11-23 00:00:00 CET",
+        "the policy's own time zone is UTC",
     ]
+    elsewhere = run_program(tmp_path, "plan", "--from", "2026-11-22", TZ="UTC")
+    assert "from Sun 2026-11-22 00:00:00 UTC to " in elsewhere.stdout
+    assert "own time zone" not in elsewhere.stdout
     assert answer(tmp_path, "plan", "--from", "2026-11-21", "--to", "2026-11-22") == {
         "from": "2026-11-20T23:00:00Z",
         "to": "2026-11-21T23:00:00Z",
@@ -262,7 +286,7 @@ def test_plan_cannot_tell_the_splay_of_a_host_without_identity(tmp_path: Path) -
 @pytest.mark.parametrize(
     "words",
     [
-        ("--from", "tomorrow"),
+        ("--from", "soon"),
         ("--from", "2026-02-30"),
         ("--from", "2026-01-01T00:00:00+99:00"),
         ("--from", "0001-01-01T00:00:00Z"),

@@ -163,7 +163,7 @@ def test_what_could_not_be_read_is_an_error_and_what_is_ignored_a_warning() -> N
 def test_a_syntax_error_names_its_line(text: str, line: int) -> None:
     error = only_error(text)
     assert error.line == line
-    assert error.message.startswith("is not TOML: ")
+    assert error.message.startswith(("is not TOML: ", "the key a stands here for the second"))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import pytest
 
 from rebootmgr.config.checked import Config, DropIn, decode_config
 from rebootmgr.config.settings import Updates
+from rebootmgr.config.values import UnfitError
+from rebootmgr.config.windows import days
 from rebootmgr.core.window import Blackout, Ruled, Weekly
 from rebootmgr.errors import Problem
 
@@ -166,3 +168,24 @@ def test_localtime_without_a_zone_on_the_host_says_so() -> None:
         assert error.key == f"updates.periodic.{key}"
         assert "/etc/localtime" in error.message
     assert valid(text).periodic.window[0].zone is ROME
+
+
+@pytest.mark.parametrize(
+    ("written", "numbers"),
+    [
+        (["Mon-Fri"], {0, 1, 2, 3, 4}),
+        (["saturday..monday"], {5, 6, 0}),
+        (["Wed - Wed"], {2}),
+        (["Mon-Tue", "Sun"], {0, 1, 6}),
+    ],
+)
+def test_days_may_be_ranges_also_over_the_end_of_the_week(
+    written: list[str], numbers: set[int]
+) -> None:
+    assert days(written) == numbers
+
+
+@pytest.mark.parametrize("written", ["Mon-", "-Fri", "Mon-Wed-Fri", "1-5"])
+def test_what_is_no_range_of_days_is_named(written: str) -> None:
+    with pytest.raises(UnfitError, match="is no day of the week"):
+        days([written])

@@ -173,7 +173,7 @@ async def test_the_textfile_collector_of_node_exporter_gets_the_same(tmp_path: P
         await host.stop()
         failed = await asyncio.to_thread(copy, directory, environ)
         assert failed.returncode == 1
-        assert "nobody serves" in failed.stderr
+        assert "offers no metrics" in failed.stderr
         assert ([file], file.read_text()) == (list(directory.iterdir()), copied)
     address = f"127.0.0.1:{free_port()}"
     options = ("--collector.disable-defaults", "--collector.textfile", "--log.level=error")
