@@ -4,11 +4,13 @@ One batch is written at a time. What comes meanwhile is answered at once where t
 changes nor promises anything; all else goes into the next batch.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from rebootmgr.lending.group import Fleet
-from rebootmgr.lending.lend import Decided, decide, hung_up, look, look_again_s
+from rebootmgr.lending.inbox import Inbox, Numbered, inbox_of
+from rebootmgr.lending.lend import decide, hung_up, look, look_again_s
 from rebootmgr.lending.questions import (
     Answer,
     Change,
@@ -115,7 +117,7 @@ class Desk:
 
     store: Closed | Idle | Writing = field(default_factory=Closed)
     fleet: Fleet = field(default_factory=Fleet)
-    inbox: tuple[tuple[int, Question], ...] = ()
+    inbox: Inbox = field(default_factory=Inbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def step(desk: Desk, event: Event, rules: Rules, at: Moment) -> Turn:
         case Asked(number, question):
             return _asked(desk, number, question, rules, at)
         case HungUp(number, question):
-            inbox = tuple(one for one in desk.inbox if one[0] != number)
+            inbox = desk.inbox.without(number)
             fleet = hung_up(desk.fleet, number, question, rules, at)
             return Turn(replace(desk, inbox=inbox, fleet=fleet))
         case Written():
@@ -156,11 +158,20 @@ def wake_s(desk: Desk, at: Moment) -> float | None:
 def _asked(desk: Desk, number: int, question: Question, rules: Rules, at: Moment) -> Turn:
     if isinstance(desk.store, Closed):
         return Turn(desk, (Reply(number, Unavailable()),))
-    decided = decide(desk.fleet, number, question, rules, at)
-    if not decided.changes and all(_holds_nothing(answer) for _, answer in decided.answers):
-        return Turn(replace(desk, fleet=decided.fleet), _replies(decided.answers))
-    desk = replace(desk, inbox=(*desk.inbox, (number, question)))
+    if _is_known(desk.fleet, question):
+        decided = decide(desk.fleet, number, question, rules, at)
+        if not decided.changes and all(_holds_nothing(answer) for _, answer in decided.answers):
+            after = Desk(desk.store, decided.fleet, desk.inbox)
+            return Turn(after, _replies(decided.answers))
+    desk = Desk(desk.store, desk.fleet, desk.inbox.with_one(number, question))
     return _batch(desk, rules, at) if isinstance(desk.store, Idle) else Turn(desk)
+
+
+def _is_known(fleet: Fleet, question: Question) -> bool:
+    """Whether nothing but its answer may follow; all else is decided once, with its batch."""
+    if not isinstance(question, PreReboot):
+        return False
+    return fleet.group(question.group).queue.find(question.id) is not None
 
 
 def _holds_nothing(answer: Answer) -> bool:
@@ -174,49 +185,58 @@ def _batch(desk: Desk, rules: Rules, at: Moment) -> Turn:
     A host whose slot or place this batch changes is asked about no more: what it was told must be
     on disk when it leaves. So its next question waits for the next batch.
     """
-    decided = Decided(desk.fleet)
-    taken, later = _taken(desk)
-    for number, question in taken:
-        if _is_touched(question, decided.changes):
-            later.insert(0, (number, question))
-        else:
-            decided = _and(decided, decide(decided.fleet, number, question, rules, at))
-    decided = _and(decided, look(decided.fleet, rules, at))
-    rest = tuple(later)
-    if decided.changes:
-        after = Desk(Writing(decided.answers), decided.fleet, rest)
-        return Turn(after, (Write(decided.changes),))
-    told = _replies(decided.answers)
-    turn = Turn(Desk(Idle(), decided.fleet, rest))
-    if rest:
-        turn = _batch(turn.desk, rules, at)
-    return Turn(turn.desk, (*told, *turn.effects))
+    told: list[Effect] = []
+    while True:
+        changes: list[Change] = []
+        answers: list[tuple[int, Answer]] = []
+        touched: set[tuple[str, str]] = set()
+        fleet = desk.fleet
+        taken, later = _taken(desk)
+        for number, question in taken:
+            if _host(question) in touched:
+                later.append((number, question))
+                continue
+            decided = decide(fleet, number, question, rules, at)
+            fleet = decided.fleet
+            changes += decided.changes
+            answers += decided.answers
+            touched.update(_touched(decided.changes))
+        looked = look(fleet, rules, at)
+        changes += looked.changes
+        answers += looked.answers
+        inbox = inbox_of(sorted(later, key=_number))
+        if changes:
+            after = Desk(Writing(tuple(answers)), looked.fleet, inbox)
+            return Turn(after, (*told, Write(tuple(changes))))
+        told += _replies(tuple(answers))
+        desk = Desk(Idle(), looked.fleet, inbox)
+        if not inbox:
+            return Turn(desk, tuple(told))
 
 
-def _and(first: Decided, then: Decided) -> Decided:
-    changes, answers = (*first.changes, *then.changes), (*first.answers, *then.answers)
-    return Decided(then.fleet, changes, answers)
+def _number(one: Numbered) -> int:
+    return one[0]
 
 
-def _taken(desk: Desk) -> tuple[list[tuple[int, Question]], list[tuple[int, Question]]]:
+def _taken(desk: Desk) -> tuple[list[Numbered], list[Numbered]]:
     """Split the inbox into what goes into this batch, best order first, and what comes later.
 
     One question of each host, and none before an administrator's that came earlier. Returns go
     first, then those who wait, in the order of their coming.
     """
-    taken: list[tuple[int, Question]] = []
-    later: list[tuple[int, Question]] = []
+    taken: list[Numbered] = []
+    later: list[Numbered] = []
     hosts: set[tuple[str, str]] = set()
-    for place, (number, question) in enumerate(desk.inbox):
-        match question:
-            case PreReboot(group=group, id=host) | SteadyState(group=group, id=host):
-                (later if (group, host) in hosts else taken).append((number, question))
-                hosts.add((group, host))
-            case Release() | SetSlots():
-                cut = max(place, 1)
-                later += desk.inbox[cut:]
-                taken = taken or list(desk.inbox[:1])
-                break
+    inbox = list(desk.inbox)
+    for place, (number, question) in enumerate(inbox):
+        host = _host(question)
+        if host is None:
+            cut = max(place, 1)
+            later += inbox[cut:]
+            taken = taken or inbox[:1]
+            break
+        (later if host in hosts else taken).append((number, question))
+        hosts.add(host)
     return sorted(taken, key=lambda one: _order(desk.fleet, one[1])), later
 
 
@@ -229,15 +249,17 @@ def _order(fleet: Fleet, question: Question) -> int:
             return -1
 
 
-def _is_touched(question: Question, changes: tuple[Change, ...]) -> bool:
+def _host(question: Question) -> tuple[str, str] | None:
+    """Name the host that it comes from; None: an administrator."""
     match question:
         case PreReboot(group=group, id=host) | SteadyState(group=group, id=host):
-            return any(
-                not isinstance(one, SlotsSet) and one.group == group and one.id == host
-                for one in changes
-            )
+            return group, host
         case Release() | SetSlots():
-            return False
+            return None
+
+
+def _touched(changes: tuple[Change, ...]) -> Iterator[tuple[str, str]]:
+    return ((one.group, one.id) for one in changes if not isinstance(one, SlotsSet))
 
 
 def _written(desk: Desk, rules: Rules, at: Moment) -> Turn:

@@ -1,15 +1,18 @@
 """The fleet as a value: groups, those that hold their slots, and those that wait."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from itertools import islice
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from rebootmgr.lending.queue import Queue
 from rebootmgr.lending.terms import Moment, Rules
 
 FIRST_GUESS_S: Final = 300.0  # how long a slot is held, before anybody returned one
 _GUESS_WEIGHS: Final = 5  # returns
+_NAMED: Final = 3
 _REMEMBERED: Final = 300  # returns; then half of what they say is forgotten
 
 
@@ -31,19 +34,19 @@ class Override:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """One group of hosts. What the store keeps are `holders`, `override`, and who waits.
+class Group(NamedTuple):
+    """One group of hosts; a tuple, as an entry of its queue is.
 
+    What the store keeps are `holders`, `override`, and who waits.
     `returned` hosts held for `held_s` in all. `front` is the highest ticket that had its turn.
     `credit_s` is how long a slot may still lie idle for somebody's sake, counted at `counted_s`;
     `idle_since_s`: since when a slot has been free though somebody waits.
-    `returns` are the expected returns in order. `look_s`: when a reservation is looked at again;
-    `swept_s`: when those who left were looked for.
+    `begins` are, in order, since when its slots are held, and `named` the first few who do.
+    `look_s`: when a reservation is looked at again; `swept_s`: when those who left were looked for.
     """
 
-    holders: Mapping[str, Holder] = field(default_factory=dict)
-    queue: Queue = field(default_factory=Queue)
+    holders: Mapping[str, Holder] = MappingProxyType({})
+    queue: Queue = Queue()
     override: Override | None = None
     held_s: float = FIRST_GUESS_S * _GUESS_WEIGHS
     returned: int = _GUESS_WEIGHS
@@ -51,7 +54,8 @@ class Group:
     credit_s: float = 0.0
     counted_s: float = 0.0
     idle_since_s: float | None = None
-    returns: tuple[float, ...] = ()
+    begins: tuple[float, ...] = ()
+    named: tuple[str, ...] = ()
     look_s: float | None = None
     swept_s: float = 0.0
 
@@ -59,6 +63,10 @@ class Group:
     def hold_s(self) -> float:
         """How long a slot is held, on average, of late."""
         return max(self.held_s / self.returned, 1.0)
+
+    def with_queue(self, queue: Queue) -> "Group":
+        """Let others wait."""
+        return self._replace(queue=queue)
 
     @property
     def is_empty(self) -> bool:
@@ -78,12 +86,13 @@ class Group:
         held_s, returned = self.held_s + max(at.s - holder.since_s, 0.0), self.returned + 1
         if returned > _REMEMBERED:
             held_s, returned = held_s / 2, returned // 2
-        return _with_holders(replace(self, held_s=held_s, returned=returned), rest)
+        return _with_holders(self._replace(held_s=held_s, returned=returned), rest)
 
 
 def _with_holders(group: Group, holders: Mapping[str, Holder]) -> Group:
-    expected = tuple(sorted(one.since_s + group.hold_s for one in holders.values()))
-    return replace(group, holders=holders, returns=expected)
+    begins = tuple(sorted([one.since_s for one in holders.values()]))
+    named = tuple([one.name or one.id for one in islice(holders.values(), _NAMED)])
+    return group._replace(holders=holders, begins=begins, named=named)
 
 
 @dataclass(frozen=True, slots=True)

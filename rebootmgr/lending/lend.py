@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Final
 
 from rebootmgr.lending.group import Fleet, Group, Holder, Override, slots_of
@@ -53,7 +52,6 @@ _EARLY: Final = 0.8
 _LATE: Final = 1.2
 _LATE_S: Final = 30.0
 _SHORTEST_INTERVAL_S: Final = 30.0
-_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +84,13 @@ def look(fleet: Fleet, rules: Rules, at: Moment) -> Decided:
         group, slots = _now(fleet, name, rules, at)
         override = group.override
         if override is not None and override.until is not None and override.until <= at.wall:
-            group = replace(group, override=None)
+            group = group._replace(override=None)
             changes.append(SlotsSet(name, None, None))
         for entry in _gone(group, at):
-            group = replace(group, queue=group.queue.without(entry))
+            group = group.with_queue(group.queue.without(entry))
             changes.append(Left(name, entry.id))
         if at.s >= group.swept_s + SWEEP_S:
-            group = replace(group, swept_s=at.s)
+            group = group._replace(swept_s=at.s)
         group, lent = _lend(name, group, slots, None, at)
         changes += lent.changes
         answers += lent.answers
@@ -102,7 +100,7 @@ def look(fleet: Fleet, rules: Rules, at: Moment) -> Decided:
                 answer = _refusal(group, slots, entry, BACK_AT_ONCE_S, at)
                 answers.append((entry.held.number, answer))
                 entry = _answered(entry, BACK_AT_ONCE_S, at)
-                group = replace(group, queue=group.queue.put(entry))
+                group = group.with_queue(group.queue.put(entry))
         fleet = fleet.put(name, idle_marked(group, slots, at), rules)
     return Decided(fleet, tuple(changes), tuple(answers))
 
@@ -136,8 +134,8 @@ def hung_up(fleet: Fleet, number: int, question: Question, rules: Rules, at: Mom
     entry = group.queue.find(question.id)
     if entry is None or entry.held is None or entry.held.number != number:
         return fleet
-    entry = _answered(replace(entry, held=None), None, at)
-    return fleet.put(question.group, replace(group, queue=group.queue.put(entry)), rules)
+    entry = _answered(entry, None, at)
+    return fleet.put(question.group, group.with_queue(group.queue.put(entry)), rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +171,7 @@ def _ask(fleet: Fleet, number: int, question: PreReboot, rules: Rules, at: Momen
     entry, changes = _heard(known, at), tuple[Change, ...]()
     if len(group.holders) < slots:
         group = passed_time(group, slots, at)
-        group = replace(group, queue=group.queue.put(entry))
+        group = group.with_queue(group.queue.put(entry))
         group, lent = _lend(name, group, slots, (number, entry), at)
         changes, answers = lent.changes, (*answers, *lent.answers)
         if entry.id in lent.hosts:
@@ -188,7 +186,7 @@ def _join(fleet: Fleet, number: int, question: PreReboot, rules: Rules, at: Mome
     name = question.group
     group, slots = _now(fleet, name, rules, at)
     entry = _newcomer(fleet.tickets, question, at)
-    group = replace(group, queue=group.queue.put(entry))
+    group = group.with_queue(group.queue.put(entry))
     group, lent = _lend(name, group, slots, (number, entry), at)
     if entry.id in lent.hosts:  # it never was in the store's queue
         told: tuple[tuple[int, Answer], ...] = ()
@@ -232,20 +230,25 @@ def _heard(entry: Waiting, at: Moment) -> Waiting:
         interval_s = None if as_told else own_s
     if entry.held is None and interval_s == entry.interval_s:
         return entry
-    return replace(entry, interval_s=interval_s, held=None)
+    return entry._replace(interval_s=interval_s, held=None)
 
 
 def _answered(entry: Waiting, told_s: float | None, at: Moment) -> Waiting:
     """Expect a host again, which is told when to come (None: its answer did not reach it)."""
     due_s = entry.interval_s or told_s or _SHORTEST_INTERVAL_S
     longest_s = max(entry.interval_s or 0.0, told_s or 0.0)
-    return replace(
-        entry,
-        answered_s=at.s,
-        told_s=told_s,
-        due_s=at.s + due_s,
-        gone_s=at.s + max(_INTERVALS * longest_s, _SHORTEST_STAY_S),
-        held=None,
+    gone_s = at.s + max(_INTERVALS * longest_s, _SHORTEST_STAY_S)
+    return Waiting(
+        entry.ticket,
+        entry.id,
+        entry.name,
+        entry.joined,
+        entry.joined_s,
+        at.s,
+        told_s,
+        entry.interval_s,
+        at.s + due_s,
+        gone_s,
     )
 
 
@@ -256,11 +259,11 @@ def _wait(
     place, in_s = turn_s(group, slots, at, entry)
     may_hold = wait_s > 0 and len(group.queue.held) < MOST_HELD
     if may_hold and is_near(group, slots, place, in_s):
-        entry = replace(entry, held=Held(number, at.s + min(wait_s, LONGEST_HELD_S)))
-        return replace(group, queue=group.queue.put(entry)), ()
+        entry = entry._replace(held=Held(number, at.s + min(wait_s, LONGEST_HELD_S)))
+        return group.with_queue(group.queue.put(entry)), ()
     answer = _refused(group, slots, place, in_s, retry_after_s(entry.id, in_s))
     entry = _answered(entry, float(answer.retry_after_s), at)
-    return replace(group, queue=group.queue.put(entry)), ((number, answer),)
+    return group.with_queue(group.queue.put(entry)), ((number, answer),)
 
 
 def _refusal(group: Group, slots: int, entry: Waiting, retry_s: int, at: Moment) -> Refused:
@@ -268,13 +271,12 @@ def _refusal(group: Group, slots: int, entry: Waiting, retry_s: int, at: Moment)
 
 
 def _refused(group: Group, slots: int, place: int, in_s: float | None, retry_s: int) -> Refused:
-    holders = islice(group.holders.values(), _NAMED)
     return Refused(
         kind=Kind.ALL_SLOTS_FULL if len(group.holders) >= slots else Kind.QUEUED,
         retry_after_s=retry_s,
         lent=len(group.holders),
         slots=slots,
-        holders=tuple([one.name or one.id for one in holders]),
+        holders=group.named,
         place=place,
         waiting=len(group.queue),
         turn_s=in_s,
@@ -302,13 +304,13 @@ def _lend(
         to = number if asks or held is None else held.number
         asker = None if asks else asker
         front = group.front if chosen.deaf else max(group.front, chosen.ticket)
-        group = replace(group, queue=group.queue.without(chosen), front=front)
+        group = group._replace(queue=group.queue.without(chosen), front=front)
         group = group.lent_to(Holder(chosen.id, chosen.name, at.wall, at.s))
         changes += [Left(name, chosen.id), Lent(name, chosen.id, chosen.name, at.wall)]
         answers.append((to, Granted()))
         hosts.append(chosen.id)
     if look_s != group.look_s:
-        group = replace(group, look_s=look_s)
+        group = group._replace(look_s=look_s)
     return group, _Lent(tuple(changes), tuple(answers), frozenset(hosts))
 
 
@@ -323,7 +325,7 @@ def _give_back(
         changes.append(TakenBack(name, host))
     if entry is not None:
         moot = _refusal(group, slots, entry, BACK_AT_ONCE_S, at)
-        group = replace(group, queue=group.queue.without(entry))
+        group = group.with_queue(group.queue.without(entry))
         changes.append(Left(name, host))
         if entry.held is not None:  # both questions cannot be meant
             answers.append((entry.held.number, moot))
@@ -355,7 +357,7 @@ def _set_slots(fleet: Fleet, number: int, question: SetSlots, rules: Rules, at: 
         return Decided(fleet, answers=((number, UnknownGroup()),))
     group, _ = _now(fleet, name, rules, at)
     override = None if question.slots is None else Override(question.slots, question.until)
-    group = replace(group, override=override)
+    group = group._replace(override=override)
     slots = slots_of(name, group, rules, at)
     change = SlotsSet(name, question.slots, question.until)
     so_far = Decided(fleet, (change,), ((number, Done()),))

@@ -1,7 +1,7 @@
 """What the store keeps of a fleet, and the fleet that is read from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -32,7 +32,7 @@ def restored(saved: Saved, last: Fleet, rules: Rules, at: Moment) -> Fleet:
     groups: dict[str, Group] = {name: _emptied(group, at) for name, group in last.groups.items()}
     for row in saved.slots:
         override = None if row.slots is None else Override(row.slots, row.until)
-        groups[row.group] = replace(groups.get(row.group, _new(at)), override=override)
+        groups[row.group] = groups.get(row.group, _new(at))._replace(override=override)
     for lent in sorted(saved.holders, key=lambda row: row.at):
         group = groups.get(lent.group, _new(at))
         holder = Holder(lent.id, lent.name, lent.at, _then_s(lent.at, at))
@@ -41,7 +41,7 @@ def restored(saved: Saved, last: Fleet, rules: Rules, at: Moment) -> Fleet:
     for joined in sorted(saved.waiting, key=lambda row: row.ticket):
         group = groups.get(joined.group, _new(at))
         entry = _waiting(joined, known, at)
-        groups[joined.group] = replace(group, queue=group.queue.put(entry))
+        groups[joined.group] = group.with_queue(group.queue.put(entry))
     tickets = max((row.ticket for row in saved.waiting), default=0) + 1
     kept = {n: group for n, group in groups.items() if n in rules.groups or not group.is_empty}
     return Fleet(kept, max(tickets, last.tickets))
@@ -60,7 +60,7 @@ def _waiting(row: Joined, known: Mapping[str, Queue], at: Moment) -> Waiting:
     queue = known.get(row.group)
     entry = None if queue is None else queue.find(row.id)
     if entry is not None and entry.ticket == row.ticket:
-        return replace(entry, held=None)
+        return entry._replace(held=None)
     return Waiting(
         ticket=row.ticket,
         id=row.id,

@@ -6,7 +6,7 @@ there. For somebody who was there earlier and is expected in a moment it is kept
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
@@ -45,7 +45,7 @@ def passed_time(group: Group, slots: int, at: Moment) -> Group:
     most = _CREDIT_FLOOR_S + _CREDIT * slots * group.hold_s
     earned = group.credit_s + gone_s * (_CREDIT * slots - free)
     credit_s = min(max(earned, -_CREDIT_FLOOR_S), most)
-    return replace(group, credit_s=credit_s, counted_s=at.s)
+    return group._replace(credit_s=credit_s, counted_s=at.s)
 
 
 def idle_marked(group: Group, slots: int, at: Moment) -> Group:
@@ -53,7 +53,7 @@ def idle_marked(group: Group, slots: int, at: Moment) -> Group:
     idle = len(group.holders) < slots and bool(group.queue)
     if idle == (group.idle_since_s is not None):
         return group
-    return replace(group, idle_since_s=at.s if idle else None)
+    return group._replace(idle_since_s=at.s if idle else None)
 
 
 def next_up(group: Group, slots: int, at: Moment, asker: Waiting | None) -> Waiting | Kept | None:
@@ -157,13 +157,14 @@ def _return_s(group: Group, slots: int, at: Moment, needed: int) -> float:
     One is by the average, the other by since when each slot is held. Who holds for twice as long
     as usual is not counted on, unless all do.
     """
-    late = bisect_left(group.returns, at.s - group.hold_s)
-    counted = group.returns[late:] or group.returns[-1:] or (at.s + group.hold_s,)
+    hold_s = group.hold_s
+    late = bisect_left(group.begins, at.s - 2 * hold_s)
+    counted = group.begins[late:] or group.begins[-1:] or (at.s,)
     rounds, place = divmod(needed - 1, min(len(counted), slots))
-    expected_s = counted[place] - at.s
+    expected_s = counted[place] + hold_s - at.s
     if expected_s < 0.0:  # the longer it took, the longer it will take
-        expected_s = 0.1 * (group.hold_s - expected_s)
-    return min(expected_s + rounds * group.hold_s, needed * group.hold_s / slots)
+        expected_s = 0.1 * (hold_s - expected_s)
+    return min(expected_s + rounds * hold_s, needed * hold_s / slots)
 
 
 def is_near(group: Group, slots: int, number: int, in_s: float | None) -> bool:

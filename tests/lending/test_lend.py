@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import process_time
 
 from rebootmgr.lending.desk import (
     Asked,
@@ -309,3 +310,25 @@ def test_a_thousand_and_more_that_wait_keep_their_order_whoever_leaves() -> None
     assert [queue.ahead_of(entry.ticket) for entry in queue] == list(range(len(expected)))
     assert queue.find("h2") is None
     assert all(queue.find(host) is not None for host in expected)
+
+
+def seconds_each(hosts: int) -> float:
+    """How long a question takes where so many come while one write is under way."""
+    counter = Counter(max=hosts)
+    counter.on(Asked(0, wish("first")))
+    began = process_time()
+    for number in range(1, hosts):
+        counter.on(Asked(number, wish(f"h{number}")))
+    for number in range(1, hosts, 2):
+        counter.on(HungUp(number, wish(f"h{number}")))
+    counter.on(Written())
+    counter.on(Written())
+    spent = process_time() - began
+    assert len(counter.told) == 1 + (hosts - 1) // 2
+    return spent / hosts
+
+
+def test_a_crowd_costs_each_question_no_more_than_a_few_do() -> None:
+    """Where all were copied for each, it was eight times as much."""
+    few = min(seconds_each(500) for _ in range(3))
+    assert seconds_each(20_000) < 3.5 * few
