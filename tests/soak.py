@@ -1,30 +1,37 @@
 """Let simulated fleets and months go by, one after the other, and say which broke a promise.
 
-`python -m tests.soak [--fleets N] [--months N] [--from SEED] [--agents N] [--no-walk]`: a fresh
-first seed each time unless `--from` repeats one. A fleet lives through one storm (tests/fleet), a
-month belongs to a host or two (tests/days). Before that the world model is walked where most
+`python -m tests.soak [--fleets N] [--months N] [--kills N] [--from SEED] [--agents N] [--no-walk]`:
+a fresh first seed each time unless `--from` repeats one. A fleet lives through one storm
+(tests/fleet), a month belongs to a host or two (tests/days), and a lock server is killed fifty
+times (tests/lockd). Before that the world model is walked where most
 happens at once. The exit status is 1 when any promise was broken.
 """
 
 import argparse
+import asyncio
 import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Final
 
 from tests.days import simulation as days
 from tests.fleet import simulation as fleet
+from tests.lockd import kills
 
 FLEETS: Final = 2000
 MONTHS: Final = 5000
 EVERY_S: Final = 10.0
+KILLS: Final = 10_000
+LIVES: Final = 50  # of a seed
 SHOWN: Final = 3
 
 
@@ -57,6 +64,20 @@ def live_for_a_month(seed: int) -> Seen:
     outcomes = {str(outcome): number for outcome, number in tally.outcomes.items()}
     seen = Counter(days=round(tally.days), faults=tally.faults, reboots=tally.calls)
     return seen + Counter(outcomes)
+
+
+def kill_a_server(seed: int) -> Seen:
+    """Kill one fifty times; what its clients were told."""
+    with tempfile.TemporaryDirectory(prefix="rebootmgr-kills-") as folder:
+        try:
+            return asyncio.run(kills.Kills(Path(folder), seed).run(LIVES))
+        except BaseExceptionGroup as errors:
+            broken, rest = errors.split(kills.BrokenPromiseError)
+            if rest is not None or broken is None:
+                raise
+            return Broken(seed, str(broken.exceptions[0]))
+        except kills.BrokenPromiseError as error:
+            return Broken(seed, str(error))
 
 
 def soak(what: str, live: Callable[[int], Seen], seeds: range, again: str) -> bool:
@@ -100,6 +121,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--fleets", type=int, default=FLEETS, metavar="N")
     parser.add_argument("--months", type=int, default=MONTHS, metavar="N")
+    parser.add_argument("--kills", type=int, default=KILLS, metavar="N")
     parser.add_argument("--from", type=int, dest="first", metavar="SEED")
     parser.add_argument("--agents", type=int, default=fleet.AGENTS, metavar="N")
     parser.add_argument("--no-walk", action="store_true", help="leave the world model out")
@@ -118,7 +140,13 @@ def main(arguments: list[str]) -> int:
         range(first, first + options.fleets),
         "python -m tests.soak --months 0 --fleets 1 --from {seed}",
     )
-    return 0 if walked and months and fleets else 1
+    killed = soak(
+        f"servers killed {LIVES} times",
+        kill_a_server,
+        range(first, first + options.kills // LIVES),
+        "python -m tests.soak --no-walk --months 0 --fleets 0 --kills 50 --from {seed}",
+    )
+    return 0 if walked and months and fleets and killed else 1
 
 
 if __name__ == "__main__":

@@ -14,10 +14,8 @@ from rebootmgr.lending.lend import decide, hung_up, look, look_again_s
 from rebootmgr.lending.questions import (
     Answer,
     Change,
-    Crowded,
     PreReboot,
     Question,
-    Refused,
     Release,
     SetSlots,
     SlotsSet,
@@ -160,7 +158,7 @@ def _asked(desk: Desk, number: int, question: Question, rules: Rules, at: Moment
         return Turn(desk, (Reply(number, Unavailable()),))
     if _is_known(desk.fleet, question):
         decided = decide(desk.fleet, number, question, rules, at)
-        if not decided.changes and all(_holds_nothing(answer) for _, answer in decided.answers):
+        if not decided.changes:
             after = Desk(desk.store, decided.fleet, desk.inbox)
             return Turn(after, _replies(decided.answers))
     desk = Desk(desk.store, desk.fleet, desk.inbox.with_one(number, question))
@@ -168,15 +166,13 @@ def _asked(desk: Desk, number: int, question: Question, rules: Rules, at: Moment
 
 
 def _is_known(fleet: Fleet, question: Question) -> bool:
-    """Whether nothing but its answer may follow; all else is decided once, with its batch."""
+    """Whether it comes from a host that waits: if nothing is written for it, it holds nothing.
+
+    Its answer may leave at once, even if what it was decided on may yet fail.
+    """
     if not isinstance(question, PreReboot):
         return False
     return fleet.group(question.group).queue.find(question.id) is not None
-
-
-def _holds_nothing(answer: Answer) -> bool:
-    """Whether it may leave though what it was decided on may yet fail."""
-    return isinstance(answer, Refused | Crowded)
 
 
 def _batch(desk: Desk, rules: Rules, at: Moment) -> Turn:

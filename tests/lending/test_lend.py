@@ -135,6 +135,32 @@ def test_a_held_answer_becomes_a_grant_when_the_slot_comes_back() -> None:
     assert counter.told[2] == Granted()
 
 
+def test_of_those_held_back_the_first_goes_first() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    counter.ask(wish("b", wait_s=60))
+    counter.ask(wish("c", wait_s=60))
+    counter.ask(back("a"))
+    assert counter.told[2] == Granted()
+    assert 3 not in counter.told
+
+
+def test_of_those_that_meet_the_one_that_came_earlier_goes_first() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    counter.ask(wish("b"))
+    counter.later(1)
+    told_s = refused(counter.ask(wish("c"))).retry_after_s
+    counter.later(told_s)
+    counter.on(Asked(10, back("a")))
+    counter.on(Asked(11, wish("c")))
+    counter.on(Asked(12, wish("b")))
+    counter.on(Written())
+    counter.on(Written())
+    assert counter.told[12] == Granted()
+    assert isinstance(counter.told[11], Refused)
+
+
 def test_an_answer_is_held_for_a_minute_at_most() -> None:
     counter = Counter()
     counter.ask(wish("a"))
@@ -291,6 +317,7 @@ def test_after_a_restart_the_queue_is_as_it_was() -> None:
     counter.on(StoreRead(Saved((Lent("default", "a", "", BEGIN),), rows)))
     answer = refused(counter.ask(wish("c")))
     assert (answer.place, answer.waiting) == (2, 3)
+    assert refused(counter.ask(wish("e"))).place == 4
     counter.later(3 * 3600 - 120)
     assert Left("default", "b") not in counter.written
     counter.later(240)

@@ -41,6 +41,10 @@ def write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
+def size(path: Path) -> int:
+    return path.stat().st_size
+
+
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
@@ -199,6 +203,50 @@ async def test_a_copy_is_made_while_it_runs_and_never_over_another_file(
     other = SqliteStore(copy)
     assert await other.open() == Saved((LENT,))
     await other.close()
+
+
+class Telling(SqliteStore):
+    """Says how its database is set."""
+
+    async def setting(self, name: str) -> object:
+        def read() -> object:
+            assert self._database is not None
+            return self._database.execute(f"PRAGMA {name}").fetchone()[0]
+
+        return await self._done(read)
+
+
+async def test_every_commit_waits_for_the_disk(path: Path) -> None:
+    """SQLite's word for it is FULL, 2; with NORMAL a power cut takes the last commits."""
+    store = Telling(path)
+    await store.open()
+    assert await store.setting("synchronous") == 2
+    assert await store.setting("journal_mode") == "wal"
+    await store.close()
+
+
+async def test_a_torn_log_leads_to_before_or_after_a_batch_and_never_behind_what_was_told(
+    store: SqliteStore, path: Path, tmp_path: Path
+) -> None:
+    """As after a power cut: what was flushed is there, and of the rest a part, or noise."""
+    saved, ends = [await store.open()], [size(path.with_name("lockd.sqlite-wal"))]
+    for number in range(6):
+        batch = (Joined("g", f"h{number}", "", number, AT), Lent("g", f"h{number}", "", AT))
+        await store.write(batch)
+        ends.append(size(path.with_name("lockd.sqlite-wal")))
+        saved.append(Saved(saved[-1].holders + batch[1:], saved[-1].waiting + batch[:1]))
+    database, log = content(path), content(path.with_name("lockd.sqlite-wal"))
+    chance = random.Random(1)  # noqa: S311 - repeatable
+    cuts = [*ends, *(chance.randrange(ends[0], ends[-1]) for _ in range(60))]
+    for number, cut in enumerate(cuts):
+        copy = tmp_path / f"copy-{number}.sqlite"
+        write(copy, database)
+        noise = chance.randbytes(chance.choice([0, 100, 9000]))
+        write(copy.with_name(copy.name + "-wal"), log[:cut] + noise)
+        told = max(n for n, end in enumerate(ends) if end <= cut)
+        other = SqliteStore(copy)
+        assert await other.open() == saved[told]
+        await other.close()
 
 
 async def test_the_log_does_not_grow_without_bound(store: SqliteStore, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.mutants.mutant import LEND, LENDING_WORLD, ROLL_OUT, Mutant
+from tests.mutants.mutant import LEND, LENDING_WORLD, SQLITE, Mutant
 
 MUTANTS: Final = (
     Mutant(
@@ -15,21 +15,21 @@ MUTANTS: Final = (
     Mutant(
         "a promise leaves while what it stands on is being written",
         "../lending/desk.py",
-        "    return isinstance(answer, Refused | Crowded)",
+        "    return fleet.group(question.group).queue.find(question.id) is not None",
         "    return True",
         (LENDING_WORLD,),
     ),
     Mutant(
         "a host is asked about twice in one batch",
         "../lending/desk.py",
-        "(later if (group, host) in hosts else taken).append((number, question))",
+        "(later if host in hosts else taken).append((number, question))",
         "taken.append((number, question))",
         (LENDING_WORLD,),
     ),
     Mutant(
         "a question whose client hung up is carried out",
         "../lending/desk.py",
-        "            inbox = tuple(one for one in desk.inbox if one[0] != number)",
+        "            inbox = desk.inbox.without(number)",
         "            inbox = desk.inbox",
         (LEND + "test_a_question_whose_client_hung_up_before_its_write_began_is_dropped",),
     ),
@@ -52,14 +52,14 @@ MUTANTS: Final = (
         "../lending/desk.py",
         "            return fleet.tickets if entry is None else entry.ticket",
         "            return 0",
-        (LENDING_WORLD,),
+        (LEND + "test_of_those_that_meet_the_one_that_came_earlier_goes_first",),
     ),
     Mutant(
         "the newest of those held back goes first",
         "../lending/turns.py",
         "    chosen = queue.at(queue.held[0]) if queue.held else None",
         "    chosen = queue.at(queue.held[-1]) if queue.held else None",
-        (LENDING_WORLD, ROLL_OUT),
+        (LEND + "test_of_those_held_back_the_first_goes_first",),
     ),
     Mutant(
         "nothing is kept for who is expected in a moment",
@@ -91,5 +91,75 @@ MUTANTS: Final = (
         "    share = crc32(host.encode()) / 2**32",
         "    share = 0.0",
         (LEND + "test_two_hosts_are_not_told_to_come_back_in_the_same_second",),
+    ),
+    Mutant(
+        "an answer leaves before its write",
+        "../lending/desk.py",
+        "            return Turn(after, (*told, Write(tuple(changes))))",
+        "            return Turn(after, (*told, *_replies(tuple(answers)), Write(tuple(changes))))",
+        (LENDING_WORLD,),
+    ),
+    Mutant(
+        "what waits for the store is not answered when that fails",
+        "../lending/desk.py",
+        "    numbers = [number for number, _ in (*waiting, *desk.inbox)]",
+        "    numbers = [number for number, _ in waiting]",
+        (LENDING_WORLD,),
+    ),
+    Mutant(
+        "after a restart nobody waits any more",
+        "../lending/saved.py",
+        "        groups[joined.group] = group.with_queue(group.queue.put(entry))",
+        "        groups[joined.group] = group",
+        (LENDING_WORLD,),
+    ),
+    Mutant(
+        "after a restart tickets are given anew from the first",
+        "../lending/saved.py",
+        "    tickets = max((row.ticket for row in saved.waiting), default=0) + 1",
+        "    tickets = 1",
+        (LEND + "test_after_a_restart_the_queue_is_as_it_was",),
+    ),
+    Mutant(
+        "what was changed in memory is taken for committed",
+        "../lockd/stores/sqlite.py",
+        '            database.execute("COMMIT")\n        except',
+        "            pass\n        except",
+        (SQLITE + "test_what_was_written_is_read_again",),
+    ),
+    Mutant(
+        "a commit is not yet on disk",
+        "../lockd/stores/sqlite.py",
+        '"PRAGMA synchronous = FULL"',
+        '"PRAGMA synchronous = NORMAL"',
+        (SQLITE + "test_every_commit_waits_for_the_disk",),
+    ),
+    Mutant(
+        "two servers share a file",
+        "../lockd/stores/sqlite.py",
+        '    "PRAGMA locking_mode = EXCLUSIVE",\n',
+        "",
+        (SQLITE + "test_a_second_server_on_the_file_is_refused_and_the_first_goes_on",),
+    ),
+    Mutant(
+        "a store that failed is written to again before it was read",
+        "../lockd/stores/sqlite.py",
+        "        except (sqlite3.Error, StoreError):\n            self._close()\n",
+        "        except (sqlite3.Error, StoreError):\n",
+        (SQLITE + "test_after_an_error_nothing_is_written_before_it_was_opened_anew",),
+    ),
+    Mutant(
+        "damage is not looked for",
+        "../lockd/stores/sqlite.py",
+        '            if found != ["ok"]:',
+        "            if False:",
+        (SQLITE + "test_a_damaged_store_is_refused_and_left_alone",),
+    ),
+    Mutant(
+        "who hung up is asked about all the same",
+        "../lockd/lender.py",
+        "                self._on(HungUp(number, question))",
+        "                pass",
+        ("tests/lockd/test_lender.py::test_who_hung_up_gets_nothing",),
     ),
 )
