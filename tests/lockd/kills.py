@@ -99,9 +99,10 @@ class Kills:
             return False
         answer = (await reader.readline()).decode().strip()
         self.tally[answer or "no answer"] += 1
-        self.left -= bool(answer)
-        if self.left == 0 and answer:
-            self.end()
+        if answer not in {"", "Unavailable"}:
+            self.left -= 1
+            if self.left == 0:
+                self.end()
         if answer == "Granted":
             self.told.add(host)
             if len(self.told) > SLOTS:
