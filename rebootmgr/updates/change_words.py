@@ -92,7 +92,15 @@ def split_arguments(options: object) -> tuple[str, ...] | None:
         else:
             word += letter
     words.append(word)
-    return tuple(word for word in words if word and not word.startswith(_NOT_CHOSEN))
+    return chosen_arguments(word for word in words if word)
+
+
+def chosen_arguments(words: Iterable[str]) -> tuple[str, ...]:
+    """Leave out what a boot loader or ostree adds.
+
+    `ostree admin deploy` takes it over from the booted deployment, where it changes with each boot.
+    """
+    return tuple(word for word in words if not word.startswith(_NOT_CHOSEN))
 
 
 def _is_live(staged: Mapping[str, Any], booted: Mapping[str, Any]) -> bool:

@@ -9,7 +9,12 @@ from typing import Any, Final, TypeVar
 from rebootmgr.core.facts import Change, Deployments, Finalization, NotOstree, OsUnknown, Work
 from rebootmgr.core.model import Deployment, DeploymentId, UpdateKey
 from rebootmgr.text import harmless
-from rebootmgr.updates.change_words import Arguments, decode_change, encode_change_key
+from rebootmgr.updates.change_words import (
+    Arguments,
+    chosen_arguments,
+    decode_change,
+    encode_change_key,
+)
 from rebootmgr.updates.gvariant_words import decode_dictionary
 from rebootmgr.updates.lock_words import NOBODY_KNOWN
 
@@ -158,7 +163,7 @@ def decode_staged_file(content: FileContent) -> StagedFile | UnreadableFile | No
         osname=harmless(osname),
         id=DeploymentId(harmless(f"{osname}-{name}")),
         finalization=finalization,
-        arguments=tuple(map(harmless, kargs)) if isinstance(kargs, tuple) else None,
+        arguments=chosen_arguments(map(harmless, kargs)) if isinstance(kargs, tuple) else None,
         initrds=initrds if isinstance(initrds, tuple) else None,
     )
 

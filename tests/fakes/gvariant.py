@@ -1,8 +1,18 @@
-"""Writes GVariant dictionaries `a{sv}` as GLib does: `s`, `b`, `as` and `a{sv}` values."""
+"""Writes GVariant dictionaries `a{sv}` as GLib does: `s`, `b`, `as`, `(tt)` and `a{sv}` values."""
 
+import struct
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-Value = str | bool | Sequence[str] | Mapping[str, "Value"]
+
+class Pair(NamedTuple):
+    """A value of type `(tt)`."""
+
+    first: int
+    second: int
+
+
+Value = str | bool | Pair | Sequence[str] | Mapping[str, "Value"]
 
 
 def encode_dictionary(table: Mapping[str, Value]) -> bytes:
@@ -21,6 +31,8 @@ def _entry(key: str, value: Value) -> bytes:
             body, kind = bytes([value]), b"b"
         case str():
             body, kind = value.encode() + b"\0", b"s"
+        case Pair(first, second):
+            body, kind = struct.pack("<QQ", first, second), b"(tt)"
         case Mapping():
             body, kind = encode_dictionary(value), b"a{sv}"
         case _:

@@ -18,6 +18,8 @@ from tests.fakes.gvariant import Value, encode_dictionary
 
 Lock = Literal["", "key", "file", "gvariant"]
 KARGS = ("rw", "x=locked")
+OSNAME = "fedora-coreos"
+REFSPEC = "fedora:fedora/x86_64/coreos/stable"
 _OFD_SETLK = 37  # F_OFD_SETLK, which is missing in Python's fcntl
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
 
@@ -32,7 +34,7 @@ class Tree:
     version: str
     checksum: str = ""
     serial: int = 0
-    osname: str = "fedora-coreos"
+    osname: str = OSNAME
     timestamp: int = 1_764_000_000
     staged: bool = False
     unlocked: str = "none"
@@ -90,6 +92,30 @@ class OstreeHost:
         self.trees = [tree, *(old for old in self.trees if not old.staged)]
         self._change()
         return tree
+
+    def change_arguments(self, arguments: list[str]) -> Tree:
+        """Stage the booted one again, with other kernel arguments."""
+        now = self._booted()
+        fields = {"checksum": now.checksum, "digest": now.digest, "timestamp": now.timestamp}
+        return self.stage(now.version, **fields, kargs=arguments)
+
+    def boot_config(self) -> dict[str, tuple[str, Any]]:
+        """The boot entry of the booted one, as libostree writes them."""
+        now = self._booted()
+        boot = f"/ostree/{now.osname}-{'b' * 64}"
+        options = [*(now.kargs or []), f"ostree=/ostree/boot.1/{now.osname}/{'b' * 64}/0"]
+        return {
+            "staged": ("b", False),
+            "title": ("s", f"Fedora CoreOS {now.version} (ostree:{self.trees.index(now)})"),
+            "version": ("s", "1"),
+            "options": ("s", " ".join(options)),
+            "linux": ("s", f"{boot}/vmlinuz-6.12"),
+            "initrd": ("s", f"{boot}/initramfs-6.12.img"),
+        }
+
+    def _booted(self) -> Tree:
+        [now] = [tree for tree in self.trees if tree.id == self.booted]
+        return now
 
     def cleanup(self) -> None:
         """Drop the staged deployment, as `rpm-ostree cleanup -p` does."""

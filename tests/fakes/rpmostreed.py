@@ -2,8 +2,9 @@
 
 `python -m tests.fakes.rpmostreed --root DIR [--state FILE]` serves the host under DIR and can be
 activated by the bus. It is led by `org.rebootmgr.test.RpmOstree` at `/org/rebootmgr/test`:
-Stage(version, fields as JSON), Cleanup(), Lock(how), BeginTransaction(method), EndTransaction(),
-SetProperty(interface, name, `[signature, value]` as JSON), Mute(), Calls() and IdleExit().
+Stage(version, fields as JSON), ChangeArguments(arguments), Cleanup(), Lock(how),
+BeginTransaction(method), EndTransaction(), SetProperty(interface, name, `[signature, value]` as
+JSON), Mute(), Calls() and IdleExit().
 """
 
 import argparse
@@ -13,12 +14,12 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rebootmgr.bus.connection import Bus, Reply, Request, variant
 from rebootmgr.bus.strangers import Strangers
 from rebootmgr.errors import BusError
-from tests.fakes.ostree_host import OstreeHost, SysrootLock, Tree
+from tests.fakes.ostree_host import REFSPEC, Lock, OstreeHost, Tree
 from tests.waiting import telling
 
 NAME: Final = "org.projectatomic.rpmostree1"
@@ -44,22 +45,76 @@ _SIGNATURES: Final = {
 }
 
 
-class FakeRpmOstree:
+class LockedSysroot(Protocol):
+    """The sysroot, as long as a transaction has locked it."""
+
+    def release(self) -> None:
+        """Unlock."""
+
+    def die(self) -> None:
+        """Be killed with it."""
+
+
+class Host(Protocol):
+    """What it shows, and works on: files (tests/fakes/ostree_host.py), or a real sysroot."""
+
+    policy: str
+    ref: str
+    overrides: dict[str, Any]
+
+    @property
+    def trees(self) -> list[Tree]:
+        """The deployments in boot order."""
+
+    @property
+    def booted(self) -> str:
+        """The id of the booted one."""
+
+    def load(self) -> None:
+        """Take what others changed."""
+
+    def save(self) -> None:
+        """Remember."""
+
+    def stage(self, version: str, **fields: Any) -> Tree:
+        """Stage a version, with the sysroot locked."""
+
+    def change_arguments(self, arguments: list[str]) -> Tree:
+        """Stage what is booted with other kernel arguments, with the sysroot locked."""
+
+    def cleanup(self) -> None:
+        """Withdraw what is staged."""
+
+    def lock(self, how: Lock) -> None:
+        """Lock what is staged, or unlock it."""
+
+    def lock_sysroot(self) -> LockedSysroot:
+        """Lock the sysroot."""
+
+    def boot_config(self) -> dict[str, tuple[str, Any]]:
+        """The boot entry of the booted one, as GetDeploymentBootConfig answers."""
+
+
+class RpmOstreed:
     """rpm-ostreed for `host`: `start` brings it to the bus, `leave` is its idle exit."""
 
-    def __init__(self, host: OstreeHost, address: str) -> None:
-        self.host = host
+    def __init__(self, host: Host, address: str) -> None:
+        self._host = host
         self.calls: Counter[str] = Counter()
         self.is_mute = False
         self.leaves_at_next_call = False
         self.transaction = list(_NOTHING)
         self.cached: dict[str, Any] = {}
-        self._lock: SysrootLock | None = None
+        self._lock: LockedSysroot | None = None
         self._address = address
         self._bus: Bus | None = None
         self._shown: dict[tuple[str, str], dict[str, Any]] = {}
         self._never = asyncio.Event()
         self._called = asyncio.Condition()
+
+    @property
+    def host(self) -> Host:
+        return self._host
 
     @property
     def bus(self) -> Bus:
@@ -105,10 +160,8 @@ class FakeRpmOstree:
 
     async def change_arguments(self, *arguments: str) -> Tree:
         """Stage the booted deployment with other kernel arguments."""
-        [now] = [tree for tree in self.host.trees if tree.id == self.host.booted]
         await self.begin("KernelArgs")
-        fields = {"checksum": now.checksum, "digest": now.digest, "timestamp": now.timestamp}
-        tree = self.host.stage(now.version, **fields, kargs=list(arguments))
+        tree = self.host.change_arguments(list(arguments))
         await self.refresh()
         await self.end()
         return tree
@@ -169,7 +222,8 @@ class FakeRpmOstree:
             case "Get", [interface, name] if name in self._shown.get((request.path, interface), ()):
                 return Reply("v", [self._shown[request.path, interface][name]])
             case "GetDeploymentBootConfig", ["", False]:
-                return Reply("a{sv}", [{"options": self._options()}])
+                entry = self.host.boot_config().items()
+                return Reply("a{sv}", [{key: variant(*value) for key, value in entry}])
             case "Reload", []:
                 self.host.load()
                 await self.refresh()
@@ -183,6 +237,8 @@ class FakeRpmOstree:
         match request.member, list(request.body):
             case "Stage", [version, fields]:
                 return Reply("s", [(await self.stage(version, **json.loads(fields or "{}"))).id])
+            case "ChangeArguments", [[*arguments]]:
+                return Reply("s", [(await self.change_arguments(*map(str, arguments))).id])
             case "Cleanup", []:
                 self.host.cleanup()
                 await self.refresh()
@@ -236,11 +292,6 @@ class FakeRpmOstree:
             "Name": osname,
         }
 
-    def _options(self) -> Any:
-        """The kernel command line of the booted deployment, as its boot entry has it."""
-        kargs = [tree.kargs for tree in self.host.trees if tree.id == self.host.booted]
-        return variant("s", " ".join([*(kargs[0] or []), "ostree=/ostree/boot.1/fcos/b/0"]))
-
     def _typed(self, interface: str, values: dict[str, Any]) -> dict[str, Any]:
         typed = {name: variant(_SIGNATURES[name], value) for name, value in values.items()}
         for key, raw in self.host.overrides.items():
@@ -280,7 +331,7 @@ class FakeRpmOstree:
             }
             found["base-commit-meta"] = ("a{sv}", manifest)
         else:
-            found["origin"] = ("s", "fedora:fedora/x86_64/coreos/stable")
+            found["origin"] = ("s", REFSPEC)
         base = tree.base_checksum or tree.checksum
         if self.host.ref not in {"", base} and not tree.digest:  # the newest that was downloaded
             found["pending-base-checksum"] = ("s", self.host.ref)
@@ -296,6 +347,18 @@ class FakeRpmOstree:
             else:
                 typed[key] = _from_json(*raw)
         return typed
+
+
+class FakeRpmOstree(RpmOstreed):
+    """The one whose host is made of files."""
+
+    def __init__(self, host: OstreeHost, address: str) -> None:
+        super().__init__(host, address)
+        self._files = host
+
+    @property
+    def host(self) -> OstreeHost:
+        return self._files
 
 
 def mangled(osname: str) -> str:

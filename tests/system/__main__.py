@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.system.able import CGROUP, cgroup_tops, remove_cgroup, why_not
 from tests.system.layers import make_product_layers
 from tests.system.packages import make_packages
-from tests.system.roots import SUITES, read_root
+from tests.system.roots import OSTREE, SUITES, read_root
+from tests.system.sysroot import remove_old_hosts
 
 AT_ONCE = 4  # machines mostly wait
 AGAIN = 1  # a machine among others on few cores; whatever needed it is named as RERUN at the end
@@ -24,15 +25,17 @@ def main() -> None:
     os.environ["PATH"] += ":/usr/sbin:/sbin"  # of a user who became root without a login
     if why := why_not():
         raise SystemExit(f"system: not run: {why}")
-    _say(f"root file systems of {' and '.join(SUITES)} (the first time takes a minute)")
+    roots = (*SUITES, OSTREE)
+    _say(f"root file systems: {', '.join(roots)} (the first time takes a minute)")
     with ThreadPoolExecutor() as makers:
-        list(makers.map(read_root, SUITES))
+        list(makers.map(read_root, roots))
     _say("the RPM, and what it installs")
     make_product_layers()
     make_packages()
     for top in cgroup_tops():  # of a run that was killed
         for old in top.glob(f"{CGROUP}-*"):
             remove_cgroup(old)
+    remove_old_hosts()
     os.chdir(Path(__file__).parents[2])
     alone = ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc")
     how = ("-n", str(AT_ONCE), "--reruns", str(AGAIN), "-raR")

@@ -10,7 +10,9 @@ import pytest
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.system.layers import layers_of
 from tests.system.machine import Machine
+from tests.system.ostree_machine import MakeHost, OstreeMachine
 from tests.system.roots import SUITES
+from tests.system.sysroot import why_not_ostree
 
 MakeMachine: TypeAlias = Callable[..., Awaitable[Machine]]
 
@@ -47,6 +49,26 @@ async def make_machine(suite: str, tmp_path: Path) -> AsyncIterator[MakeMachine]
 async def machine(make_machine: MakeMachine) -> Machine:
     """One machine with the product installed and enabled, not booted yet."""
     return await make_machine()
+
+
+@pytest.fixture
+async def make_host(tmp_path: Path) -> AsyncIterator[MakeHost]:
+    """Make real ostree hosts with the product in their tree, not booted yet."""
+    if why := why_not_ostree():
+        pytest.skip(why)
+    async with AsyncExitStack() as stack:
+
+        async def make(name: str = "m", *, with_rpm_ostreed: bool = True) -> OstreeMachine:
+            machine = OstreeMachine(tmp_path, name, with_rpm_ostreed=with_rpm_ostreed)
+            return await stack.enter_async_context(machine)
+
+        yield make
+
+
+@pytest.fixture
+async def host(make_host: MakeHost) -> OstreeMachine:
+    """One of them."""
+    return await make_host()
 
 
 @pytest.fixture

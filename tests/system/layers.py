@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from tests.system.roots import CACHE, SUITES, read_root
+from tests.system.roots import CACHE, OSTREE, OSTREE_SUITE, SUITES, read_root
+from tests.system.sysroot import SYSROOT, script_of_sysroot
 
 PROJECT: Final = Path(__file__).parents[2]
 STAND_INS: Final = Path(__file__).parent / "guest/root"
@@ -40,22 +41,37 @@ def make_product_layers() -> None:
     """Install the RPM of this working tree above each root, as rpm does on an image."""
     rpm = build_rpm()
     for suite in SUITES:
-        upper, work, root = (CACHE / f"{kind}-{suite}" for kind in ("product", "work", "merged"))
-        for made in (upper, work, root):
-            shutil.rmtree(made, ignore_errors=True)
-            made.mkdir()
-        options = f"lowerdir={read_root(suite)},upperdir={upper},workdir={work}"
-        script = f"""
-            set -e
-            mount -t overlay overlay {root} -o {options}
-            mount --bind {rpm.parent} {root}/mnt
-            export HOME=/root  # where the rpm of bookworm has its database
-            chroot {root} {" ".join(RPM[suite])} --install /mnt/{rpm.name}
-            chroot {root} systemctl enable rebootmgr.service
-            """
-        _do(f"installing it on {suite}", "unshare", "--mount", "sh", "-c", script)
-        shutil.rmtree(work)
-        root.rmdir()
+        _install(rpm, suite, suite)
+    shutil.rmtree(SYSROOT, ignore_errors=True)
+    SYSROOT.mkdir()
+    _install(rpm, OSTREE, OSTREE_SUITE, then=script_of_sysroot(_merged(OSTREE)))
+    shutil.rmtree(CACHE / f"product-{OSTREE}")  # all of it is in the repository
+
+
+def _merged(name: str) -> Path:
+    return CACHE / f"merged-{name}"
+
+
+def _install(rpm: Path, name: str, suite: str, *, then: str = "") -> None:
+    """Install it above the root `name`; `then` sees the result before it is unmounted."""
+    upper, work, root = CACHE / f"product-{name}", CACHE / f"work-{name}", _merged(name)
+    for made in (upper, work, root):
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
+    options = f"lowerdir={read_root(name)},upperdir={upper},workdir={work}"
+    script = f"""
+        set -e
+        mount -t overlay overlay {root} -o {options}
+        mount --bind {rpm.parent} {root}/mnt
+        export HOME=/root  # where the rpm of bookworm has its database
+        chroot {root} {" ".join(RPM[suite])} --install /mnt/{rpm.name}
+        chroot {root} systemctl enable rebootmgr.service
+        umount {root}/mnt
+        {then}
+        """
+    _do(f"installing it on {name}", "unshare", "--mount", "sh", "-c", script)
+    shutil.rmtree(work)
+    root.rmdir()
 
 
 def _do(what: str, *command: str | Path, environ: dict[str, str] | None = None) -> None:

@@ -91,19 +91,32 @@ class Machine(Spoken):
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        upper, work = self.root.with_name("upper"), self.root.with_name("work")
-        for made in (self.root, upper, work):
-            made.mkdir(parents=True)
-        lower = ":".join(map(str, self._layers))
-        _do("mount", "-t", "overlay", "overlay", self.root,
-            "-o", f"lowerdir={lower},upperdir={upper},workdir={work}")  # fmt: skip
-        self._stack.callback(_do, "umount", "--lazy", self.root)
+        self.root.mkdir(parents=True)
+        self._assemble()
         self.write("etc/machine-id", f"{self._mark}{self.name.encode().hex():0<24.24}\n")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.power_cut()
         await self._stack.aclose()
+
+    def _assemble(self) -> None:
+        """Mount its root, until it ends."""
+        upper, work = self.root.with_name("upper"), self.root.with_name("work")
+        for made in (upper, work):
+            made.mkdir()
+        lower = ":".join(map(str, self._layers))
+        mount("-t", "overlay", "overlay", self.root,
+              "-o", f"lowerdir={lower},upperdir={upper},workdir={work}")  # fmt: skip
+        self._stack.callback(unmount, self.root)
+
+    def _prepare_boot(self) -> Sequence[str]:
+        """Do what is due before its first process starts; more options of its container."""
+        return ()
+
+    def _kernel_arguments(self) -> Sequence[str]:
+        """Tell its first process what a boot loader would."""
+        return ()
 
     # What it is
 
@@ -165,11 +178,13 @@ class Machine(Spoken):
             cgroup.mkdir()
         into = " ".join(f"{cgroup}/cgroup.procs" for cgroup in self._cgroups)
         network = (f"--network-bridge={self._bridge}",) if self._bridge else ()
+        more = self._prepare_boot()
         command = (
             *("systemd-nspawn", "--quiet", "--directory", str(self.root), "--machine", self.name),
             *("--register=no", "--keep-unit", "--boot", "--notify-ready=yes", "--console=pipe"),
             *("--link-journal=no", "--resolv-conf=off", "--timezone=off", *network),
-            *(f"--bind-ro={_TESTS}:/opt/stand-ins/tests", "--", "systemd.show_status=no"),
+            *(f"--bind-ro={_TESTS}:/opt/stand-ins/tests", *more, "--", "systemd.show_status=no"),
+            *self._kernel_arguments(),
         )
         notify = self.root.with_name(f"notify-{self.boots}")
         notify.mkdir()
@@ -353,5 +368,11 @@ async def _a_moment() -> None:
             await asyncio.Event().wait()
 
 
-def _do(*command: str | Path) -> None:
-    subprocess.run(command, check=True)
+def mount(*how: str | Path) -> None:
+    """Mount, in the tests' own namespace."""
+    subprocess.run(("mount", *how), check=True)
+
+
+def unmount(where: Path) -> None:
+    """Take off whatever is mounted there and below."""
+    subprocess.run(("umount", "--lazy", "--recursive", where), check=True)

@@ -328,3 +328,15 @@ def test_whatever_rpm_ostree_says_is_a_fact_or_unknown(
     answer = decode(default, {**BOOTED, **booted}, sysroot, staged_file=None)
     assert isinstance(answer, Deployments | OsUnknown)
     decode_booted_path(sysroot)
+
+
+def test_what_ostree_itself_adds_to_the_kernel_arguments_makes_no_other_update() -> None:
+    """`ostree admin deploy --karg-append` takes over `ostree=` of the deployment that runs."""
+    same = {**BOOTED, "id": "fedora-coreos-bb.1", "booted": False, "staged": True}
+    sysroot = {**SYSROOT, "Deployments": [same, BOOTED]}
+    keys = set()
+    for boot in ("boot.0", "boot.1"):
+        kargs = ["rw", f"ostree=/ostree/{boot}/fedora-coreos/cc/0", "quiet"]
+        file = staged_file(target={**TARGET, "name": "bb.1"}, kargs=kargs)
+        keys.add(found(same, sysroot=sysroot, staged_file=file).default.key)
+    assert len(keys) == 1
