@@ -18,6 +18,7 @@ from rebootmgr.core.states import (
     Ours,
     Owed,
     PostBoot,
+    Queued,
     Rebooting,
     State,
     Undoing,
@@ -111,7 +112,7 @@ def _monos(state: State, at: Moment, policy: Policy) -> list[float]:
             monos.append(state.due_at(Cause.POST_BOOT))
         case Undoing(None):
             monos.append(state.due_at(Cause.UNDOING))
-        case Waiting(target):
+        case Waiting(target) | Queued(target):
             monos.append(state.due_at(*ATTEMPT))
             if state.known.working_since is not None:  # for then it is said who works so long
                 monos.append(state.known.working_since + WORKING_FOR_LONG_S)

@@ -35,6 +35,7 @@ from rebootmgr.core.states import (
     Idle,
     PostBoot,
     Preparing,
+    Queued,
     Rebooting,
     Setback,
     Starting,
@@ -62,10 +63,10 @@ def _move(turn: Turn) -> None:
         case PostBoot(None):
             if _is_due(turn, Cause.POST_BOOT):
                 look_after_boot(turn)
-        case Idle():
-            _consider(turn, queued=False)
-        case Waiting(queued=queued):
-            _consider(turn, queued=queued)
+        case Idle() | Waiting():
+            _consider(turn, Waiting)
+        case Queued():
+            _consider(turn, Queued)
         case Checking(target=target) | Preparing(target=target):
             _go_on_or_abandon(turn, target)
         case Asking(target, ticket):
@@ -86,15 +87,15 @@ def after_hooks(turn: Turn, event: HooksAnswer) -> None:
     match turn.attempt:
         case PostBoot(ticket) if ticket == event.ticket:
             after_post_boot(turn, event)
-        case Checking(target, ticket) if ticket == event.ticket:
-            _after_checking(turn, target, event)
+        case Checking(place, ticket) if ticket == event.ticket:
+            _after_checking(turn, place.target, event)
         case Preparing(target, ticket, phase) if ticket == event.ticket:
             _after_preparing(turn, target, phase, event)
         case Undoing(ticket) if ticket == event.ticket:
             _after_undoing(turn, event)
         case PostBoot() | Checking() | Preparing() | Undoing():
             pass
-        case Starting() | Idle() | Waiting() | Asking() | Committing() | Rebooting():
+        case Starting() | Idle() | Waiting() | Queued() | Asking() | Committing() | Rebooting():
             pass
 
 
@@ -127,21 +128,21 @@ def _drop_what_ended(turn: Turn) -> None:
         turn.remember(replace(memory, holds=holds, ask=ask))
 
 
-# `Idle` and `Waiting`. A target and no closed gate begin an attempt.
+# `Idle`, `Waiting` and `Queued`. A target and no closed gate begin an attempt.
 
 
-def _consider(turn: Turn, *, queued: bool) -> None:
+def _consider(turn: Turn, place: type[Waiting | Queued]) -> None:
     target = turn.target
     if target is None:
         turn.rest()
         return
-    turn.become(Waiting(target, queued))
+    turn.become(place(target))
     _show(turn, people.give_grace(turn.state, turn.policy, turn.at, target, turn.blockers()))
     if blockers := turn.blockers():
-        turn.become(Waiting(target, queued=False))
+        turn.become(Waiting(target))
         _ask_again(turn, blockers)
     elif not turn.state.stopping and turn.state.readable and _is_due(turn, *ATTEMPT):
-        _begin(turn, target, queued=queued)
+        _begin(turn, place(target))
 
 
 def _show(turn: Turn, courtesy: people.Courtesy) -> None:
@@ -160,13 +161,13 @@ def _ask_again(turn: Turn, blockers: tuple[Blocker, ...]) -> None:
     turn.state = replace(turn.state, ask_again=again, look_next=turn.state.look_next | look)
 
 
-def _begin(turn: Turn, target: Deployment, *, queued: bool) -> None:
+def _begin(turn: Turn, place: Waiting | Queued) -> None:
     """Every local gate is open: run the checks, unless they passed a moment ago."""
-    passed = turn.state.passed_checks_at
+    target, passed = place.target, turn.state.passed_checks_at
     if passed is not None and turn.at.mono - passed < turn.policy.patience.check_s:
         _after_checks(turn, target, just_checked=False)
     elif turn.has_hooks(Phase.CHECK):
-        turn.become(Checking(target, turn.run_hooks(Phase.CHECK, target), queued))
+        turn.become(Checking(place, turn.run_hooks(Phase.CHECK, target)))
     else:
         _after_checks(turn, target, just_checked=True)
 
@@ -234,7 +235,7 @@ def after_lock(turn: Turn, asking: Asking, event: LockAnswer) -> None:
         case LockReserved(ticket, _, detail):
             shortest, longest = turn.policy.patience.reserved_s
             wait = shortest + jitter(turn.policy.seed, ticket) * (longest - shortest)
-            blocker, retry = Blocker(Reason.LOCK_DRAINING, detail), Retry(0, turn.at.mono + wait)
+            blocker, retry = Blocker(Reason.LOCK_DRAINING, detail), Retry(1, turn.at.mono + wait)
             turn.put_off(Setback(Cause.LOCK, blocker, retry))
         case LockRefused(_, _, detail, wish_s, appointed):
             turn.set_back(Cause.LOCK, Reason.LOCK_REFUSED, detail, Wish(wish_s, appointed))
@@ -243,7 +244,7 @@ def after_lock(turn: Turn, asking: Asking, event: LockAnswer) -> None:
         case LockUnasked():
             detail = "the question could not be put on record"
             turn.set_back(Cause.LOCK, Reason.LOCK_PENDING, detail)
-    turn.become(Waiting(asking.target, queued=True))
+    turn.become(Queued(asking.target))
 
 
 def _unclear(answer: LockUnclear) -> Reason:

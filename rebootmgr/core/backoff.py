@@ -13,23 +13,26 @@ from rebootmgr.core.policy import Patience
 QUICK: Final = (0.1, 0.3)  # of the first wait, so 1 to 3 s
 WISH_SPREAD: Final = 0.25
 SLOWER: Final = 1.125
-UNTRIED: Final = -2
-TRIED_ONCE: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The next try is due at `at` (CLOCK_BOOTTIME, s); `level` counts the doublings so far.
+    """The next try is due at `at` (CLOCK_BOOTTIME, s), after so many `tries` that failed.
 
-    Below 0 it is a release that was never tried (`UNTRIED`), or once (`TRIED_ONCE`).
+    Where the waits grow no more, they are not counted any further.
     """
 
-    level: int
+    tries: int
     at: float
 
     def is_due(self, now: float) -> bool:
         """Whether the time has come."""
         return now >= self.at
+
+
+def untried(at: float) -> Retry:
+    """What is due at `at` for the first time."""
+    return Retry(0, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,12 @@ def next_retry(
     fraction = jitter(seed, now)
     asked_for = wish.wait(fraction, patience)
     if wish.is_appointment:
-        return Retry(TRIED_ONCE, now + asked_for)
-    level = 0 if last is None else last.level + 1
-    middle = patience.first_retry_s * 2.0 ** min(level, 32)
+        return Retry(0, now + asked_for)
+    tries = 1 if last is None else last.tries + 1
+    middle = patience.first_retry_s * 2.0 ** min(tries - 1, 32)
     if middle >= patience.longest_retry_s:
-        middle, level = patience.longest_retry_s, 0 if last is None else max(last.level, 0)
-    return Retry(level, now + max((0.5 + fraction) * middle, asked_for))
+        middle, tries = patience.longest_retry_s, max(tries - 1, 1)
+    return Retry(tries, now + max((0.5 + fraction) * middle, asked_for))
 
 
 def next_release(
@@ -97,16 +100,17 @@ def next_release(
     server may be gone for good, and one that comes back is found within an eighth of its absence.
     """
     fraction = jitter(seed, now)
-    if last.level == UNTRIED and wish.seconds <= 0.0:
+    if last.tries == 0 and wish.seconds <= 0.0:
         shortest, longest = QUICK
         soon = shortest + fraction * (longest - shortest)
-        return Retry(TRIED_ONCE, now + soon * patience.first_retry_s)
-    level = max(last.level, TRIED_ONCE) + 1
-    doublings = math.ceil(math.log2(patience.longest_retry_s / patience.first_retry_s))
-    if level <= doublings or wish.is_appointment:
-        retry = next_retry(Retry(level - 1, now), now, patience, seed=seed, wish=wish)
-        return Retry(max(last.level, 0) if wish.is_appointment else level, retry.at)
-    middle = patience.longest_retry_s * SLOWER ** (level - doublings)
+        return Retry(1, now + soon * patience.first_retry_s)
+    tries = max(last.tries, 1) + 1
+    slow = tries - 1  # but for the quick one
+    doubled = math.ceil(math.log2(patience.longest_retry_s / patience.first_retry_s)) + 1
+    if slow <= doubled or wish.is_appointment:
+        retry = next_retry(Retry(slow - 1, now), now, patience, seed=seed, wish=wish)
+        return Retry(max(last.tries, 2) if wish.is_appointment else tries, retry.at)
+    middle = patience.longest_retry_s * SLOWER ** (slow - doubled)
     if middle >= patience.longest_release_s:
-        middle, level = patience.longest_release_s, level - 1
-    return Retry(level, now + max((0.5 + fraction) * middle, wish.wait(fraction, patience)))
+        middle, tries = patience.longest_release_s, tries - 1
+    return Retry(tries, now + max((0.5 + fraction) * middle, wish.wait(fraction, patience)))

@@ -27,6 +27,7 @@ from rebootmgr.core.states import (
     Owed,
     PostBoot,
     Preparing,
+    Queued,
     Rebooting,
     Starting,
     State,
@@ -67,7 +68,7 @@ def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
             return (Blocker(Reason.HOOK_RUNNING, "post-boot.d"), *local)
         case Idle():
             return local
-        case Waiting():
+        case Waiting() | Queued():
             setbacks = _setbacks(state, at, *ATTEMPT)
             ahead = tuple(one for one in setbacks if one.until is not None and one.until > at.wall)
             return (*local, *ahead) or setbacks
@@ -189,7 +190,7 @@ def name_of(state: State) -> StateName:
             return StateName.POST_BOOT
         case Idle():
             return StateName.IDLE
-        case Waiting():
+        case Waiting() | Queued():
             return StateName.WAITING
         case Checking():
             return StateName.CHECKING

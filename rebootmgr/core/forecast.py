@@ -40,6 +40,7 @@ from rebootmgr.core.states import (
     Checking,
     Known,
     Ours,
+    Owed,
     PostBoot,
     Preparing,
     Rebooting,
@@ -103,13 +104,11 @@ def _unanswered(state: State) -> list[Event]:
         found.append(FactsRead(state.looking.ticket, _facts(state.known, state.looking.look)))
     for entry in state.ledger:
         match entry.tenure:
-            case Ours(asking=int() as ticket):
-                found.append(LockGranted(ticket, entry.slot))
-            case Ours():
-                pass
-            case owed if owed.releasing is not None:
-                found.append(SlotReleased(owed.releasing, entry.slot))
-            case _:
+            case Ours(asking=request) if request is not None:
+                found.append(LockGranted(request.ticket, entry.slot))
+            case Owed(releasing=request) if request is not None:
+                found.append(SlotReleased(request.ticket, entry.slot))
+            case Ours() | Owed():
                 pass
     if isinstance(state.attempt, Checking | Preparing):
         found.append(HooksPassed(state.attempt.ticket))

@@ -66,6 +66,7 @@ from rebootmgr.core.states import (
     Known,
     PostBoot,
     Preparing,
+    Queued,
     Rebooting,
     State,
     Undoing,
@@ -201,7 +202,7 @@ def _again(turn: Turn, known: Known) -> Retry | None:
     if known.os_unknown or known.logind_unknown:
         return next_retry(turn.state.look_again, now, policy.patience, seed=policy.seed)
     if known.is_sysroot_locked and known.pending is not None:
-        return Retry(0, now + policy.patience.sysroot_s)
+        return Retry(1, now + policy.patience.sysroot_s)
     return None
 
 
@@ -251,7 +252,7 @@ def _reconsider(turn: Turn) -> None:
     """A new policy starts every attempt over; an accepted reboot is past that."""
     if isinstance(turn.attempt, PostBoot | Undoing):
         turn.try_anew()
-    elif isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):
+    elif isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting | Queued):
         turn.try_anew()
         turn.abandon()
 
@@ -261,5 +262,5 @@ def _stop(turn: Turn) -> None:
     turn.state = replace(turn.state, stopping=True)
     if isinstance(turn.attempt, Rebooting):
         _note_shutdown(turn)
-    elif isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting):
+    elif isinstance(turn.attempt, Checking | Asking | Preparing | Committing | Waiting | Queued):
         turn.abandon()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rebootmgr.core.backoff import TRIED_ONCE, UNTRIED, Retry, Wish, next_release
+from rebootmgr.core.backoff import Retry, Wish, next_release, untried
 from rebootmgr.core.effects import Acquire, CancelRequest, Effect, Release
 from rebootmgr.core.events import (
     LockAnswer,
@@ -24,7 +24,16 @@ from rebootmgr.core.events import (
 from rebootmgr.core.memory import Debt
 from rebootmgr.core.model import Moment, Slot, Ticket
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.states import Entry, Ours, Overdue, Owed
+from rebootmgr.core.states import (
+    Disowned,
+    Doubt,
+    Entry,
+    Ours,
+    Overdue,
+    Owed,
+    Recalled,
+    UnderWay,
+)
 
 Ledger = tuple[Entry, ...]
 
@@ -46,7 +55,7 @@ def load(debts: Iterable[Debt]) -> Ledger:
             slot=debt.slot,
             granted=debt.granted,
             tenure=Ours(),
-            unanswered=debt.unanswered,
+            doubt=Doubt.UNANSWERED if debt.unanswered else Doubt.NONE,
             kept=debt.kept,
             asked=debt.asked,
             overdue=None if debt.since is None else Overdue(debt.since),
@@ -61,7 +70,7 @@ def debts(ledger: Ledger) -> tuple[Debt, ...]:
         Debt(
             slot=entry.slot,
             granted=entry.granted,
-            unanswered=entry.unanswered or is_asking(entry),
+            unanswered=is_doubted(entry) or is_asking(entry),
             kept=entry.kept,
             asked=entry.asked,
             since=None if entry.overdue is None else entry.overdue.since,
@@ -69,6 +78,11 @@ def debts(ledger: Ledger) -> tuple[Debt, ...]:
         for entry in sorted(ledger, key=lambda entry: entry.slot)
         if not is_dropped(entry)
     )
+
+
+def is_doubted(entry: Entry) -> bool:
+    """Whether a question for this slot never got its answer, and may be granted late."""
+    return entry.doubt is not Doubt.NONE
 
 
 def is_asking(entry: Entry) -> bool:
@@ -85,7 +99,7 @@ def is_unfinished(entry: Entry) -> bool:
 
 def is_dropped(entry: Entry) -> bool:
     """Whether somebody gave this debt up, and only the end of its request is waited for."""
-    return isinstance(entry.tenure, Owed) and entry.tenure.dropped
+    return isinstance(entry.tenure, Owed) and isinstance(entry.tenure.releasing, Disowned)
 
 
 def is_in_use(entry: Entry) -> bool:
@@ -108,7 +122,8 @@ def ask(ledger: Ledger, slot: Slot, ticket: Callable[[], Ticket]) -> tuple[Ledge
         return ledger, None
     entry = next((one for one in ledger if one.slot == slot), Entry(slot=slot, tenure=Ours()))
     question = Acquire(ticket(), slot)
-    asked = replace(entry, tenure=Ours(question.ticket), asked=True)
+    doubt = Doubt.UNANSWERED if is_doubted(entry) else Doubt.NONE
+    asked = replace(entry, tenure=Ours(UnderWay(question.ticket)), doubt=doubt, asked=True)
     return (*(one for one in ledger if one.slot != slot), asked), question
 
 
@@ -117,17 +132,23 @@ def answered(ledger: Ledger, event: LockAnswer) -> Ledger:
     return tuple(_each(ledger, event.slot, lambda entry: _after_answer(entry, event)))
 
 
+def _is_answered(request: UnderWay | Recalled | Disowned | None, ticket: Ticket) -> bool:
+    return request is not None and request.ticket == ticket
+
+
 def _after_answer(entry: Entry, event: LockAnswer) -> Entry | None:
-    if not (isinstance(entry.tenure, Ours) and entry.tenure.asking == event.ticket):
+    if not (isinstance(entry.tenure, Ours) and _is_answered(entry.tenure.asking, event.ticket)):
         return entry
     match event:
         case LockGranted():
             return replace(entry, granted=True, tenure=Ours(), overdue=None)
         case LockReserved() | LockUnasked():
             return replace(entry, tenure=Ours())
-        case LockUnclear(answered=answered):
-            return replace(entry, tenure=Ours(), unanswered=entry.unanswered or not answered)
-        case LockRefused() if entry.unanswered or entry.kept:
+        case LockUnclear(answered=True):
+            return replace(entry, tenure=Ours())
+        case LockUnclear():
+            return replace(entry, tenure=Ours(), doubt=Doubt.UNANSWERED)
+        case LockRefused() if is_doubted(entry) or entry.kept:
             return replace(entry, granted=False, tenure=Ours(refused=True))
         case LockRefused():
             return None
@@ -139,16 +160,17 @@ def released(ledger: Ledger, event: ReleaseAnswer, at: Moment, policy: Policy) -
 
 
 def _after_release(entry: Entry, event: ReleaseAnswer, at: Moment, policy: Policy) -> Entry | None:
-    if not (isinstance(entry.tenure, Owed) and entry.tenure.releasing == event.ticket):
+    if not (isinstance(entry.tenure, Owed) and _is_answered(entry.tenure.releasing, event.ticket)):
         return entry
-    if entry.tenure.dropped:
+    if is_dropped(entry):
         return None
     patience = policy.patience
     match event:
-        case SlotReleased() if entry.unanswered and not entry.tenure.repeat:
-            again = Retry(UNTRIED, at.mono + patience.release_again_s)  # it may be granted late
-            repeated = Owed(None, again, repeat=True)
-            return replace(entry, granted=False, tenure=repeated, overdue=None)
+        case SlotReleased() if entry.doubt is Doubt.UNANSWERED:
+            once_more = Owed(None, untried(at.mono + patience.release_again_s))
+            return replace(
+                entry, granted=False, tenure=once_more, doubt=Doubt.REPEATED, overdue=None
+            )
         case SlotReleased():
             return None
         case ReleaseUnclear(_, _, detail, wish_s, appointed):
@@ -156,11 +178,7 @@ def _after_release(entry: Entry, event: ReleaseAnswer, at: Moment, policy: Polic
             last = entry.tenure.retry
             retry = next_release(last, at.mono, patience, seed=policy.seed, wish=wish)
             since = at.wall if entry.overdue is None else entry.overdue.since
-            return replace(
-                entry,
-                tenure=Owed(None, retry, repeat=entry.tenure.repeat),
-                overdue=Overdue(since, detail, at.mono),
-            )
+            return replace(entry, tenure=Owed(None, retry), overdue=Overdue(since, detail, at.mono))
 
 
 def align(ledger: Ledger, claim: Claim, now: float) -> tuple[Ledger, tuple[Effect, ...]]:
@@ -171,11 +189,11 @@ def align(ledger: Ledger, claim: Claim, now: float) -> tuple[Ledger, tuple[Effec
         match entry.tenure:
             case Ours() if claim.freeze or entry.slot == claim.slot:
                 entries.append(entry)
-            case Ours(asking=int() as ticket, cancelled=False):
+            case Ours(asking=UnderWay(ticket)):
                 effects.append(CancelRequest(ticket))
-                entries.append(replace(entry, tenure=Ours(ticket, cancelled=True)))
+                entries.append(replace(entry, tenure=Ours(Recalled(ticket))))
             case Ours(asking=None) if not entry.kept:
-                entries.append(replace(entry, tenure=Owed(None, Retry(UNTRIED, now))))
+                entries.append(replace(entry, tenure=Owed(None, untried(now))))
             case Ours() | Owed():
                 entries.append(entry)
     return tuple(entries), tuple(effects)
@@ -201,7 +219,7 @@ def give_back(
         return ledger, ()
     slot = min(due, key=lambda one: due[one])
     request = Release(ticket(), slot)
-    under_way = replace(debts[slot], releasing=request.ticket)
+    under_way = replace(debts[slot], releasing=UnderWay(request.ticket))
     entries = (replace(one, tenure=under_way) if one.slot == slot else one for one in ledger)
     return tuple(entries), (request,)
 
@@ -212,9 +230,9 @@ def hush(ledger: Ledger) -> tuple[Ledger, tuple[Effect, ...]]:
     effects: list[Effect] = []
     for entry in ledger:
         match entry.tenure:
-            case Owed(releasing=int() as ticket, cancelled=False):
+            case Owed(UnderWay(ticket), retry):
                 effects.append(CancelRequest(ticket))
-                entries.append(replace(entry, tenure=replace(entry.tenure, cancelled=True)))
+                entries.append(replace(entry, tenure=Owed(Recalled(ticket), retry)))
             case Owed() | Ours():
                 entries.append(entry)
     return tuple(entries), tuple(effects)
@@ -226,13 +244,12 @@ def drop(ledger: Ledger, slot: Slot) -> tuple[Ledger, tuple[Effect, ...]]:
     effects: list[Effect] = []
     for entry in ledger:
         match entry.tenure:
-            case Owed(releasing=None) if entry.slot == slot:
-                pass
-            case Owed(releasing=int() as ticket) if entry.slot == slot:
-                if not entry.tenure.cancelled:
-                    effects.append(CancelRequest(ticket))
-                dropped = replace(entry.tenure, cancelled=True, dropped=True)
-                entries.append(replace(entry, tenure=dropped))
+            case Owed(request, retry) if entry.slot == slot:
+                if isinstance(request, UnderWay):
+                    effects.append(CancelRequest(request.ticket))
+                if request is not None:
+                    disowned = Owed(Disowned(request.ticket), retry)
+                    entries.append(replace(entry, tenure=disowned))
             case Owed() | Ours():
                 entries.append(entry)
     return tuple(entries), tuple(effects)
@@ -246,7 +263,7 @@ def is_worth_a_warning(entry: Entry, told: float | None, now: float) -> bool:
     if not entry.asked or entry.overdue is None or is_dropped(entry):
         return False
     match entry.tenure:
-        case Owed(retry=Retry(level=level)) if level <= TRIED_ONCE and told is None:
+        case Owed(retry=Retry(tries=tries)) if tries <= 1 and told is None:
             return False
         case Owed() | Ours():
             return told is None or now - told >= WARN_EVERY_S
@@ -276,7 +293,7 @@ def confirm(ledger: Ledger, slot: Slot, now: float) -> Ledger | None:
         return None
     if any(entry.slot == slot for entry in ledger):
         return ledger  # it is being given back anyway
-    return (*ledger, Entry(slot=slot, tenure=Owed(None, Retry(UNTRIED, now)), asked=False))
+    return (*ledger, Entry(slot=slot, tenure=Owed(None, untried(now)), asked=False))
 
 
 def _each(ledger: Ledger, slot: Slot, change: Callable[[Entry], Entry | None]) -> Iterator[Entry]:

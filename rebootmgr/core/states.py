@@ -40,22 +40,29 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An update is pending and something is in the way.
-
-    `queued`: only the lock server is, and what it may have lent us is not given back meanwhile.
-    """
+    """An update is pending and something is in the way."""
 
     target: Deployment
-    queued: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Only the lock server is in the way; what it may have lent us is not given back meanwhile."""
+
+    target: Deployment
 
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """Every cheap gate is clear; checks.d is running. `queued` as in `Waiting`."""
+    """Every cheap gate is clear; checks.d is running. `place` is where the attempt began."""
 
-    target: Deployment
+    place: Waiting | Queued
     ticket: Ticket
-    queued: bool = False
+
+    @property
+    def target(self) -> Deployment:
+        """What the attempt would boot into."""
+        return self.place.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,7 @@ Attempt: TypeAlias = (
     | PostBoot
     | Idle
     | Waiting
+    | Queued
     | Checking
     | Asking
     | Preparing
@@ -130,30 +138,53 @@ Attempt: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A request was sent, and its answer is wanted."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A request was sent and taken back; only its end is waited for."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Disowned:
+    """As `Recalled`, and with its end the debt is forgotten: somebody gave it up."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
 class Ours:
-    """Presumed ours; `asking` is the question under way, `cancelled` once we took it back.
+    """Presumed ours; `asking` is the question that has not come to its end.
 
     `refused`: the last question was cleanly refused, and what may be ours is an older one's.
     """
 
-    asking: Ticket | None = None
-    cancelled: bool = False
+    asking: UnderWay | Recalled | None = None
     refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """To be given back; `releasing` is the request under way, else the next one is at `retry`.
+    """To be given back: `releasing` has not come to its end, or the next request is at `retry`."""
 
-    `cancelled`: we took that request back, and `dropped`: nobody wants to know what comes of it.
-    `repeat`: it was confirmed once, and is sent again for the sake of an unanswered question.
-    """
-
-    releasing: Ticket | None
+    releasing: UnderWay | Recalled | Disowned | None
     retry: Retry
-    repeat: bool = False
-    cancelled: bool = False
-    dropped: bool = False
+
+
+class Doubt(Enum):
+    """Whether a server may yet grant what nobody asks for any more."""
+
+    NONE = auto()
+    UNANSWERED = auto()
+    """A question to it never got its answer, so a release that it confirms is sent once more."""
+    REPEATED = auto()
+    """That release was confirmed once, and is sent once more, or about to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +201,7 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One slot of the ledger. `unanswered`: a question to its server never got its answer.
+    """One slot of the ledger.
 
     `kept`: the update failed here, so the slot stays ours until it is forgiven (SPEC 9). `asked` is
     false where nobody asked for it, and the server is only to confirm that nothing is ours.
@@ -181,7 +212,7 @@ class Entry:
     slot: Slot
     granted: bool = False
     tenure: Ours | Owed
-    unanswered: bool = False
+    doubt: Doubt = Doubt.NONE
     kept: bool = False
     asked: bool = True
     overdue: Overdue | None = None

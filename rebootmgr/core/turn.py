@@ -27,6 +27,7 @@ from rebootmgr.core.states import (
     Looking,
     PostBoot,
     Preparing,
+    Queued,
     Rebooting,
     Setback,
     Starting,
@@ -164,7 +165,7 @@ class Turn:
     def rest(self, *, queued: bool = False) -> None:
         """No attempt is under way."""
         if (target := self.target) is not None:
-            self.become(Waiting(target, queued))
+            self.become(Queued(target) if queued else Waiting(target))
         else:
             self.state = replace(self.state, attempt=Idle(), passed_checks_at=None)
 
@@ -253,7 +254,7 @@ class Turn:
                 return slots.Claim(freeze=True)
             case Asking() | Preparing() | Committing():
                 return slots.Claim(slot=self.policy.slot)
-            case Waiting(queued=True) | Checking(queued=True):
+            case Queued() | Checking(place=Queued()):
                 return slots.Claim(slot=self.policy.slot)
             case Idle() | Waiting() | Checking():
                 return slots.Claim()

@@ -33,7 +33,7 @@ from rebootmgr.core.model import (
     Ticket,
     UpdateKey,
 )
-from rebootmgr.core.states import Asking, Idle, State, Waiting
+from rebootmgr.core.states import Asking, Idle, Queued, State
 from rebootmgr.fleetlock.words import Reply, decode_lock_answer, decode_release_answer
 from rebootmgr.simulation.executor import Events, carry_out
 from rebootmgr.simulation.queueing import Leg, Queueing, is_common, queue, unqueue
@@ -276,7 +276,7 @@ class Host:
     def _count(self) -> None:
         attempt = None if self._state is None else self._state.attempt
         match attempt:
-            case Asking() | Waiting(queued=True):
+            case Asking() | Queued():
                 waits = True
             case _:
                 waits = False

@@ -17,7 +17,8 @@ from rebootmgr.core.fit import need
 from rebootmgr.core.gates import view_of
 from rebootmgr.core.model import Moment
 from rebootmgr.core.policy import Policy
-from rebootmgr.core.states import Cause, Ours, Setback, State, Waiting
+from rebootmgr.core.slots import is_doubted
+from rebootmgr.core.states import Cause, Ours, Queued, Setback, State
 from rebootmgr.fleetlock.words import Reply
 from rebootmgr.simulation.scenario import Scenario
 
@@ -70,7 +71,7 @@ def queue(
 ) -> Queueing | None:
     """Take the shortcut from here, if `state` allows it. `reply` is the server's last."""
     match state:
-        case State(attempt=Waiting(queued=True), setbacks=(Setback(Cause.LOCK) as setback,)):
+        case State(attempt=Queued(), setbacks=(Setback(Cause.LOCK) as setback,)):
             retry = setback.retry
         case _:
             return None
@@ -93,7 +94,7 @@ def unqueue(state: State, queueing: Queueing, scenario: Scenario) -> State:
     if not queueing.asked:
         return replace(state, setbacks=(replace(queueing.setback, retry=queueing.retry),))
     heard, memory = scenario.moment(queueing.heard_at), state.memory
-    if not any(entry.unanswered for entry in state.ledger):  # or each is on record anyway
+    if not any(is_doubted(entry) for entry in state.ledger):  # or each is on record anyway
         memory = replace(memory, last_seen=latest_seen(state, heard))
     return replace(
         state,

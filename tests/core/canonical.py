@@ -18,6 +18,7 @@ from rebootmgr.core.states import (
     Committing,
     Entry,
     Ours,
+    Owed,
     PostBoot,
     Preparing,
     Promise,
@@ -138,8 +139,8 @@ def state(
     match attempt:
         case PostBoot(int() as ticket):
             attempt = PostBoot(name(ticket))
-        case Checking(target, ticket, queued):
-            attempt = Checking(target, name(ticket), queued)
+        case Checking(place, ticket):
+            attempt = Checking(place, name(ticket))
         case Asking(target, int() as ticket):
             attempt = Asking(target, name(ticket))
         case Preparing(target, ticket, phase, since):
@@ -158,18 +159,18 @@ def state(
     def entry(one: Entry) -> Entry:
         one = replace(one, granted=False)  # it is shown, and decides nothing
         match one.tenure:
-            case Ours(asking, cancelled, refused):
-                asking = None if asking is None else name(asking)
-                return replace(one, tenure=Ours(asking, cancelled, refused), overdue=None)
-            case owed:
-                releasing = None if owed.releasing is None else name(owed.releasing)
-                at = Retry(0, due(owed.retry.at))
-                tenure = replace(owed, releasing=releasing, retry=at)
-                return replace(one, tenure=tenure, overdue=None)
+            case Ours(request, refused):
+                if request is not None:
+                    request = replace(request, ticket=name(request.ticket))
+                return replace(one, tenure=Ours(request, refused), overdue=None)
+            case Owed(sent, failed):
+                if sent is not None:
+                    sent = replace(sent, ticket=name(sent.ticket))
+                return replace(one, tenure=Owed(sent, Retry(0, due(failed.at))), overdue=None)
 
     ledger = tuple(entry(one) for one in sorted(value.ledger, key=lambda one: one.slot))
     setbacks = tuple(
-        Setback(cause, SOMETHING, Retry(failed.retry.level if levels else 0, due(failed.retry.at)))
+        Setback(cause, SOMETHING, Retry(failed.retry.tries if levels else 0, due(failed.retry.at)))
         for cause in Cause
         if (failed := value.setback(cause)) is not None and (levels or failed.retry.at > 0.0)
     )

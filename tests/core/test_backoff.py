@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebootmgr.core.backoff import (
-    TRIED_ONCE,
-    UNTRIED,
     Retry,
     Wish,
     jitter,
     next_release,
     next_retry,
+    untried,
 )
 from rebootmgr.core.policy import Patience
 
@@ -41,7 +40,7 @@ def waits(tries: int, seed: str, now: float, wish: float = 0.0) -> list[float]:
 
 def release_waits(tries: int, seed: str, now: float) -> list[float]:
     found: list[float] = []
-    retry = Retry(UNTRIED, now)
+    retry = untried(now)
     for _ in range(tries):
         retry = next_release(retry, now, PATIENCE, seed=seed)
         found.append(retry.at - now)
@@ -72,30 +71,30 @@ def test_a_fleet_fills_the_whole_range_around_a_middle_that_never_falls() -> Non
     assert all(before <= after * 1.04 for before, after in pairwise(means))
 
 
-def test_the_level_stops_growing_with_the_wait() -> None:
+def test_tries_are_counted_no_further_where_the_waits_grow_no_more() -> None:
     """However long a server is away, the state of its host stays small, and its retries too."""
     retry: Retry | None = None
     for _ in range(10_000):
         retry = next_retry(retry, NOW, PATIENCE, seed="x")
     assert retry is not None
-    assert retry.level == 4
+    assert retry.tries == 5
 
 
-@given(seeds, instants, st.integers(0, 6), wishes)
+@given(seeds, instants, st.integers(1, 7), wishes)
 def test_a_wish_of_the_server_is_a_lower_bound_up_to_an_hour(
-    seed: str, now: float, level: int, wish: float
+    seed: str, now: float, tries: int, wish: float
 ) -> None:
-    wait = next_retry(Retry(level, now), now, PATIENCE, seed=seed, wish=Wish(wish)).at - now
-    own = next_retry(Retry(level, now), now, PATIENCE, seed=seed).at - now
+    wait = next_retry(Retry(tries, now), now, PATIENCE, seed=seed, wish=Wish(wish)).at - now
+    own = next_retry(Retry(tries, now), now, PATIENCE, seed=seed).at - now
     assert min(wish, 3600.0) - 1e-6 <= wait <= max(own, 1.25 * min(wish, 3600.0)) + 1e-6
 
 
-@given(seeds, instants, st.integers(UNTRIED, 6), wishes)
+@given(seeds, instants, st.integers(0, 8), wishes)
 def test_a_release_keeps_to_the_servers_wish_too(
-    seed: str, now: float, level: int, wish: float
+    seed: str, now: float, tries: int, wish: float
 ) -> None:
-    wait = next_release(Retry(level, now), now, PATIENCE, seed=seed, wish=Wish(wish)).at - now
-    own = next_release(Retry(level, now), now, PATIENCE, seed=seed).at - now
+    wait = next_release(Retry(tries, now), now, PATIENCE, seed=seed, wish=Wish(wish)).at - now
+    own = next_release(Retry(tries, now), now, PATIENCE, seed=seed).at - now
     assert min(wish, 3600.0) - 1e-6 <= wait <= max(own, 15.0, 1.25 * min(wish, 3600.0)) + 1e-6
 
 
@@ -111,9 +110,9 @@ def test_a_release_that_failed_is_tried_again_within_three_seconds_and_then_like
 
 def test_a_second_failure_is_no_longer_quick_whatever_the_patience() -> None:
     impatient = Patience(first_retry_s=5.0, longest_retry_s=5.0)
-    once = next_release(Retry(UNTRIED, NOW), NOW, impatient, seed="x")
+    once = next_release(untried(NOW), NOW, impatient, seed="x")
     twice = next_release(once, NOW, impatient, seed="x")
-    assert (once.level, twice.level) == (TRIED_ONCE, 0)
+    assert (once.tries, twice.tries) == (1, 2)
 
 
 def test_hosts_that_failed_at_the_same_instant_do_not_come_back_together() -> None:
@@ -135,7 +134,7 @@ def test_hosts_that_were_told_the_same_wait_do_not_come_back_together(wish: floa
 def test_an_appointment_is_kept_within_a_second_and_climbs_no_ladder() -> None:
     """A server that says so has seen to it that not everybody comes at once."""
     appointment = Wish(600.0, appointed=True)
-    for last in (None, Retry(0, NOW), Retry(4, NOW)):
+    for last in (None, Retry(1, NOW), Retry(5, NOW)):
         back = [next_retry(last, NOW, PATIENCE, seed=seed, wish=appointment) for seed in FLEET]
         assert all(0.0 <= retry.at - NOW - 600.0 < 1.0 for retry in back)
         assert busiest([retry.at * 10 for retry in back]) < 140
@@ -151,7 +150,7 @@ def test_an_appointment_is_kept_within_a_second_and_climbs_no_ladder() -> None:
 def test_a_server_that_comes_back_is_found_within_a_fifth_of_its_absence(absence: float) -> None:
     """The middles grow by an eighth of what has passed, and a wait is 1.5 of its middle at most."""
     for seed in FLEET[:50]:
-        retry, now = Retry(UNTRIED, NOW), NOW
+        retry, now = untried(NOW), NOW
         while now < NOW + absence:
             retry = next_release(retry, now, PATIENCE, seed=seed)
             now = retry.at
@@ -159,7 +158,7 @@ def test_a_server_that_comes_back_is_found_within_a_fifth_of_its_absence(absence
 
 
 def test_a_release_that_nobody_confirms_comes_once_a_day_in_the_end() -> None:
-    """However long the server is gone: the level stops there, and so do the numbers."""
+    """However long the server is gone: the count stops there, and so do the numbers."""
     found = release_waits(20_000, "x", NOW)
     assert all(0.5 * 86400.0 <= wait <= 1.5 * 86400.0 for wait in found[80:])
     assert sum(wait < 86400.0 for wait in found[80:]) > 9000
@@ -179,11 +178,11 @@ def test_one_host_does_not_wait_the_same_fraction_each_time() -> None:
     assert len(fractions) > 90
 
 
-@given(seeds, instants, st.integers(UNTRIED, 6))
+@given(seeds, instants, st.integers(0, 8))
 def test_the_same_host_at_the_same_instant_decides_the_same(
-    seed: str, now: float, level: int
+    seed: str, now: float, tries: int
 ) -> None:
-    last = Retry(level, now)
+    last = Retry(tries, now)
     assert next_release(last, now, PATIENCE, seed=seed) == next_release(
         last, now, PATIENCE, seed=seed
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
 
-from rebootmgr.core.backoff import UNTRIED, Retry
+from rebootmgr.core.backoff import untried
 from rebootmgr.core.effects import Acquire, CancelRequest, Release
 from rebootmgr.core.events import (
     LockGranted,
@@ -54,7 +54,7 @@ def moment(mono: float) -> Moment:
 
 
 def owed(*slots: Slot) -> Ledger:
-    return tuple(Entry(slot=slot, tenure=Owed(None, Retry(UNTRIED, NOW))) for slot in slots)
+    return tuple(Entry(slot=slot, tenure=Owed(None, untried(NOW))) for slot in slots)
 
 
 def fail(ledger: Ledger, now: float, *, wish: float = 0.0) -> tuple[Ledger, float]:

@@ -88,6 +88,7 @@ from rebootmgr.core.states import (
     Owed,
     PostBoot,
     Preparing,
+    Queued,
     Rebooting,
     Starting,
     State,
@@ -796,7 +797,7 @@ class World:
         match self.state.attempt:
             case Idle():
                 assert known is None, "idle with work to do"
-            case Waiting(target):
+            case Waiting(target) | Queued(target):
                 assert known == target, "waits for something else"
             case Committing(warned_until=None):
                 assert self.state.looking is not None, "commits without a look"
@@ -818,7 +819,7 @@ class World:
         """Whether nothing is known to be asked for, and nobody else is to be left in peace."""
         state = self.state
         return (
-            isinstance(state.attempt, Idle | Waiting)
+            isinstance(state.attempt, Idle | Waiting | Queued)
             and self.disk.settled == canonical.THIS
             and not (self.driver == "registered" or state.looking or state.look_next)
             and not (self.full or state.unsaved or state.stopping)
@@ -912,7 +913,7 @@ def is_tempting(seen: Facts) -> bool:
 
 
 def is_resting(state: State) -> bool:
-    return isinstance(state.attempt, Idle | Waiting | Starting)
+    return isinstance(state.attempt, Idle | Waiting | Queued | Starting)
 
 
 def _in_another_boot(hold: Hold) -> Hold:

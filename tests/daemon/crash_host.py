@@ -47,7 +47,7 @@ from rebootmgr.core.model import (
     UpdateKey,
 )
 from rebootmgr.core.policy import Policy, Strategy
-from rebootmgr.core.states import Idle, State, Waiting
+from rebootmgr.core.states import Idle, Queued, State, Waiting
 from rebootmgr.simulation.executor import Events, carry_out
 from rebootmgr.state.store import StateStore
 from tests.fakes.disk import Disk, PowerCut
@@ -157,7 +157,7 @@ class Host:
                 event = inbox.popleft()
             elif self.going_down:
                 return None
-            elif isinstance(state.attempt, Waiting) and LONG in state.memory.holds:
+            elif isinstance(state.attempt, Waiting | Queued) and LONG in state.memory.holds:
                 self.released = True
                 event = HoldReleased(LONG.id)
             else:

@@ -8,7 +8,7 @@ from typing import Final
 from rebootmgr.core.events import Cancelled, Forgiven, HoldAdded, HoldReleased, RebootAsked
 from rebootmgr.core.facts import Finalization, Session
 from rebootmgr.core.memory import Hold
-from rebootmgr.core.states import Idle, Waiting
+from rebootmgr.core.states import Idle, Queued, Waiting
 from tests.days.machine import Machine, Rtc
 from tests.days.oracle import Oracle, Wish
 from tests.days.rules import Rules
@@ -46,7 +46,7 @@ class Home:
     def is_at_ease(self) -> bool:
         """Whether nothing is under way between it and logind or the fleet."""
         state = self.agent.state
-        return state is not None and isinstance(state.attempt, Idle | Waiting)
+        return state is not None and isinstance(state.attempt, Idle | Waiting | Queued)
 
     def later(self, low_s: float, high_s: float, call: Callable[..., None], *args: object) -> None:
         """Call at some time between; if the machine sleeps then, when it wakes up."""

@@ -16,6 +16,7 @@ from rebootmgr.core.states import (
     Committing,
     Idle,
     Preparing,
+    Queued,
     Rebooting,
     State,
     Waiting,
@@ -27,7 +28,7 @@ from tests.fleet.server import Network
 from tests.fleet.world import LATE_ALARM_S, World
 
 PAST_GRANT: Final = (Preparing, Committing, Rebooting)
-AT_EASE: Final = (Idle, Waiting, Checking, Asking)
+AT_EASE: Final = (Idle, Waiting, Queued, Checking, Asking)
 
 Told = Event | Policy
 

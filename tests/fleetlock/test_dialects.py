@@ -30,7 +30,7 @@ from rebootmgr.core.events import (
 from rebootmgr.core.facts import Inhibitor, Logind, Look
 from rebootmgr.core.memory import Debt
 from rebootmgr.core.model import NoticeKind, Reason, Slot
-from rebootmgr.core.states import Asking, Committing, Waiting
+from rebootmgr.core.states import Asking, Committing, Queued
 from rebootmgr.core.status import Status
 from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.words import (
@@ -460,7 +460,7 @@ def _there_is_nothing_to_give_back(cell: Cell) -> None:
 def _the_slot_is_presumed_ours(cell: Cell, reason: Reason) -> None:
     script = heard(cell)
     assert [(one.reason, one.detail) for one in shown(script).blockers] == [(reason, cell.detail)]
-    assert isinstance(script.state.attempt, Waiting)
+    assert isinstance(script.state.attempt, Queued)
     assert script.state.memory.debts == (Debt(slot=SLOT),)
     asks_again(script, not_before=5.0, at_last=15)
     script = abandon(heard(cell))

@@ -43,22 +43,22 @@ MUTANTS: Final = (
     Mutant(
         "an unanswered question is forgotten",
         "slots.py",
-        "unanswered=entry.unanswered or not answered)",
-        "unanswered=entry.unanswered)",
+        "            return replace(entry, tenure=Ours(), doubt=Doubt.UNANSWERED)",
+        "            return replace(entry, tenure=Ours())",
         (MACHINE + "test_a_release_after_an_unanswered_question_is_sent_once_more",),
     ),
     Mutant(
         "a refusal forgets an older question",
         "slots.py",
-        "        case LockRefused() if entry.unanswered or entry.kept:",
+        "        case LockRefused() if is_doubted(entry) or entry.kept:",
         "        case LockRefused() if entry.kept:",
         (SLOTS + "test_a_refusal_does_not_answer_an_older_question",),
     ),
     Mutant(
         "a release is sent while the question is under way",
         "slots.py",
-        "            case Ours(asking=int() as ticket, cancelled=False):",
-        "            case Ours(asking=int() as ticket, cancelled=False) if False:",
+        "            case Ours(asking=UnderWay(ticket)):",
+        "            case Ours(asking=UnderWay(ticket)) if False:",
         (MACHINE + "test_an_inhibitor_that_appears_while_asking_takes_the_question_back",),
     ),
     Mutant(
@@ -71,8 +71,8 @@ MUTANTS: Final = (
     Mutant(
         "a question under way is off the record",
         "slots.py",
-        "unanswered=entry.unanswered or is_asking(entry),",
-        "unanswered=entry.unanswered,",
+        "unanswered=is_doubted(entry) or is_asking(entry),",
+        "unanswered=is_doubted(entry),",
         (MACHINE + "test_the_slot_is_on_record_before_the_question_is_sent",),
     ),
     Mutant(
@@ -106,8 +106,9 @@ MUTANTS: Final = (
     Mutant(
         "the repetition of a release forgets to be one",
         "slots.py",
-        "Owed(None, retry, repeat=entry.tenure.repeat)",
-        "Owed(None, retry)",
+        "entry, tenure=Owed(None, retry), overdue=Overdue(since, detail, at.mono)",
+        "entry, tenure=Owed(None, retry), overdue=Overdue(since, detail, at.mono),\n"
+        "                doubt=Doubt.UNANSWERED if is_doubted(entry) else Doubt.NONE",
         (SLOTS + "test_after_an_unanswered_question_a_release_is_sent_twice_however_it_fails",),
     ),
     Mutant(
