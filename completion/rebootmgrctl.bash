@@ -39,11 +39,16 @@ _rebootmgrctl() {
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
             ;;
-        --for)
+        --until)
+            [[ $verb == wait ]] || return 0
+            mapfile -t COMPREPLY < <(compgen -W 'verdict rebooting released' -- "$cur")
+            return
+            ;;
+        --for | --timeout)
             mapfile -t COMPREPLY < <(compgen -W '30min 1h 2h 8h 1d 3d 1week' -- "$cur")
             return
             ;;
-        --reason | --until | --from | --to | --id | --group | --base-url) return ;;
+        --reason | -n | --from | --to | --id | --group | --base-url) return ;;
         --hosts | --slots | --groups | --reboot | --spread | --failures | --staging) return ;;
         --server-rate | --answer | --outage | --time-zone | --seed) return ;;
     esac
@@ -53,9 +58,17 @@ _rebootmgrctl() {
             if [[ $cur == -* ]]; then
                 more='--root --version'
             else
-                known='status why metrics hold holds release reboot cancel forgive history reload
-                    plan check-config cat-config fleet-lock simulate'
+                known='status why metrics wait is-active hold holds release reboot cancel forgive
+                    history reload plan check-config cat-config fleet-lock simulate help version'
             fi
+            ;;
+        status) more='--watch --quiet' ;;
+        why) more='--watch' ;;
+        wait) more='--until --timeout' ;;
+        is-active) more='--quiet' ;;
+        help)
+            known='status why metrics wait is-active hold holds release reboot cancel forgive
+                history reload plan check-config cat-config fleet-lock simulate version'
             ;;
         hold) more='--reason --until --for --forever --quiet' ;;
         release) ask='holds id' ;;

@@ -50,6 +50,10 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -a status \
 complete -c rebootmgrctl -n __rebootmgrctl_at -a why \
     -d 'every gate: clear, blocking or not asked yet, by whom, since and until when'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a metrics -d 'what Prometheus would scrape'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a wait \
+    -d 'return when nothing is pending or the reboot is called, or a slot is back'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a is-active \
+    -d 'whether `reboot` would be taken, as an exit status'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a hold \
     -d 'keep this host from rebooting, with a reason and an end'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a holds \
@@ -74,6 +78,22 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -a fleet-lock \
     -d 'take or return a slot of the lock server, for scripts and for dead hosts'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a simulate \
     -d 'how the roll-out of an update to a whole fleet would go'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a help -d 'print a short help, also that of a verb'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a version -d 'print the version'
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at status' -l watch -d 'show it again whenever it changes'
+complete -c rebootmgrctl -n '__rebootmgrctl_at status' -l quiet -d 'say it by the exit status alone'
+complete -c rebootmgrctl -n '__rebootmgrctl_at why' -l watch -d 'show it again whenever it changes'
+complete -c rebootmgrctl -n '__rebootmgrctl_at wait' -l until -x -a 'verdict rebooting released' \
+    -d 'what for'
+complete -c rebootmgrctl -n '__rebootmgrctl_at wait' -l timeout -x -a "$spans" \
+    -d 'give up after so long'
+complete -c rebootmgrctl -n '__rebootmgrctl_at is-active' -l quiet \
+    -d 'say it by the exit status alone'
+complete -c rebootmgrctl -n '__rebootmgrctl_at history' -s n -x -d 'the last so many'
+complete -c rebootmgrctl -n '__rebootmgrctl_at help' -a 'status why metrics wait is-active hold \
+    holds release reboot cancel forgive history reload plan check-config cat-config fleet-lock \
+    simulate version'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l reason -x -d 'why, for other people'
 complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l until -x -d 'its end'

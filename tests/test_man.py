@@ -14,7 +14,8 @@ from typing import Final
 import pytest
 
 from rebootmgr.cli import main as client
-from rebootmgr.cli.bus_verbs import METRICS
+from rebootmgr.cli.bus_verbs import CALLED, METRICS, PENDING
+from rebootmgr.cli.waiting_verbs import TIMED_OUT
 from rebootmgr.config.checked import decode_config
 from rebootmgr.config.drop_ins import DIRECTORIES
 from rebootmgr.config.effective import effective_values, encode_value
@@ -223,7 +224,8 @@ def test_every_verb_is_described_with_its_usage() -> None:
 
 
 def test_every_exit_status_is_described() -> None:
-    known = [client.DONE, client.FAILED, client.USAGE, client.CONFIG_INVALID, client.INTERRUPTED]
+    known = [client.DONE, client.FAILED, client.USAGE, PENDING, CALLED, TIMED_OUT]
+    known += [client.CONFIG_INVALID, client.INTERRUPTED]
     assert terms(section(CLIENT, "EXIT STATUS")) == [str(status) for status in known]
 
 

@@ -1,40 +1,91 @@
 """The verbs that show what the daemon says: status, why, metrics."""
 
 import asyncio
+import json
 import os
 import socket
 import stat
-from argparse import Namespace
-from collections.abc import Iterator
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from rebootmgr.bus.words import ABSENT
-from rebootmgr.cli.daemon_calls import CURE, explained, visit
+from rebootmgr.cli.daemon_calls import CURE, explained_reading, visit
 from rebootmgr.cli.page import Page
 from rebootmgr.cli.render import render_status, render_why
 from rebootmgr.cli.verb import Context, Verb, no_arguments
 from rebootmgr.control.daemon_client import PATIENCE_S
 from rebootmgr.control.described import Record, decode_why
-from rebootmgr.errors import BusError, RebootmgrError
+from rebootmgr.core.status import Verdict
+from rebootmgr.errors import RebootmgrError
 from rebootmgr.text import harmless_lines
 
 MOST_METRICS: Final = 4 * 1024 * 1024
 METRICS: Final = "run/rebootmgr/public/metrics.promsock"
 
 
-def _status(_: Namespace, context: Context) -> int:
+IDLE: Final = 0
+PENDING: Final = 3
+CALLED: Final = 4
+REDRAW_S: Final = 10.0
+ANEW: Final = "\x1b[H\x1b[2J"
+
+
+def _status(arguments: Namespace, context: Context) -> int:
+    if arguments.watch:
+        return asyncio.run(_watch(context, lambda each: dict(each.members), render_status))
     status = asyncio.run(_read_status(context))
+    if arguments.quiet:
+        return _pending_status(status)
     context.emit(status.members, render_status(status, Page.of(context)))
     return 0
 
 
-def _why(_: Namespace, context: Context) -> int:
+def _pending_status(status: Record) -> int:
+    """Say by an exit status what is pending; what nobody can tell counts as pending."""
+    known = {Verdict.IDLE.value: IDLE, Verdict.REBOOT.value: CALLED}
+    return known.get(status.text("verdict"), PENDING)
+
+
+def _why(arguments: Namespace, context: Context) -> int:
+    if arguments.watch:
+        return asyncio.run(_watch(context, decode_why, render_why))
     status = asyncio.run(_read_status(context))
     context.emit(decode_why(status), render_why(status, Page.of(context)))
     return 0
+
+
+async def _watch(
+    context: Context,
+    encode: Callable[[Record], Mapping[str, object]],
+    render: Callable[[Record, Page], str],
+) -> int:
+    """Show it now, and again whenever it changes, until somebody ends it or the daemon is gone.
+
+    A terminal is drawn anew; elsewhere each text or document follows the one before.
+    """
+    is_screen = context.out.isatty() and os.environ.get("TERM") != "dumb" and not context.json
+    shown = ""
+    async with visit(context, explained_reading) as daemon:
+        await daemon.watch()
+        while True:
+            status = await daemon.status()
+            text = render(status, Page.of(context))
+            is_news = (told := json.dumps(encode(_timeless(status)))) != shown
+            shown = told
+            if is_screen:
+                context.out.write(f"{ANEW}{text}")
+            elif is_news:
+                context.emit(encode(status), f"{text}\n")
+            context.out.flush()
+            await daemon.changed(REDRAW_S)
+
+
+def _timeless(status: Record) -> Record:
+    """Leave out when it was asked."""
+    return Record({name: value for name, value in status.members.items() if name != "at"})
 
 
 def _metrics(_: Namespace, context: Context) -> int:
@@ -44,15 +95,8 @@ def _metrics(_: Namespace, context: Context) -> int:
 
 
 async def _read_status(context: Context) -> Record:
-    async with visit(context, _explained) as daemon:
+    async with visit(context, explained_reading) as daemon:
         return await daemon.status()
-
-
-def _explained(error: BusError, member: str) -> RebootmgrError:
-    """Reading takes nobody's leave: whatever fails, the daemon is to be looked at."""
-    if error.name in ABSENT:
-        return explained(error, member)
-    return RebootmgrError(f"rebootmgrd does not answer ({error.text}): {CURE}")
 
 
 def read_metrics(path: Path, *, patience_s: float = PATIENCE_S) -> str:
@@ -107,19 +151,29 @@ def _pinned(path: Path) -> Iterator[str]:
         os.close(found)
 
 
+def _watch_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("--watch", action="store_true", help="show it again whenever it changes")
+
+
+def _status_arguments(parser: ArgumentParser) -> None:
+    _watch_argument(parser)
+    about = "print nothing; exit status 0: nothing is pending, 3: pending, 4: the reboot is called"
+    parser.add_argument("--quiet", action="store_true", help=about)
+
+
 VERBS: Final = (
     Verb(
         name="status",
         summary="what runs, what waits, what is in the way and when it goes on",
         examples=("rebootmgrctl status", "rebootmgrctl --json status"),
-        arguments=no_arguments,
+        arguments=_status_arguments,
         run=_status,
     ),
     Verb(
         name="why",
         summary="every gate: clear, blocking or not asked yet, by whom, since and until when",
         examples=("rebootmgrctl why", "rebootmgrctl --json why | jq -r '.blockers[].reason'"),
-        arguments=no_arguments,
+        arguments=_watch_argument,
         run=_why,
     ),
     Verb(

@@ -44,6 +44,13 @@ def explained(error: BusError, member: str) -> RebootmgrError:
     return RebootmgrError(f"rebootmgrd does not answer {member} ({error.text}): {CURE}")
 
 
+def explained_reading(error: BusError, member: str) -> RebootmgrError:
+    """Say what a failed look means: it takes nobody's leave, so the daemon is to be looked at."""
+    if error.name in ABSENT:
+        return explained(error, member)
+    return RebootmgrError(f"rebootmgrd does not answer ({error.text}): {CURE}")
+
+
 @asynccontextmanager
 async def visit(context: Context, explain: Explain = explained) -> AsyncIterator[DaemonClient]:
     """Connect to the daemon, and leave it afterwards."""

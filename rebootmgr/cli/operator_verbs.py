@@ -244,9 +244,12 @@ async def _forgive(arguments: Namespace, context: Context) -> int:
     return 0
 
 
-async def _history(_: Namespace, context: Context) -> int:
+async def _history(arguments: Namespace, context: Context) -> int:
+    most = arguments.most
+    if not (most.isascii() and most.isdecimal() and 0 < int(most[:9]) <= MOST_SHOWN):
+        raise UsageError(f'-n "{harmless(most)}": write a whole number from 1 to {MOST_SHOWN}')
     async with visit(context) as daemon:
-        reboots = (await daemon.status()).parts("history")
+        reboots = (await daemon.status()).parts("history")[-int(most) :]
     context.emit({"history": _members(reboots)}, render_history(reboots, Page.of(context)))
     return 0
 
@@ -323,6 +326,11 @@ def _forgive_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("key", metavar="KEY", nargs="?", help=KEY)
 
 
+def _history_arguments(parser: ArgumentParser) -> None:
+    about = f"the last so many ({MOST_SHOWN})"
+    parser.add_argument("-n", dest="most", metavar="N", default=str(MOST_SHOWN), help=about)
+
+
 def _verb(
     name: str,
     action: Action,
@@ -388,7 +396,9 @@ VERBS: Final = (
         _history,
         "the last reboots: when, into what, how it ended, how long it took",
         "history",
+        "history -n 3",
         "history --json | jq '.history[-1]'",
+        takes=_history_arguments,
     ),
     _verb(
         "reload",

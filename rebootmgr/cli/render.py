@@ -41,7 +41,7 @@ def render_status(status: Record, page: Page) -> str:
 def render_why(status: Record, page: Page) -> str:
     """Every gate with who closes it, since when and until when, and when the reboot may come."""
     return _lines(
-        page.field("Verdict", _verdict(status), _verdict_color(status)),
+        page.field("Verdict", verdict_of(status), _verdict_color(status)),
         page.field("Pending", _pending(status, page)),
         _request(status, page),
         page.field("Next reboot", _predicted(status, page)),
@@ -56,7 +56,7 @@ def _lines(*parts: Iterable[str]) -> str:
 
 
 def _summary(status: Record, page: Page) -> Iterator[str]:
-    yield from page.field("Verdict", _verdict(status), _verdict_color(status))
+    yield from page.field("Verdict", verdict_of(status), _verdict_color(status))
     yield from page.field("State", _state(status))
     yield from page.field("Booted", _deployment(status, "booted", "unknown"))
     yield from page.field("Pending", _pending(status, page))
@@ -132,7 +132,8 @@ def _explained(blocker: Record, page: Page, heard: datetime | None) -> list[str]
     return [what, *times]
 
 
-def _verdict(status: Record) -> str:
+def verdict_of(status: Record) -> str:
+    """Say the verdict, and what it means."""
     count = len(status.parts("blockers"))
     match status.text("verdict"):
         case Verdict.REBOOT:

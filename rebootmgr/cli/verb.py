@@ -15,6 +15,8 @@ MODULES: Final = {
     "status": "bus_verbs",
     "why": "bus_verbs",
     "metrics": "bus_verbs",
+    "wait": "waiting_verbs",
+    "is-active": "waiting_verbs",
     "hold": "operator_verbs",
     "holds": "operator_verbs",
     "release": "operator_verbs",
@@ -28,6 +30,8 @@ MODULES: Final = {
     "cat-config": "config_verbs",
     "fleet-lock": "fleet_verbs",
     "simulate": "simulate_verb",
+    "help": "about_verbs",
+    "version": "about_verbs",
 }
 """In the `VERBS` of which module each verb is, in the order of --help."""
 

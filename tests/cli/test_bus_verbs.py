@@ -162,7 +162,7 @@ def context(root: Path, *, is_json: bool = False) -> Context:
 async def shown(verb: str, root: Path, *, is_json: bool = False) -> str:
     """Run a verb as its own program would: in a loop of its own."""
     where = context(root, is_json=is_json)
-    assert await asyncio.to_thread(RUN[verb], Namespace(), where) == 0
+    assert await asyncio.to_thread(RUN[verb], Namespace(watch=False, quiet=False), where) == 0
     assert isinstance(where.out, StringIO)
     return where.out.getvalue()
 
@@ -239,7 +239,7 @@ def test_another_root_without_a_bus_is_a_usage_error_in_every_verb(
     monkeypatch.delenv("DBUS_SYSTEM_BUS_ADDRESS", raising=False)
     for verb in ("status", "why"):
         with pytest.raises(UsageError):
-            RUN[verb](Namespace(), context(root))
+            RUN[verb](Namespace(watch=False, quiet=False), context(root))
 
 
 async def test_metrics_prints_the_socket(root: Path) -> None:
