@@ -14,12 +14,16 @@ from rebootmgr.lending.lend import decide, hung_up, look, look_again_s
 from rebootmgr.lending.questions import (
     Answer,
     Change,
+    FreezeGroup,
+    Frozen,
     PreReboot,
     Question,
     Release,
     SetSlots,
     SlotsSet,
     SteadyState,
+    Thaw,
+    Thawed,
     Unavailable,
 )
 from rebootmgr.lending.saved import Saved, restored
@@ -241,7 +245,7 @@ def _order(fleet: Fleet, question: Question) -> int:
         case PreReboot(group=group, id=host):
             entry = fleet.group(group).queue.find(host)
             return fleet.tickets if entry is None else entry.ticket
-        case SteadyState() | Release() | SetSlots():
+        case SteadyState() | Release() | SetSlots() | FreezeGroup() | Thaw():
             return -1
 
 
@@ -250,12 +254,13 @@ def _host(question: Question) -> tuple[str, str] | None:
     match question:
         case PreReboot(group=group, id=host) | SteadyState(group=group, id=host):
             return group, host
-        case Release() | SetSlots():
+        case Release() | SetSlots() | FreezeGroup() | Thaw():
             return None
 
 
 def _touched(changes: tuple[Change, ...]) -> Iterator[tuple[str, str]]:
-    return ((one.group, one.id) for one in changes if not isinstance(one, SlotsSet))
+    apart = SlotsSet | Frozen | Thawed
+    return ((one.group, one.id) for one in changes if not isinstance(one, apart))
 
 
 def _written(desk: Desk, rules: Rules, at: Moment) -> Turn:

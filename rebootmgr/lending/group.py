@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from rebootmgr.lending.queue import Queue
+from rebootmgr.lending.standstill import Freeze, Standstill, standstill
 from rebootmgr.lending.terms import Moment, Rules
 
 FIRST_GUESS_S: Final = 300.0  # how long a slot is held, before anybody returned one
@@ -37,7 +38,8 @@ class Override:
 class Group(NamedTuple):
     """One group of hosts; a tuple, as an entry of its queue is.
 
-    What the store keeps are `holders`, `override`, and who waits.
+    What the store keeps are `holders`, `override`, `freeze`, and who waits. `stands` is why it
+    granted nothing when it was looked at last.
     `returned` hosts held for `held_s` in all. `front` is the highest ticket that had its turn.
     `credit_s` is how long a slot may still lie idle for somebody's sake, counted at `counted_s`;
     `idle_since_s`: since when a slot has been free though somebody waits.
@@ -58,6 +60,8 @@ class Group(NamedTuple):
     named: tuple[str, ...] = ()
     look_s: float | None = None
     swept_s: float = 0.0
+    freeze: Freeze | None = None
+    stands: Standstill | None = None
 
     @property
     def hold_s(self) -> float:
@@ -71,7 +75,7 @@ class Group(NamedTuple):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to remember of it."""
-        return not (self.holders or self.queue or self.override)
+        return not (self.holders or self.queue or self.override or self.freeze)
 
     def lent_to(self, holder: Holder) -> "Group":
         """Add a holder."""
@@ -97,10 +101,14 @@ def _with_holders(group: Group, holders: Mapping[str, Holder]) -> Group:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All groups that there is something to remember of. `tickets` is the next ticket."""
+    """All groups that there is something to remember of, and the freeze of them all.
+
+    `tickets` is the next ticket.
+    """
 
     groups: dict[str, Group] = field(default_factory=dict)
     tickets: int = 1
+    freeze: Freeze | None = None
 
     def group(self, name: str) -> Group:
         """Give a group; one of which nothing is remembered is empty."""
@@ -110,8 +118,8 @@ class Fleet:
         """Replace a group; one that is empty and has no terms of its own is forgotten."""
         if group.is_empty and name not in rules.groups:
             rest = {one: kept for one, kept in self.groups.items() if one != name}
-            return Fleet(rest, self.tickets)
-        return Fleet(self.groups | {name: group}, self.tickets)
+            return Fleet(rest, self.tickets, self.freeze)
+        return Fleet(self.groups | {name: group}, self.tickets, self.freeze)
 
 
 def slots_of(name: str, group: Group, rules: Rules, at: Moment) -> int:
@@ -123,3 +131,17 @@ def slots_of(name: str, group: Group, rules: Rules, at: Moment) -> int:
     if override is not None and (override.until is None or at.wall < override.until):
         return override.slots
     return terms.slots
+
+
+def looked_at(fleet: Fleet, name: str, rules: Rules, at: Moment) -> tuple[Group, int]:
+    """Give a group as it stands now, and how many slots it lends: 0 while it stands still."""
+    group = fleet.group(name)
+    terms = rules.terms_of(name)
+    if fleet.freeze is None and group.freeze is None and (terms is None or terms.calendar is None):
+        stands = None
+    else:
+        calendar = None if terms is None else terms.calendar
+        stands = standstill((fleet.freeze, group.freeze), calendar, at.wall)
+    if stands != group.stands:
+        group = group._replace(stands=stands)
+    return group, 0 if stands else slots_of(name, group, rules, at)

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rebootmgr.lending.group import Fleet, Group, Holder, Override, slots_of
+from rebootmgr.lending.group import Fleet, Group, Holder, Override, looked_at, slots_of
 from rebootmgr.lending.questions import (
     Ambiguous,
     Answer,
     Change,
     Crowded,
     Done,
+    FreezeGroup,
+    Frozen,
     Granted,
     Joined,
     Kind,
@@ -26,9 +28,12 @@ from rebootmgr.lending.questions import (
     SlotsSet,
     SteadyState,
     TakenBack,
+    Thaw,
+    Thawed,
     UnknownGroup,
 )
 from rebootmgr.lending.queue import Held, Waiting
+from rebootmgr.lending.standstill import Freeze
 from rebootmgr.lending.terms import Moment, Rules
 from rebootmgr.lending.turns import (
     LONGEST_HELD_S,
@@ -40,6 +45,7 @@ from rebootmgr.lending.turns import (
     next_up,
     passed_time,
     retry_after_s,
+    retry_once_s,
     turn_s,
 )
 
@@ -74,11 +80,16 @@ def decide(fleet: Fleet, number: int, question: Question, rules: Rules, at: Mome
             return _release(fleet, number, group, host, rules, at)
         case SetSlots():
             return _set_slots(fleet, number, question, rules, at)
+        case FreezeGroup():
+            return _freeze(fleet, number, question, rules, at)
+        case Thaw(group):
+            return _thaw(fleet, number, group, rules)
 
 
 def look(fleet: Fleet, rules: Rules, at: Moment) -> Decided:
     """Do what time brings: end what was held, drop who left, lend what is free."""
-    changes: list[Change] = []
+    thawed = _thawed(fleet, rules, at)
+    fleet, changes = thawed.fleet, list(thawed.changes)
     answers: list[tuple[int, Answer]] = []
     for name in fleet.groups:
         group, slots = _now(fleet, name, rules, at)
@@ -114,6 +125,7 @@ def _gone(group: Group, at: Moment) -> list[Waiting]:
 def look_again_s(fleet: Fleet, at: Moment) -> float | None:
     """When `look` finds something to do, at the latest; None: not before the next question."""
     wanted: list[float] = []
+    ends = [] if fleet.freeze is None or fleet.freeze.until is None else [fleet.freeze.until]
     for group in fleet.groups.values():
         held = (group.queue.at(ticket).held for ticket in group.queue.held)
         wanted += [one.until_s for one in held if one is not None]
@@ -121,8 +133,12 @@ def look_again_s(fleet: Fleet, at: Moment) -> float | None:
             wanted.append(group.look_s)
         if group.queue:
             wanted.append(group.swept_s + SWEEP_S)
-        if group.override is not None and group.override.until is not None:
-            wanted.append(at.s + max((group.override.until - at.wall).total_seconds(), 0.0))
+        ends += [
+            one.until
+            for one in (group.override, group.freeze)
+            if one is not None and one.until is not None
+        ]
+    wanted += [at.s + max((end - at.wall).total_seconds(), 0.0) for end in ends]
     return min(wanted, default=None)
 
 
@@ -146,8 +162,7 @@ class _Lent:
 
 
 def _now(fleet: Fleet, name: str, rules: Rules, at: Moment) -> tuple[Group, int]:
-    group = fleet.group(name)
-    slots = slots_of(name, group, rules, at)
+    group, slots = looked_at(fleet, name, rules, at)
     return passed_time(group, slots, at), slots
 
 
@@ -158,7 +173,7 @@ def _ask(fleet: Fleet, number: int, question: PreReboot, rules: Rules, at: Momen
         return Decided(fleet, answers=((number, Granted(again=True)),))
     if terms is None or _is_one_too_many(fleet, name, rules):
         return Decided(fleet, answers=((number, UnknownGroup()),))
-    slots = slots_of(name, group, rules, at)
+    group, slots = looked_at(fleet, name, rules, at)
     known = group.queue.find(question.id)
     if known is None:
         if len(group.queue) >= terms.max_waiting:
@@ -261,7 +276,12 @@ def _wait(
     if may_hold and is_near(group, slots, place, in_s):
         entry = entry._replace(held=Held(number, at.s + min(wait_s, LONGEST_HELD_S)))
         return group.with_queue(group.queue.put(entry)), ()
-    answer = _refused(group, slots, place, in_s, retry_after_s(entry.id, in_s))
+    stands = group.stands
+    if stands is None or stands.until is None:
+        retry_s = retry_after_s(entry.id, in_s)
+    else:
+        retry_s = retry_once_s(entry.id, (stands.until - at.wall).total_seconds())
+    answer = _refused(group, slots, place, in_s, retry_s)
     entry = _answered(entry, float(answer.retry_after_s), at)
     return group.with_queue(group.queue.put(entry)), ((number, answer),)
 
@@ -271,8 +291,10 @@ def _refusal(group: Group, slots: int, entry: Waiting, retry_s: int, at: Moment)
 
 
 def _refused(group: Group, slots: int, place: int, in_s: float | None, retry_s: int) -> Refused:
+    stands = group.stands
+    lack = Kind.ALL_SLOTS_FULL if len(group.holders) >= slots else Kind.QUEUED
     return Refused(
-        kind=Kind.ALL_SLOTS_FULL if len(group.holders) >= slots else Kind.QUEUED,
+        kind=lack if stands is None else stands.kind,
         retry_after_s=retry_s,
         lent=len(group.holders),
         slots=slots,
@@ -280,6 +302,8 @@ def _refused(group: Group, slots: int, place: int, in_s: float | None, retry_s: 
         place=place,
         waiting=len(group.queue),
         turn_s=in_s,
+        detail="" if stands is None else stands.detail,
+        until=None if stands is None else stands.until,
     )
 
 
@@ -358,10 +382,46 @@ def _set_slots(fleet: Fleet, number: int, question: SetSlots, rules: Rules, at: 
     group, _ = _now(fleet, name, rules, at)
     override = None if question.slots is None else Override(question.slots, question.until)
     group = group._replace(override=override)
-    slots = slots_of(name, group, rules, at)
+    slots = 0 if group.stands else slots_of(name, group, rules, at)
     change = SlotsSet(name, question.slots, question.until)
     so_far = Decided(fleet, (change,), ((number, Done()),))
     return _then_lend(so_far, name, group, slots, rules, at)
+
+
+def _freeze(fleet: Fleet, number: int, question: FreezeGroup, rules: Rules, at: Moment) -> Decided:
+    name = question.group
+    if name and rules.terms_of(name) is None:
+        return Decided(fleet, answers=((number, UnknownGroup()),))
+    freeze = Freeze(question.reason, question.until, question.by, at.wall)
+    change = Frozen(name, question.reason, question.until, question.by, at.wall)
+    return Decided(_frozen(fleet, name, freeze, rules), (change,), ((number, Done()),))
+
+
+def _frozen(fleet: Fleet, name: str, freeze: Freeze | None, rules: Rules) -> Fleet:
+    if not name:
+        return replace(fleet, freeze=freeze)
+    return fleet.put(name, fleet.group(name)._replace(freeze=freeze), rules)
+
+
+def _thaw(fleet: Fleet, number: int, name: str, rules: Rules) -> Decided:
+    answer: Answer = Done()
+    if name and name not in fleet.groups and rules.terms_of(name) is None:
+        answer = UnknownGroup()
+    frozen = fleet.group(name).freeze if name else fleet.freeze
+    if frozen is None:
+        return Decided(fleet, answers=((number, answer),))
+    return Decided(_frozen(fleet, name, None, rules), (Thawed(name),), ((number, answer),))
+
+
+def _thawed(fleet: Fleet, rules: Rules, at: Moment) -> Decided:
+    """End the freezes whose time is over."""
+    freezes = [("", fleet.freeze), *((name, one.freeze) for name, one in fleet.groups.items())]
+    changes: list[Change] = []
+    for name, freeze in freezes:
+        if freeze is not None and not freeze.holds(at.wall):
+            fleet = _frozen(fleet, name, None, rules)
+            changes.append(Thawed(name))
+    return Decided(fleet, tuple(changes))
 
 
 def _then_lend(

@@ -41,7 +41,24 @@ class SetSlots:
     until: datetime | None = None
 
 
-Question: TypeAlias = PreReboot | SteadyState | Release | SetSlots
+@dataclass(frozen=True, slots=True)
+class FreezeGroup:
+    """An administrator wants nothing granted; `group` "" is all of them. None: until thawed."""
+
+    group: str
+    reason: str
+    until: datetime | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """An administrator ends a freeze; "" ends that of all, and leaves those of single groups."""
+
+    group: str
+
+
+Question: TypeAlias = PreReboot | SteadyState | Release | SetSlots | FreezeGroup | Thaw
 
 
 class Kind(StrEnum):
@@ -49,6 +66,9 @@ class Kind(StrEnum):
 
     ALL_SLOTS_FULL = "all_slots_full"
     QUEUED = "queued"
+    OUTSIDE_WINDOW = "outside_window"
+    BLACKOUT = "blackout"
+    FROZEN = "frozen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +82,8 @@ class Granted:
 class Refused:
     """Nothing is held for it. It is number `place` of `waiting`, its turn is in `turn_s`.
 
-    None where nothing is lent. `holders` are the names of the first few.
+    None where nothing is lent. `holders` are the names of the first few. Where the whole group
+    stands still, `detail` says why, and `until` when that ends by itself.
     """
 
     kind: Kind
@@ -73,6 +94,8 @@ class Refused:
     place: int
     waiting: int
     turn_s: float | None
+    detail: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,4 +198,22 @@ class SlotsSet:
     until: datetime | None
 
 
-Change: TypeAlias = Joined | Left | Lent | TakenBack | SlotsSet
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A group, or with "" each of them, grants nothing."""
+
+    group: str
+    reason: str
+    until: datetime | None
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Thawed:
+    """A freeze is over."""
+
+    group: str
+
+
+Change: TypeAlias = Joined | Left | Lent | TakenBack | SlotsSet | Frozen | Thawed

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from rebootmgr.lending.group import Fleet, Group, Holder, Override
-from rebootmgr.lending.questions import Joined, Lent, SlotsSet
+from rebootmgr.lending.questions import Frozen, Joined, Lent, SlotsSet
 from rebootmgr.lending.queue import Queue, Waiting
+from rebootmgr.lending.standstill import Freeze
 from rebootmgr.lending.terms import Moment, Rules
 from rebootmgr.lending.turns import LONGEST_RETRY_S
 
@@ -16,11 +17,12 @@ _STAY_S: Final = 3 * LONGEST_RETRY_S
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Every row of the store: those that hold, those that wait, and the groups that lend more."""
+    """Every row of the store: who holds, who waits, how many slots there are, what is frozen."""
 
     holders: tuple[Lent, ...] = ()
     waiting: tuple[Joined, ...] = ()
     slots: tuple[SlotsSet, ...] = ()
+    freezes: tuple[Frozen, ...] = ()
 
 
 def restored(saved: Saved, last: Fleet, rules: Rules, at: Moment) -> Fleet:
@@ -33,6 +35,10 @@ def restored(saved: Saved, last: Fleet, rules: Rules, at: Moment) -> Fleet:
     for row in saved.slots:
         override = None if row.slots is None else Override(row.slots, row.until)
         groups[row.group] = groups.get(row.group, _new(at))._replace(override=override)
+    freezes = {row.group: Freeze(row.reason, row.until, row.by, row.at) for row in saved.freezes}
+    for name, freeze in freezes.items():
+        if name:
+            groups[name] = groups.get(name, _new(at))._replace(freeze=freeze)
     for lent in sorted(saved.holders, key=lambda row: row.at):
         group = groups.get(lent.group, _new(at))
         holder = Holder(lent.id, lent.name, lent.at, _then_s(lent.at, at))
@@ -44,7 +50,7 @@ def restored(saved: Saved, last: Fleet, rules: Rules, at: Moment) -> Fleet:
         groups[joined.group] = group.with_queue(group.queue.put(entry))
     tickets = max((row.ticket for row in saved.waiting), default=0) + 1
     kept = {n: group for n, group in groups.items() if n in rules.groups or not group.is_empty}
-    return Fleet(kept, max(tickets, last.tickets))
+    return Fleet(kept, max(tickets, last.tickets), freezes.get(""))
 
 
 def _new(at: Moment) -> Group:

@@ -1,5 +1,6 @@
 """One sentence for people about each answer; names from outside are cleaned before they come."""
 
+from datetime import UTC
 from typing import Final
 
 from rebootmgr.lending.questions import (
@@ -60,6 +61,18 @@ def _in_the_way(refused: Refused) -> str:
         case Kind.QUEUED:
             free = refused.slots - refused.lent
             return f"{free} of {counted(refused.slots, 'slot')} free, but others are first"
+        case Kind.OUTSIDE_WINDOW:
+            return f"outside the maintenance windows{_until(refused)}"
+        case Kind.BLACKOUT:
+            return f"blackout {refused.detail}{_until(refused)}"
+        case Kind.FROZEN:
+            return f"frozen{_until(refused)}: {refused.detail}"
+
+
+def _until(refused: Refused) -> str:
+    if refused.until is None:
+        return ""
+    return f" until {refused.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _share(refused: Refused) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from rebootmgr.core.window import Calendar
+
 SLOTS: Final = 1
 MAX_WAITING: Final = 20_000
 MAX_HOLD_S: Final = 3600.0
@@ -25,12 +27,14 @@ class Moment:
 class Terms:
     """What the administrator wants of one group.
 
-    `max_waiting` hosts may queue; who holds for longer than `max_hold_s` is overdue.
+    `max_waiting` hosts may queue; who holds for longer than `max_hold_s` is overdue. Slots are
+    granted while `calendar` is open; None: always.
     """
 
     slots: int = SLOTS
     max_waiting: int = MAX_WAITING
     max_hold_s: float = MAX_HOLD_S
+    calendar: Calendar | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ there. For somebody who was there earlier and is expected in a moment it is kept
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 from zlib import crc32
 
@@ -29,6 +30,7 @@ _USUAL_INTERVAL_S: Final = 300.0  # of clients that come as they please
 _FEWEST_SERVED: Final = 10
 _IDLE_S: Final = 60.0  # so long free, and a slot is anybody's
 _SPREAD: Final = 0.03
+_AFTER_S: Final = 60.0  # all who wait for an instant come within that
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,5 +178,15 @@ def is_near(group: Group, slots: int, number: int, in_s: float | None) -> bool:
 def retry_after_s(host: str, in_s: float | None) -> int:
     """When it pays to come back, so spread that no two hosts return in the same second."""
     wished = LONGEST_RETRY_S if in_s is None else max(SHORTEST_RETRY_S, 0.9 * in_s)
-    share = crc32(host.encode()) / 2**32
-    return round(min(wished, LONGEST_RETRY_S) * (1.0 - _SPREAD * share))
+    return round(min(wished, LONGEST_RETRY_S) * (1.0 - _SPREAD * _share(host)))
+
+
+def retry_once_s(host: str, in_s: float) -> int:
+    """When to come back where nothing is granted before an instant: soon after it, as above."""
+    if in_s >= LONGEST_RETRY_S:
+        return retry_after_s(host, None)
+    return ceil(min(max(in_s, SHORTEST_RETRY_S) + _AFTER_S * _share(host), LONGEST_RETRY_S))
+
+
+def _share(host: str) -> float:
+    return crc32(host.encode()) / 2**32

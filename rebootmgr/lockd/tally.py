@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rebootmgr.lending.group import Fleet
-from rebootmgr.lending.questions import Change, Joined, Left, Lent, SlotsSet, TakenBack
+from rebootmgr.lending.questions import (
+    Change,
+    Frozen,
+    Joined,
+    Left,
+    Lent,
+    SlotsSet,
+    TakenBack,
+    Thawed,
+)
 from rebootmgr.lending.terms import Moment, Rules
 
 SPANS_S: Final = (1.0, 10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 4 * 3600.0, 24 * 3600.0)
@@ -114,6 +123,6 @@ def ends(before: Fleet, changes: tuple[Change, ...], rules: Rules, at: Moment) -
                 holder = before.group(name).holders.get(host)
                 held_s = 0.0 if holder is None else at.s - holder.since_s
                 found.append(Ended(label(name, rules), held_s, granted=False))
-            case Joined() | Left() | SlotsSet():
+            case Joined() | Left() | SlotsSet() | Frozen() | Thawed():
                 pass
     return tuple(found)

@@ -28,6 +28,8 @@ def key(world: World) -> Hashable:
         world.disk.holders,
         tuple((names[ticket], host) for ticket, host in world.disk.waiting),
         world.disk.slots,
+        world.disk.frozen,
+        world.is_open,
         world.told,
         tuple(question for _, question in world.open),
         None if world.writing is None else tuple(map(_change, world.writing)),
@@ -52,7 +54,8 @@ def _group(world: World, group: Group, names: dict[int, int], numbers: dict[int,
     )
     ahead = sum(ticket <= group.front for ticket in names)
     idle = group.idle_since_s is not None
-    return tuple(group.holders), waiting, group.override, ahead, idle
+    frozen = group.freeze is not None or world.desk.fleet.freeze is not None
+    return tuple(group.holders), waiting, group.override, frozen, ahead, idle
 
 
 def _folded(left_s: float) -> int:

@@ -1,9 +1,10 @@
 """What a host is told, case by case."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from time import process_time
 
+from rebootmgr.core.window import Blackout, Calendar, Weekly
 from rebootmgr.lending.desk import (
     Asked,
     Desk,
@@ -25,6 +26,8 @@ from rebootmgr.lending.questions import (
     Answer,
     Crowded,
     Done,
+    FreezeGroup,
+    Frozen,
     Granted,
     Joined,
     Kind,
@@ -40,6 +43,8 @@ from rebootmgr.lending.questions import (
     SlotsSet,
     SteadyState,
     TakenBack,
+    Thaw,
+    Thawed,
     Unavailable,
     UnknownGroup,
 )
@@ -276,6 +281,77 @@ def test_fewer_slots_take_none_back_and_more_are_lent_at_once() -> None:
     counter.ask(wish("b", wait_s=60))
     assert counter.ask(SetSlots("default", 2)) == Done()
     assert counter.ask(wish("b")) in {Granted(), Granted(again=True)}
+
+
+def test_a_frozen_group_grants_nothing_takes_returns_and_says_why() -> None:
+    counter = Counter(slots=2)
+    counter.ask(wish("a"))
+    until = BEGIN + timedelta(minutes=30)
+    assert counter.ask(FreezeGroup("default", "the new kernel panics", until, "root")) == Done()
+    answer = refused(counter.ask(wish("b", wait_s=60)))
+    assert (answer.kind, answer.detail, answer.until) == (
+        Kind.FROZEN,
+        "the new kernel panics",
+        until,
+    )
+    assert 1800 <= answer.retry_after_s <= 1860
+    assert counter.ask(wish("a")) == Granted(again=True)
+    assert counter.ask(back("a")) == Returned(had=True)
+    counter.later(answer.retry_after_s)
+    assert counter.written[-1] == Thawed("default")
+    assert counter.ask(wish("b")) == Granted()
+
+
+def test_a_freeze_of_all_holds_in_every_group_and_thaw_ends_it_at_once() -> None:
+    counter = Counter()
+    counter.ask(wish("a"))
+    assert counter.ask(wish("b", wait_s=60)) is None
+    counter.ask(FreezeGroup("", "audit"))
+    counter.ask(back("a"))
+    assert 2 not in counter.told
+    assert refused(counter.ask(wish("c"))).kind is Kind.FROZEN
+    assert counter.ask(Thaw("")) == Done()
+    assert counter.told[2] == Granted()
+
+
+def test_a_freeze_outlives_a_restart() -> None:
+    counter = Counter()
+    counter.desk = Desk()
+    counter.on(StoreRead(Saved(freezes=(Frozen("default", "why", None, "root", BEGIN),))))
+    assert refused(counter.ask(wish("a"))).detail == "why"
+    counter.on(StoreRead(Saved(freezes=(Frozen("", "of all", None, "root", BEGIN),))))
+    assert refused(counter.ask(wish("a"))).detail == "of all"
+
+
+def test_a_group_that_there_is_not_is_neither_frozen_nor_thawed() -> None:
+    counter = Counter()
+    assert counter.ask(FreezeGroup("none", "why")) == UnknownGroup()
+    assert counter.ask(Thaw("none")) == UnknownGroup()
+    assert counter.ask(Thaw("default")) == Done()
+    assert counter.written == []
+
+
+def test_nothing_is_granted_outside_the_windows_and_who_asks_comes_back_when_one_opens() -> None:
+    """Sunday begins; the window opens on Sunday at two, and is cut by a blackout at three."""
+    window = Weekly(days=frozenset({6}), start=time(2), length=timedelta(hours=2), zone=UTC)
+    blackout = Blackout(
+        name="sale", start=BEGIN.replace(hour=3), end=BEGIN.replace(hour=9), zone=UTC
+    )
+    calendar = Calendar(periodic=True, windows=(window,), blackouts=(blackout,))
+    counter = Counter()
+    counter.rules = Rules(groups={"default": Terms(calendar=calendar)})
+    early = refused(counter.ask(wish("a")))
+    assert (early.kind, early.until) == (Kind.OUTSIDE_WINDOW, BEGIN.replace(hour=2))
+    assert early.retry_after_s <= 3600
+    counter.later(5400)
+    soon = refused(counter.ask(wish("a")))
+    assert 1800 <= soon.retry_after_s <= 1860
+    counter.later(soon.retry_after_s)
+    assert counter.ask(wish("a")) == Granted()
+    counter.later(3600)
+    late = refused(counter.ask(wish("b")))
+    assert (late.kind, late.detail) == (Kind.BLACKOUT, "sale")
+    assert counter.ask(back("a")) == Returned(had=True)
 
 
 def test_a_number_of_slots_for_a_span_ends_by_itself() -> None:

@@ -1,9 +1,13 @@
 """What people read of an answer."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from rebootmgr.lending.questions import Kind, Refused
 from rebootmgr.lending.saying import ordinal, sentence, span
+
+UNTIL = datetime(2030, 1, 6, 2, tzinfo=UTC)
 
 
 def refused(**changed: object) -> Refused:
@@ -42,6 +46,18 @@ def refused(**changed: object) -> Refused:
         (
             refused(lent=0, slots=0, holders=(), turn_s=None),
             "no slots to lend; you are 4th of 12",
+        ),
+        (
+            refused(kind=Kind.OUTSIDE_WINDOW, turn_s=None, until=UNTIL),
+            "outside the maintenance windows until 2030-01-06 02:00 UTC; you are 4th of 12",
+        ),
+        (
+            refused(kind=Kind.BLACKOUT, turn_s=None, detail="sale"),
+            "blackout sale; you are 4th of 12",
+        ),
+        (
+            refused(kind=Kind.FROZEN, turn_s=None, detail="the new kernel panics", until=UNTIL),
+            "frozen until 2030-01-06 02:00 UTC: the new kernel panics; you are 4th of 12",
         ),
         (
             refused(lent=1, slots=0, holders=("a",), turn_s=None),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from rebootmgr.core.window import Calendar
 from rebootmgr.lending.desk import (
     Asked,
     Desk,
@@ -29,6 +30,8 @@ from rebootmgr.lending.desk import (
 from rebootmgr.lending.questions import (
     Answer,
     Change,
+    FreezeGroup,
+    Frozen,
     Granted,
     Joined,
     Left,
@@ -41,6 +44,8 @@ from rebootmgr.lending.questions import (
     SlotsSet,
     SteadyState,
     TakenBack,
+    Thaw,
+    Thawed,
     Unavailable,
 )
 from rebootmgr.lending.saved import Saved
@@ -64,6 +69,8 @@ class Nature:
     waits_s: tuple[float, ...] = (60.0, 0.0)  # for which hosts let their answers be held
     spans_s: tuple[float, ...] = ()  # that may pass
     slots_set: tuple[int | None, ...] = ()  # by administrators, who also release
+    freezes: str | None = None  # the group that administrators freeze, "" for all
+    windows: bool = False  # open and close
     failures: bool = True
 
 
@@ -74,10 +81,12 @@ class Disk:
     holders: frozenset[str] = frozenset()
     waiting: tuple[tuple[int, str], ...] = ()
     slots: int | None = None
+    frozen: bool = False
 
     def after(self, changes: tuple[Change, ...], configured: int) -> "Disk":
         """Carry changes out as any store would, and mind the first promise."""
         holders, waiting, slots = set(self.holders), dict(self.waiting), self.slots
+        frozen = self.frozen
         for change in changes:
             match change:
                 case Joined(id=host, ticket=ticket):
@@ -88,6 +97,7 @@ class Disk:
                     waiting = {t: one for t, one in waiting.items() if one != host}
                 case Lent(id=host):
                     assert host not in holders, "lent twice to one host"
+                    assert not frozen, "lent while it is frozen"
                     holders.add(host)
                     most = configured if slots is None else slots
                     assert len(holders) <= most, "more holders than slots at the grant"
@@ -96,14 +106,19 @@ class Disk:
                     holders.remove(host)
                 case SlotsSet(slots=wanted):
                     slots = wanted
+                case Frozen():
+                    frozen = True
+                case Thawed():
+                    frozen = False
         assert not holders & set(waiting.values()), "who holds does not wait"
-        return Disk(frozenset(holders), tuple(sorted(waiting.items())), slots)
+        return Disk(frozenset(holders), tuple(sorted(waiting.items())), slots, frozen)
 
-    def saved(self) -> Saved:
+    def saved(self, freezes: str) -> Saved:
         return Saved(
             tuple(Lent(GROUP, host, "", BEGIN) for host in sorted(self.holders)),
             tuple(Joined(GROUP, host, "", ticket, BEGIN) for ticket, host in self.waiting),
             () if self.slots is None else (SlotsSet(GROUP, self.slots, None),),
+            (Frozen(freezes, "", None, "", BEGIN),) if self.frozen else (),
         )
 
 
@@ -122,6 +137,7 @@ class World:
     open: tuple[tuple[int, Question], ...] = ()
     writing: tuple[Change, ...] | None = None
     reading: bool = True
+    is_open: bool = True
     now_s: float = 0.0
     numbers: int = 1
 
@@ -131,7 +147,8 @@ class World:
 
     @property
     def rules(self) -> Rules:
-        return Rules(groups={GROUP: Terms(slots=self.nature.slots)})
+        calendar = Calendar(periodic=not self.is_open)
+        return Rules(groups={GROUP: Terms(slots=self.nature.slots, calendar=calendar)})
 
     def edges(self) -> Iterator[tuple[str, "World"]]:
         """All that may happen next, and the world after it."""
@@ -141,6 +158,11 @@ class World:
             yield from self._crashes()
         if self.nature.slots_set:
             yield from self._admin()
+        if self.nature.freezes is not None:
+            yield from self._freezes(self.nature.freezes)
+        if self.nature.windows:
+            there = replace(self, is_open=not self.is_open)
+            yield "the window closes" if self.is_open else "the window opens", there.on(Ticked())
         for span_s in self.nature.spans_s:
             yield f"{span_s:.0f} s pass", self.after(span_s)
 
@@ -169,7 +191,15 @@ class World:
         if self.writing is not None:
             yield "written", self._carried_out().on(Written())
         if self.reading:
-            yield "read", replace(self, reading=False).on(StoreRead(self.disk.saved()))
+            yield (
+                "read",
+                replace(self, reading=False).on(
+                    StoreRead(self.disk.saved(self.nature.freezes or ""))
+                ),
+            )
+
+    def saved(self) -> Saved:
+        return self.disk.saved(self.nature.freezes or "")
 
     def _crashes(self) -> Iterator[tuple[str, "World"]]:
         ends = [("", self)]
@@ -188,10 +218,21 @@ class World:
         for slots in self.nature.slots_set:
             yield f"slots {slots}", self.asks(SetSlots(GROUP, slots))
 
+    def _freezes(self, group: str) -> Iterator[tuple[str, "World"]]:
+        if not any(isinstance(one, FreezeGroup | Thaw) for _, one in self.open):
+            yield "freeze", self.asks(FreezeGroup(group, "why"))
+            yield "thaw", self.asks(Thaw(group))
+
     def _carried_out(self) -> "World":
         assert self.writing is not None
         disk = self.disk.after(self.writing, self.nature.slots)
         return replace(self, disk=disk, writing=None)
+
+    def without_obstacles(self) -> "World":
+        """Thawed, and in its window."""
+        world = replace(self, is_open=True).on(Ticked())
+        freezes = self.nature.freezes
+        return world if freezes is None else world.asks(Thaw(freezes))
 
     def gives_back(self, host: str) -> "World":
         """From then on it does not count on its slot any more."""
@@ -251,6 +292,7 @@ class World:
     def _mind_what_is_written(self, changes: tuple[Change, ...]) -> None:
         asked = [question for _, question in self.open]
         lent = {change.id for change in changes if isinstance(change, Lent)}
+        assert self.is_open or not lent, "lent outside its window"
         for change in changes:
             match change:
                 case Lent(id=host):
@@ -259,7 +301,7 @@ class World:
                 case TakenBack(id=host):
                     ends = {SteadyState(GROUP, host), Release(GROUP, host)}
                     assert ends & set(asked), "taken back unasked"
-                case Joined() | Left() | SlotsSet():
+                case Joined() | Left() | SlotsSet() | Frozen() | Thawed():
                     pass
         self._mind_the_order(lent)
 
@@ -293,7 +335,7 @@ class World:
                     assert host not in self.disk.holders, "told it is back, and it is not"
             case SteadyState(), _:
                 raise AssertionError("a return is never refused")
-            case Release() | SetSlots(), _:
+            case Release() | SetSlots() | FreezeGroup() | Thaw(), _:
                 pass
 
 
@@ -328,6 +370,29 @@ NATURES: Final = (
         hosts=("a", "b"),
         waits_s=(60.0,),
         slots_set=(2, None),
+        most_open_in_all=2,
+        failures=False,
+    ),
+    Nature(
+        name="freezes",
+        hosts=("a", "b"),
+        waits_s=(60.0,),
+        freezes=GROUP,
+        most_open_in_all=2,
+        failures=False,
+    ),
+    Nature(
+        name="freezes of all",
+        hosts=("a", "b"),
+        waits_s=(60.0,),
+        freezes="",
+        most_open_in_all=1,
+    ),
+    Nature(
+        name="windows",
+        hosts=("a", "b"),
+        waits_s=(60.0,),
+        windows=True,
         most_open_in_all=2,
         failures=False,
     ),

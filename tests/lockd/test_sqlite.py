@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rebootmgr.lending.questions import Joined, Left, Lent, SlotsSet, TakenBack
+from rebootmgr.lending.questions import Frozen, Joined, Left, Lent, SlotsSet, TakenBack, Thawed
 from rebootmgr.lending.saved import Saved
 from rebootmgr.lockd.stores.keeper import StoreError
 from rebootmgr.lockd.stores.sqlite import SqliteStore
@@ -19,6 +19,7 @@ AT = datetime(2030, 1, 6, 12, 30, 15, 123456, tzinfo=UTC)
 LENT = Lent("g", "a", "worker-1", AT)
 JOINED = Joined("g", "b", "", 7, AT)
 SLOTS = SlotsSet("g", 3, AT)
+FROZEN, FROZEN_ALL = Frozen("g", "why", AT, "root", AT), Frozen("", "audit", None, "", AT)
 
 
 @pytest.fixture
@@ -74,9 +75,10 @@ async def test_a_new_store_holds_nothing_and_is_for_its_owner_alone(
 
 async def test_what_was_written_is_read_again(store: SqliteStore) -> None:
     await store.open()
-    await store.write((LENT, JOINED, SLOTS))
-    assert await store.open() == Saved((LENT,), (JOINED,), (SLOTS,))
-    await store.write((TakenBack("g", "a"), Left("g", "b"), SlotsSet("g", None, None)))
+    await store.write((LENT, JOINED, SLOTS, FROZEN, FROZEN_ALL))
+    assert await store.open() == Saved((LENT,), (JOINED,), (SLOTS,), (FROZEN_ALL, FROZEN))
+    ends = (TakenBack("g", "a"), Left("g", "b"), SlotsSet("g", None, None))
+    await store.write((*ends, Thawed("g"), Thawed("")))
     assert await store.open() == Saved()
 
 

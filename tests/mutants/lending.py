@@ -88,8 +88,8 @@ MUTANTS: Final = (
     Mutant(
         "all come back in the same second",
         "../lending/turns.py",
-        "    share = crc32(host.encode()) / 2**32",
-        "    share = 0.0",
+        "    return crc32(host.encode()) / 2**32",
+        "    return 0.0",
         (LEND + "test_two_hosts_are_not_told_to_come_back_in_the_same_second",),
     ),
     Mutant(
@@ -161,5 +161,47 @@ MUTANTS: Final = (
         "                self._on(HungUp(number, question))",
         "                pass",
         ("tests/lockd/test_lender.py::test_who_hung_up_gets_nothing",),
+    ),
+    Mutant(
+        "a frozen group lends",
+        "../lending/group.py",
+        "        stands = standstill((fleet.freeze, group.freeze), calendar, at.wall)",
+        "        stands = standstill((fleet.freeze,), calendar, at.wall)",
+        (LEND + "test_a_frozen_group_grants_nothing_takes_returns_and_says_why", LENDING_WORLD),
+    ),
+    Mutant(
+        "a freeze of all is for none",
+        "../lending/group.py",
+        "        stands = standstill((fleet.freeze, group.freeze), calendar, at.wall)",
+        "        stands = standstill((group.freeze,), calendar, at.wall)",
+        (
+            LEND + "test_a_freeze_of_all_holds_in_every_group_and_thaw_ends_it_at_once",
+            LENDING_WORLD,
+        ),
+    ),
+    Mutant(
+        "windows are for nothing",
+        "../lending/group.py",
+        "        calendar = None if terms is None else terms.calendar",
+        "        calendar = None",
+        (
+            LEND
+            + "test_nothing_is_granted_outside_the_windows_and_who_asks_comes_back_when_one_opens",
+            LENDING_WORLD,
+        ),
+    ),
+    Mutant(
+        "a restart thaws",
+        "../lending/saved.py",
+        "            groups[name] = groups.get(name, _new(at))._replace(freeze=freeze)",
+        "            groups[name] = groups.get(name, _new(at))",
+        (LEND + "test_a_freeze_outlives_a_restart",),
+    ),
+    Mutant(
+        "a freeze never ends by itself",
+        "../lending/lend.py",
+        "        if freeze is not None and not freeze.holds(at.wall):",
+        "        if False:",
+        (LEND + "test_a_frozen_group_grants_nothing_takes_returns_and_says_why",),
     ),
 )

@@ -3,7 +3,16 @@
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
-from rebootmgr.lending.questions import Change, Joined, Left, Lent, SlotsSet, TakenBack
+from rebootmgr.lending.questions import (
+    Change,
+    Frozen,
+    Joined,
+    Left,
+    Lent,
+    SlotsSet,
+    TakenBack,
+    Thawed,
+)
 from rebootmgr.lending.saved import Saved
 
 APPLICATION: Final = 0x524D4C44  # "RMLD", in the header of the file
@@ -17,6 +26,9 @@ SCHEMA: Final = (
     since TEXT NOT NULL, UNIQUE ("group", id))""",
     """CREATE TABLE slots (
     "group" TEXT PRIMARY KEY, slots INTEGER NOT NULL, until TEXT) WITHOUT ROWID""",
+    """CREATE TABLE freezes (
+    "group" TEXT PRIMARY KEY, reason TEXT NOT NULL, until TEXT, "by" TEXT NOT NULL,
+    at TEXT NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE opened (at TEXT NOT NULL)",
 )
 
@@ -25,11 +37,12 @@ Row: TypeAlias = tuple[Value, ...]
 
 HOLDERS: Final = 'SELECT "group", id, name, since FROM holders'
 WAITING: Final = 'SELECT "group", id, name, ticket, since FROM waiting'
+FREEZES: Final = 'SELECT "group", reason, until, "by", at FROM freezes'
 SLOTS: Final = 'SELECT "group", slots, until FROM slots'
 
 
 def statement(change: Change) -> tuple[str, Row]:
-    """Say how a change is written; it is of exactly one row, but for the last two."""
+    """Say how a change is written."""
     match change:
         case Joined(group, host, name, ticket, at):
             sql = 'INSERT INTO waiting ("group", id, name, ticket, since) VALUES (?, ?, ?, ?, ?)'
@@ -45,7 +58,15 @@ def statement(change: Change) -> tuple[str, Row]:
             return 'DELETE FROM slots WHERE "group" = ?', (group,)
         case SlotsSet(group, slots, until):
             sql = 'INSERT OR REPLACE INTO slots ("group", slots, until) VALUES (?, ?, ?)'
-            return sql, (group, slots, None if until is None else until.isoformat())
+            return sql, (group, slots, _written(until))
+        case Frozen(group, reason, until, by, at):
+            sql = (
+                'INSERT OR REPLACE INTO freezes ("group", reason, until, "by", at)'
+                " VALUES (?, ?, ?, ?, ?)"
+            )
+            return sql, (group, reason, _written(until), by, at.isoformat())
+        case Thawed(group):
+            return 'DELETE FROM freezes WHERE "group" = ?', (group,)
 
 
 def is_one_row(change: Change) -> bool:
@@ -53,7 +74,11 @@ def is_one_row(change: Change) -> bool:
     return not isinstance(change, SlotsSet)
 
 
-def saved(holders: list[Row], waiting: list[Row], slots: list[Row]) -> Saved:
+def _written(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def saved(holders: list[Row], waiting: list[Row], slots: list[Row], freezes: list[Row]) -> Saved:
     """Read the rows; ValueError says which makes no sense."""
     return Saved(
         tuple(
@@ -65,8 +90,11 @@ def saved(holders: list[Row], waiting: list[Row], slots: list[Row]) -> Saved:
             for group, host, name, ticket, since in waiting
         ),
         tuple(
-            SlotsSet(_text(group), _number(number), None if until is None else _instant(until))
-            for group, number, until in slots
+            SlotsSet(_text(group), _number(number), _end(until)) for group, number, until in slots
+        ),
+        tuple(
+            Frozen(_text(group), _text(reason), _end(until), _text(by), _instant(at))
+            for group, reason, until, by, at in freezes
         ),
     )
 
@@ -81,6 +109,10 @@ def _number(value: Value) -> int:
     if isinstance(value, int):
         return value
     raise ValueError(f"{value!r} stands where a number should")
+
+
+def _end(value: Value) -> datetime | None:
+    return None if value is None else _instant(value)
 
 
 def _instant(value: Value) -> datetime:

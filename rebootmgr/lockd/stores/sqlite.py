@@ -19,6 +19,7 @@ from rebootmgr.lending.saved import Saved
 from rebootmgr.lockd.stores.keeper import StoreError
 from rebootmgr.lockd.stores.rows import (
     APPLICATION,
+    FREEZES,
     HOLDERS,
     SCHEMA,
     SLOTS,
@@ -156,7 +157,7 @@ class SqliteStore:
             return database.execute(query).fetchall()
 
         try:
-            return saved(rows(HOLDERS), rows(WAITING), rows(SLOTS))
+            return saved(rows(HOLDERS), rows(WAITING), rows(SLOTS), rows(FREEZES))
         except ValueError as error:
             raise StoreError(f"{self._path}: {_HINTS['SQLITE_CORRUPT']} ({error})") from error
 
