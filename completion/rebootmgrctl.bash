@@ -63,7 +63,7 @@ _rebootmgrctl() {
             fi
             ;;
         status) more='--watch --quiet' ;;
-        why) more='--watch' ;;
+        why) more='--watch --all' ;;
         wait) more='--until --timeout' ;;
         is-active) more='--quiet' ;;
         help)

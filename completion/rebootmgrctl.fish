@@ -48,7 +48,7 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -l root -x -a '(__fish_complete_di
 complete -c rebootmgrctl -n __rebootmgrctl_at -a status \
     -d 'what runs, what waits, what is in the way and when it goes on'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a why \
-    -d 'every gate: clear, blocking or not asked yet, by whom, since and until when'
+    -d 'each closed gate: by whom, since and until when, and what to do'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a metrics -d 'what Prometheus would scrape'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a wait \
     -d 'return when nothing is pending or the reboot is called, or a slot is back'
@@ -83,6 +83,7 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -a version -d 'print the version'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at status' -l watch -d 'show it again whenever it changes'
 complete -c rebootmgrctl -n '__rebootmgrctl_at status' -l quiet -d 'say it by the exit status alone'
+complete -c rebootmgrctl -n '__rebootmgrctl_at why' -l all -d 'name every gate'
 complete -c rebootmgrctl -n '__rebootmgrctl_at why' -l watch -d 'show it again whenever it changes'
 complete -c rebootmgrctl -n '__rebootmgrctl_at wait' -l until -x -a 'verdict rebooting released' \
     -d 'what for'

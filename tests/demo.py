@@ -251,7 +251,7 @@ class Demo:
             command += f" | grep -E '{grep}'"
             lines = [line for line in lines if re.search(grep, line)]
         if paragraphs:
-            ends = [number for number, line in enumerate(lines) if not line]
+            ends = [number for number, line in enumerate([*lines, ""]) if not line]
             lines = lines[: ends[paragraphs - 1]]
             command += f" | head -{len(lines)}"
         await self.stage.show(f"$ {command}", "\n".join(lines))

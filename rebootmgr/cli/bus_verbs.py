@@ -8,6 +8,7 @@ import stat
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -50,10 +51,11 @@ def _pending_status(status: Record) -> int:
 
 
 def _why(arguments: Namespace, context: Context) -> int:
+    render = partial(render_why, everything=arguments.all)
     if arguments.watch:
-        return asyncio.run(_watch(context, decode_why, render_why))
+        return asyncio.run(_watch(context, decode_why, render))
     status = asyncio.run(_read_status(context))
-    context.emit(decode_why(status), render_why(status, Page.of(context)))
+    context.emit(decode_why(status), render(status, Page.of(context)))
     return 0
 
 
@@ -155,6 +157,12 @@ def _watch_argument(parser: ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help="show it again whenever it changes")
 
 
+def _why_arguments(parser: ArgumentParser) -> None:
+    _watch_argument(parser)
+    about = "name the gates that are clear or not asked yet, too"
+    parser.add_argument("--all", action="store_true", help=about)
+
+
 def _status_arguments(parser: ArgumentParser) -> None:
     _watch_argument(parser)
     about = "print nothing; exit status 0: nothing is pending, 3: pending, 4: the reboot is called"
@@ -171,9 +179,13 @@ VERBS: Final = (
     ),
     Verb(
         name="why",
-        summary="every gate: clear, blocking or not asked yet, by whom, since and until when",
-        examples=("rebootmgrctl why", "rebootmgrctl --json why | jq -r '.blockers[].reason'"),
-        arguments=_watch_argument,
+        summary="each closed gate: by whom, since and until when, and what to do",
+        examples=(
+            "rebootmgrctl why",
+            "rebootmgrctl why --all",
+            "rebootmgrctl --json why | jq -r '.blockers[].reason'",
+        ),
+        arguments=_why_arguments,
         run=_why,
     ),
     Verb(

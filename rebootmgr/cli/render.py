@@ -11,7 +11,7 @@ from typing import Final
 from rebootmgr.cli.page import DIM, GLUE, GREEN, RED, YELLOW, Page, span
 from rebootmgr.control.described import UNKNOWN, Record
 from rebootmgr.core.model import Reason
-from rebootmgr.core.reasons import headline, until
+from rebootmgr.core.reasons import WORDS, headline, until
 from rebootmgr.core.sentence import doing
 from rebootmgr.core.status import GateState, StateName, Verdict
 
@@ -38,15 +38,18 @@ def render_status(status: Record, page: Page) -> str:
     )
 
 
-def render_why(status: Record, page: Page) -> str:
-    """Every gate with who closes it, since when and until when, and when the reboot may come."""
+def render_why(status: Record, page: Page, *, everything: bool = False) -> str:
+    """Each closed gate: by whom, since and until when, what to do; when the reboot may come.
+
+    `everything`: also each gate that is clear or not asked yet, by its name.
+    """
     return _lines(
         page.field("Verdict", verdict_of(status), _verdict_color(status)),
         page.field("Pending", _pending(status, page)),
         _request(status, page),
         page.field("Next reboot", _predicted(status, page)),
-        _blockers(status, page),
-        _other_gates(status, page),
+        _blockers(status, page, advises=True),
+        _other_gates(status, page) if everything else _not_asked(status, page),
         _notices(status, page),
     )
 
@@ -84,14 +87,28 @@ def _holds(status: Record, page: Page) -> Iterator[str]:
         yield from page.item("x", RED, hold.text("id"), [text, times])
 
 
-def _blockers(status: Record, page: Page) -> Iterator[str]:
+def _blockers(status: Record, page: Page, *, advises: bool = False) -> Iterator[str]:
     blockers = status.parts("blockers")
     heard = {answer.text("reason"): answer.instant("at") for answer in status.parts("answers")}
     if blockers:
         yield from ("", BLOCKERS.get(status.text("verdict"), "Blocked by:"))
     for blocker in blockers:
         texts = _explained(blocker, page, heard.get(blocker.text("reason")))
+        name = blocker.text("reason")
+        if advises and name in set(Reason):
+            texts.append(f"to do: {WORDS[Reason(name)].advice}")
         yield from page.item("x", RED, blocker.text("reason"), texts)
+
+
+def _not_asked(status: Record, page: Page) -> Iterator[str]:
+    """Name whom nobody has asked yet, and what they said the last time."""
+    whom = _asked_last(status)
+    if whom and status.instant("predicted") is None:  # or `Next reboot` has said it
+        yield from ("", *page.field(OTHER_GATES[GateState.NOT_EVALUATED], ", ".join(whom), DIM))
+    blocking = {blocker.text("reason") for blocker in status.parts("blockers")}
+    for gate in status.parts("gates"):
+        if gate.members.get("detail") and gate.text("gate") not in blocking:
+            yield from page.item(" ", DIM, gate.text("gate"), [gate.text("detail")])
 
 
 def _other_gates(status: Record, page: Page) -> Iterator[str]:

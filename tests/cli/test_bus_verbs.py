@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from argparse import Namespace
@@ -27,7 +28,9 @@ from rebootmgr.cli.verb import Context
 from rebootmgr.control.described import Record, decode_status
 from rebootmgr.control.object import Control
 from rebootmgr.control.words import encode_status, encode_why
-from rebootmgr.core.status import Status
+from rebootmgr.core.model import Reason
+from rebootmgr.core.reasons import WORDS
+from rebootmgr.core.status import ShownBlocker, Status
 from rebootmgr.errors import RebootmgrError, UsageError
 from rebootmgr.show.metrics_socket import MetricsSocket
 from tests.fakes.dbus_daemon import DbusDaemon
@@ -59,6 +62,23 @@ def test_a_screen_looks_as_agreed(name: str, screen: str, width: int) -> None:
         golden.write_text(shown)
         pytest.fail(f"{golden.name} was missing: look at what is there now")
     assert shown == golden.read_text()
+
+
+def test_why_names_each_gate_that_is_clear_or_not_asked_only_if_wanted() -> None:
+    some, everything = (
+        render_why(described(WAITING), page(), everything=each) for each in (False, True)
+    )
+    assert "Clear: starting, config_invalid" in everything
+    assert "Not asked yet: check_failed, hook_failed, lock_pending" in everything
+    assert "Clear:" not in some
+    assert not re.search(r"\block_[a-z]+", some)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_each_closed_gate_says_what_to_do(reason: Reason) -> None:
+    blocker = ShownBlocker(reason, "", since=NOW, until=None)
+    shown = render_why(described(replace(WAITING, blockers=(blocker,))), page(200))
+    assert f" to do: {WORDS[reason].advice}\n" in shown
 
 
 @pytest.mark.parametrize("screen", SCREENS)
@@ -105,9 +125,9 @@ def test_times_far_away_are_shown_all_the_same() -> None:
     assert "(in 2555000 d)" in render_why(described(late), page())
 
 
-WORDS = ["wait", "reboot", "held", "outside_window", "clear", "not_evaluated", "waiting"]
+SOME_WORDS = ["wait", "reboot", "held", "outside_window", "clear", "not_evaluated", "waiting"]
 TEXT = st.text(max_size=300) | st.none() | st.integers() | st.just("2030-01-05T20:10:00Z")
-TEXT |= st.sampled_from(WORDS)
+TEXT |= st.sampled_from(SOME_WORDS)
 ROWS = st.lists(
     st.dictionaries(
         st.sampled_from(
@@ -162,7 +182,10 @@ def context(root: Path, *, is_json: bool = False) -> Context:
 async def shown(verb: str, root: Path, *, is_json: bool = False) -> str:
     """Run a verb as its own program would: in a loop of its own."""
     where = context(root, is_json=is_json)
-    assert await asyncio.to_thread(RUN[verb], Namespace(watch=False, quiet=False), where) == 0
+    assert (
+        await asyncio.to_thread(RUN[verb], Namespace(watch=False, quiet=False, all=False), where)
+        == 0
+    )
     assert isinstance(where.out, StringIO)
     return where.out.getvalue()
 
@@ -190,7 +213,7 @@ async def test_status_and_why_show_what_the_daemon_says(
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", daemon.address)
     async with served(daemon, WAITING):
         assert "Verdict: wait: 3 gates are closed\n" in await shown("status", root)
-        assert "Not asked yet: check_failed" in await shown("why", root)
+        assert "asked yet: checks, hooks, the lock server" in await shown("why", root)
         assert json.loads(await shown("status", root, is_json=True)) == encode_status(WAITING)
         assert json.loads(await shown("why", root, is_json=True)) == encode_why(WAITING)
 
@@ -239,7 +262,7 @@ def test_another_root_without_a_bus_is_a_usage_error_in_every_verb(
     monkeypatch.delenv("DBUS_SYSTEM_BUS_ADDRESS", raising=False)
     for verb in ("status", "why"):
         with pytest.raises(UsageError):
-            RUN[verb](Namespace(watch=False, quiet=False), context(root))
+            RUN[verb](Namespace(watch=False, quiet=False, all=False), context(root))
 
 
 async def test_metrics_prints_the_socket(root: Path) -> None:

@@ -123,8 +123,7 @@ MUTANTS: Final = (
     Mutant(
         "a newer policy does not start the attempt over",
         "machine.py",
-        "Asking | Preparing | Committing | Waiting | Queued):\n"
-        "        turn.try_anew()\n",
+        "Asking | Preparing | Committing | Waiting | Queued):\n        turn.try_anew()\n",
         "Waiting | Queued):\n        turn.try_anew()\n",
         (MACHINE + "test_a_change_of_server_tells_the_old_one_once_the_new_one_has_refused",),
     ),
