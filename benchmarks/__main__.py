@@ -15,6 +15,7 @@ from typing import Final
 from benchmarks import (
     answers,
     footprint,
+    lending,
     planning,
     reaction,
     roll_out,
@@ -31,6 +32,7 @@ PARTS: Final = (
     ("planning", planning.run),
     ("reaction", reaction.run),
     ("answers", answers.run),
+    ("lending", lending.run),
     ("roll_out", roll_out.run),
     ("validity", simulation_validity.run),
 )
