@@ -114,8 +114,8 @@ MUTANTS: Final = (
     Mutant(
         "a release is repeated at once",
         "slots.py",
-        "at.mono + patience.release_again_s)  #",
-        "at.mono)  #",
+        "untried(at.mono + patience.release_again_s)",
+        "untried(at.mono)",
         (SLOTS + "test_after_an_unanswered_question_a_release_is_sent_twice_however_it_fails",),
     ),
     Mutant(
@@ -207,7 +207,7 @@ MUTANTS: Final = (
     Mutant(
         "a debt that was dropped while it was asked for comes back",
         "slots.py",
-        "    if entry.tenure.dropped:\n        return None\n",
+        "    if is_dropped(entry):\n        return None\n",
         "",
         (CONFIRMED + "test_a_debt_that_is_dropped_is_not_asked_for_again",),
     ),

@@ -187,7 +187,7 @@ def memories() -> st.SearchStrategy[Memory]:
         confirmed=st.lists(slot, max_size=3, unique=True).map(tuple),
         attempts=st.dictionaries(prose, counter, max_size=3).map(lambda d: tuple(d.items())),
         quarantine=st.lists(quarantine, max_size=3).map(tuple),
-        holds=st.lists(hold, max_size=3).map(tuple),
+        holds=st.lists(hold, max_size=3, unique_by=attrgetter("id")).map(tuple),
         ask=st.none()
         | everything(
             Ask, target=prose, key=prose, boot=prose, by=prose, until=instant, ends=amount
