@@ -24,11 +24,14 @@ from rebootmgr.core.policy import Strategy
 from rebootmgr.errors import Problem
 from rebootmgr.hooks.files import NoProgram, Skipped, Unfit, find_hooks
 from rebootmgr.state.store import StateStore
-from rebootmgr.systemd.units import find_starting_link
+from rebootmgr.systemd.units import find_starting_link, read_commands
 from rebootmgr.text import harmless
+from rebootmgr.updates.choice import is_composefs
 
 _INVALID: Final = 78
 _ZINCATI: Final = "zincati.service"
+_BOOTC: Final = "bootc-fetch-apply-updates.service"
+_BOOTC_TIMER: Final = "bootc-fetch-apply-updates.timer"
 
 
 def _check_config(arguments: Namespace, context: Context) -> int:
@@ -77,11 +80,24 @@ def _host(root: Path, loaded: Loaded) -> Iterator[Problem]:
     if link := find_starting_link(root, _ZINCATI):
         message = "Zincati is enabled, and reboots this host beside rebootmgr"
         yield _problem(link, message, f"systemctl mask --now {_ZINCATI}")
+    if problem := _bootc(root):
+        yield problem
     yield from _unfit_hooks(root)
     if user := read_daemon_user(root):
         yield from _unreadable_drop_ins(root, loaded.fragments, user)
     yield from review_key_files(root, loaded.config, user)
     yield from find_astray(root, loaded.fragments)
+
+
+def _bootc(root: Path) -> Problem | None:
+    """Say that bootc's timer is enabled and reboots, where its service may run at all."""
+    link = find_starting_link(root, _BOOTC_TIMER)
+    applies = any("--apply" in command.split() for command in read_commands(root, _BOOTC))
+    if link is None or not applies or is_composefs(root):
+        return None
+    message = "bootc's timer is enabled, and reboots this host beside rebootmgr (--apply)"
+    hint = f"systemctl mask --now {_BOOTC_TIMER}, or let it stage only: docs/bootc.md"
+    return _problem(link, message, hint)
 
 
 def _unfit_hooks(root: Path) -> Iterator[Problem]:

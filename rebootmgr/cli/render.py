@@ -65,6 +65,9 @@ def _summary(status: Record, page: Page) -> Iterator[str]:
     yield from page.field("Pending", _pending(status, page))
     yield from _behind(status, page)
     yield from _request(status, page)
+    if status.has("source"):
+        why = f": {status.text('source_why')}" if status.has("source_why") else ""
+        yield from page.field("Source", f"{status.text('source')}{why}")
     yield from page.field("Strategy", ", ".join(status.texts("strategies")) or UNKNOWN)
     yield from page.field("Next reboot", _predicted(status, page))
     yield from page.field("Window", _window(status, page))

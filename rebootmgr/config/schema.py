@@ -14,6 +14,7 @@ MINUTES_OF_A_WEEK: Final = 10_080
 KEYS: Final[Mapping[str, Rule]] = {
     "identity.group": values.group,
     "identity.node_uuid": values.node_uuid,
+    "updates.source": values.source,
     "updates.enabled": values.boolean,
     "updates.strategy": values.strategy,
     "updates.periodic.time_zone": values.zone_name,

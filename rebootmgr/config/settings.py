@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from rebootmgr.core.model import Source
 from rebootmgr.core.policy import ClockRule, Respect, Strategy
 from rebootmgr.core.window import Blackout, Ruled, Weekly
 
@@ -71,6 +72,7 @@ class Clock:
 class Updates:
     """Everything under `[updates]`."""
 
+    source: Source = Source.AUTO
     enabled: bool = True
     strategy: frozenset[Strategy] = frozenset({Strategy.IMMEDIATE})
     periodic: Periodic = field(default_factory=Periodic)

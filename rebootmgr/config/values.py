@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from rebootmgr.config.base_url import fault_of, redact
 from rebootmgr.config.cures import cure_for_zone
+from rebootmgr.core.model import Source
 from rebootmgr.core.policy import ClockRule, Respect, Strategy
 from rebootmgr.text import nearest
 
@@ -123,6 +124,11 @@ def strategy(value: object) -> frozenset[Strategy]:
     if Strategy.OFF in found and len(found) > 1:
         raise UnfitError('combines "off" with another strategy', 'write only "off", or remove it')
     return frozenset(found)
+
+
+def source(value: object) -> Source:
+    """Take where updates come from."""
+    return choice(value, Source)
 
 
 def clock_rule(value: object) -> ClockRule:

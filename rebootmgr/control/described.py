@@ -11,7 +11,16 @@ from rebootmgr.instants import decode_instant
 from rebootmgr.table import FaultError, Json, finite, is_deep
 from rebootmgr.text import harmless
 
-WHY: Final = ("pending", "request", "verdict", "blockers", "gates", "notices", "predicted")
+WHY: Final = (
+    "pending",
+    "request",
+    "source",
+    "verdict",
+    "blockers",
+    "gates",
+    "notices",
+    "predicted",
+)
 UNKNOWN: Final = "unknown"
 BIGGEST: Final = 1e15
 EARLIEST_YEAR: Final = 2

@@ -1,7 +1,7 @@
 """What `Describe` says of Status, as JSON (SPEC 11).
 
 The JSON only grows, because its reader (control/described.py) may be older or newer than we are.
-Its first seven members are those of `why`, in exactly the shape that SPEC 11 promises.
+Its first eight members are those of `why`, in exactly the shape that SPEC 11 promises.
 """
 
 from datetime import datetime
@@ -24,6 +24,7 @@ def encode_status(status: Status) -> dict[str, Json]:
         "at": _instant(status.at),
         "state": status.state,
         "sentence": status.sentence,
+        "source_why": None if status.source is None else status.source.why,
         "behind_since": _instant(status.behind_since),
         "strategies": list(status.strategies),
         "booted": _deployment(status.booted),
@@ -62,6 +63,7 @@ def encode_why(status: Status) -> dict[str, Json]:
     return {
         "pending": pending,
         "request": _request(status.request),
+        "source": None if status.source is None else status.source.source,
         "verdict": status.verdict,
         "blockers": [
             {

@@ -10,7 +10,7 @@ from rebootmgr.core.facts import Deployments
 from rebootmgr.core.forecast import predict
 from rebootmgr.core.gates import local_blockers, view_of
 from rebootmgr.core.memory import Hold
-from rebootmgr.core.model import Blocker, Moment, Notice, NoticeKind, Phase, Reason
+from rebootmgr.core.model import Blocker, Choice, Moment, Notice, NoticeKind, Phase, Reason
 from rebootmgr.core.people import describe_session, sessions_of
 from rebootmgr.core.policy import Policy, Strategy
 from rebootmgr.core.reasons import WORDS, Asked
@@ -136,6 +136,7 @@ def describe(
     *,
     since: Mapping[Reason, datetime],
     problems: tuple[str, ...] = (),
+    source: Choice | None = None,
 ) -> Status:
     """Say where we are; `since` when each reason first blocked, where that is known."""
     target, known, memory = state.target, state.known, state.memory
@@ -147,6 +148,7 @@ def describe(
         state=name_of(state),
         verdict=_verdict(state),
         strategies=tuple(one.value for one in Strategy if one in policy.strategies),
+        source=source,
         booted=None if os is None else os.booted,
         pending=target,
         change=os.change if os is not None and target is not None else None,

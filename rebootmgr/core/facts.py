@@ -44,14 +44,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployments:
-    """What rpm-ostree says of the booted OS (SPEC 4).
+    """What the source of updates says of the booted OS (SPEC 4).
 
     `unlocked` is rpm-ostree's word for the booted deployment (`none`, `development`, `hotfix`,
     `transient`); `transaction` is rpm-ostree's, `sysroot` of whoever has locked the sysroot, None
     when idle; `driver` who else reboots this host by itself, "" for nobody, `registered` whether as
     the update driver, who may ask the lock server under our id; `resting_driver` who would if it
     ran; `on_disk` the ids of all deployments on disk; `queued` the version that would boot next if
-    nothing were staged, where that is not the booted one.
+    nothing were staged, where that is not the booted one; `unlock` is what opens a locked one.
     `staged_at` is when the staged one was written: another time is not another deployment.
     """
 
@@ -65,6 +65,7 @@ class Deployments:
     driver: str = ""
     resting_driver: str = ""
     change: Change = Change()
+    unlock: str = "`rpm-ostree cleanup -p` and a new `rpm-ostree upgrade`"
     queued: str = ""
     registered: bool = False
     on_disk: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ class Deployments:
 
 @dataclass(frozen=True, slots=True)
 class OsUnknown:
-    """rpm-ostree could not be read, or made no sense, or two witnesses disagree.
+    """The source of updates could not be read, or made no sense, or two witnesses disagree.
 
     `cure` is what to do should it last.
     """

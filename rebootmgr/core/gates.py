@@ -111,11 +111,10 @@ def _deployments(os: Deployments, *, works_long: bool) -> list[Blocker]:
 
 def _locker(os: Deployments) -> str:
     """Say who has locked the update, as far as anybody can know, and what to do if he is gone."""
-    cure = "`rpm-ostree cleanup -p` and a new `rpm-ostree upgrade`"
     if os.resting_driver:
-        return f"finalization is locked, and {os.resting_driver}: start it again, or {cure}"
+        return f"finalization is locked, and {os.resting_driver}: start it again, or {os.unlock}"
     detail = "finalization is locked by another agent; a reboot would discard the update"
-    return f"{detail} (if that agent is gone: start it again, or {cure})"
+    return f"{detail} (if that agent is gone: start it again, or {os.unlock})"
 
 
 def _history(state: State, policy: Policy, at: Moment) -> list[Blocker]:

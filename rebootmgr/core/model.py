@@ -30,8 +30,9 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A bootable OS tree. `id` is rpm-ostree's `osname-checksum.serial`; `key` as SPEC 9 says.
+    """A bootable OS tree; `key` is as SPEC 9 says.
 
+    `id` is rpm-ostree's `osname-checksum.serial`, or the digest of bootc's composefs.
     `timestamp` is the commit's, in seconds since the epoch; 0 where it has none.
     """
 
@@ -39,6 +40,23 @@ class Deployment:
     key: UpdateKey
     version: str
     timestamp: int = 0
+
+
+class Source(StrEnum):
+    """Where updates come from (SPEC 4)."""
+
+    AUTO = "auto"
+    RPM_OSTREE = "rpm-ostree"
+    OSTREE = "ostree"
+    COMPOSEFS = "composefs"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which source of updates was chosen, and why."""
+
+    source: Source
+    why: str
 
 
 class Reason(StrEnum):

@@ -102,12 +102,12 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
             level=Level.ERROR,
         ),
         Reason.STATE_UNKNOWN: Words(
-            "rpm-ostree's state is unknown",
+            "what is staged is unknown",
             meaning=(
-                "rpm-ostree cannot be read, or contradicts ostree's files, or every gate is just "
-                "being read once more"
+                "the source of updates cannot be read, or contradicts itself, or every gate is "
+                "just being read once more"
             ),
-            advice="see the detail; `rpm-ostree status`",
+            advice="see the detail; `rpm-ostree status` or `bootc status`",
             matters_while_idle=True,
             level=Level.WARNING,
         ),
@@ -118,7 +118,7 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         ),
         Reason.UNLOCKED: Words(
             "the booted deployment is unlocked",
-            meaning="`rpm-ostree usroverlay` or a hotfix is in use; a reboot would lose it",
+            meaning="an overlay of /usr or a hotfix is in use; a reboot would lose it",
             advice="reboot by hand when you are done",
         ),
         Reason.FINALIZATION_LOCKED: Words(
@@ -126,7 +126,7 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
             meaning="another agent has locked the update; a reboot would discard it",
             advice=(
                 "let that agent finish; where it runs no more, start it again, or "
-                "`rpm-ostree cleanup -p` and upgrade anew"
+                "unlock it as the detail says"
             ),
         ),
         Reason.QUARANTINED: Words(

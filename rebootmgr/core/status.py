@@ -7,7 +7,7 @@ from typing import Final
 
 from rebootmgr.core.facts import Change
 from rebootmgr.core.memory import Hold, PastReboot, Quarantine
-from rebootmgr.core.model import Deployment, Notice, Outcome, Reason, Slot
+from rebootmgr.core.model import Choice, Deployment, Notice, Outcome, Reason, Slot
 from rebootmgr.core.window import Opening
 
 
@@ -107,6 +107,7 @@ class Status:
     state: StateName
     verdict: Verdict
     strategies: tuple[str, ...]
+    source: Choice | None = None
     booted: Deployment | None = None
     pending: Deployment | None = None
     change: Change | None = None

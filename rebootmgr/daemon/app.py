@@ -47,7 +47,7 @@ from rebootmgr.state.store import NoStore, StateStore
 from rebootmgr.systemd.boot import BootWatch
 from rebootmgr.systemd.notify import Notify
 from rebootmgr.systemd.time import Alarm, SystemClock, Timedate
-from rebootmgr.updates.rpm_ostree import RpmOstree
+from rebootmgr.updates.choice import ChosenSource, choose_source
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,7 @@ class Outset:
     boot: BootId
     boot_watch: BootWatch
     hooks: HookPhases
+    source: ChosenSource
     loaded: Loaded
     memory: Memory | Unreadable
 
@@ -110,7 +111,8 @@ class App:
         self._herald.counters = replace(self._herald.counters, dbus_connected=True)
         self._herald.note_loading(loaded, self._clock.read().wall)
         self._runner = Runner(outset.memory, loaded.policy, self._clock)
-        self._os = RpmOstree(bus, root)
+        self._os = outset.source
+        self._herald.note_source(self._os.choice)
         self._logind = Login1(bus)
         self._boot = outset.boot_watch
         self._motd = Motd(root)
@@ -209,7 +211,7 @@ class App:
         After a failure, of whatever, everything is as it was before.
         """
         self._notify.reloading()
-        problems = self._take_anew()
+        problems = self._take_anew() or await self._choose_source()
         self._notify.ready()
         self._news.set()
         return problems
@@ -232,6 +234,17 @@ class App:
         self._hooks.timeout_s = loaded.hook_timeout_s
         self._runner.load(loaded.policy)
         log.info("configuration reloaded")
+        return ()
+
+    async def _choose_source(self) -> tuple[str, ...]:
+        """Choose anew where updates come from, and look there; what hindered it, () if nothing."""
+        try:
+            is_other = await self._os.choose(self._loaded.config.settings.updates.source)
+        except (OSError, RebootmgrError) as error:
+            return (f"the source of updates stays as it was: {error}",)
+        self._herald.note_source(self._os.choice)
+        if is_other:
+            self._runner.tell(HostChanged(Look.OS, f"updates come from {self._os.name}"))
         return ()
 
     async def _watch(self) -> None:
@@ -322,6 +335,7 @@ async def serve(
     async with _connected(address) as public, _connected(address) as bus:
         await _close_off(bus)
         boot_watch = BootWatch(bus, may_be_absent=options.root != Path("/"))
+        choice = await choose_source(bus, options.root, loaded.config.settings.updates.source)
         outset = Outset(
             bus=bus,
             public=public,
@@ -330,6 +344,7 @@ async def serve(
             hooks=HookPhases(
                 options.root, hook_runner(options.root), timeout_s=loaded.hook_timeout_s
             ),
+            source=ChosenSource(bus, options.root, choice),
             loaded=loaded,
             memory=memory,
         )

@@ -9,7 +9,7 @@ from rebootmgr.config.load import Loaded
 from rebootmgr.core.counters import Api, Counters
 from rebootmgr.core.describe import blockers, describe
 from rebootmgr.core.effects import Acquire, Effect, Release
-from rebootmgr.core.model import Moment, NoticeKind, Outcome, Reason, Slot
+from rebootmgr.core.model import Choice, Moment, NoticeKind, Outcome, Reason, Slot
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.sentence import say_instant
 from rebootmgr.core.slots import is_worth_a_warning
@@ -26,9 +26,16 @@ class Herald:
     def __init__(self) -> None:
         self.counters = Counters()
         self.problems: tuple[str, ...] = ()
+        self.source: Choice | None = None
         self._since: Mapping[Reason, datetime] = {}
         self._said: Status | None = None
         self._warned: dict[Slot, float] = {}
+
+    def note_source(self, choice: Choice) -> None:
+        """Tell where updates come from, where that is news."""
+        if choice != self.source:
+            log.info("updates come from %s: %s", choice.source, choice.why)
+        self.source = choice
 
     def note_loading(self, loaded: Loaded, at: datetime) -> None:
         """Tell what was found in the configuration, all of it."""
@@ -71,6 +78,7 @@ class Herald:
             at,
             since=self._since,
             problems=self.problems,
+            source=self.source,
         )
 
     def say(self, status: Status) -> bool:

@@ -104,6 +104,29 @@ class ServiceManager:
                 raise BusError(_ODD, text) from error
             raise
 
+    async def read_commands(self, unit: str) -> tuple[tuple[str, ...], ...]:
+        """Read what a service starts (ExecStart), each with its arguments."""
+        match await self._peer.get(unit_path(unit), _SERVICE, "ExecStart"):
+            case list(commands):
+                found = [each[1] for each in commands if isinstance(each, list) and len(each) > 1]
+                return tuple(tuple(map(str, one)) for one in found if isinstance(one, list))
+            case _:
+                raise BusError(_ODD, f"{_SYSTEMD} tells the ExecStart of {unit} as something else")
+
+    async def read_needed_paths(self, unit: str) -> tuple[tuple[str, bool], ...]:
+        """Read which paths must exist, or must not (False), for a unit to start."""
+        match await self._peer.get(unit_path(unit), _UNIT, "Conditions"):
+            case list(conditions):
+                return tuple(
+                    (path, not negated)
+                    for each in conditions
+                    if isinstance(each, list)
+                    for kind, is_one_of, negated, path in [each[:4]]
+                    if kind == "ConditionPathExists" and not is_one_of
+                )
+            case _:
+                raise BusError(_ODD, f"{_SYSTEMD} tells the Conditions of {unit} as something else")
+
     async def _path_of(self, unit: str) -> str:
         match await self.call("GetUnit", "s", [unit]):
             case [str(path)]:
@@ -153,6 +176,28 @@ def find_starting_link(root: Path, unit: str) -> Path | None:
                 if folder.suffix in {".wants", ".requires"} and os.path.lexists(folder / unit):
                     links.setdefault(folder.name, folder / unit)
     return next((link for link in links.values() if not _is_mask(link)), None)
+
+
+def read_commands(root: Path, unit: str) -> tuple[str, ...]:
+    """Read what a service below `root` starts (ExecStart): its file, then its drop-ins by name.
+
+    An empty assignment drops what stands before it (systemd.service(5)). What cannot be read says
+    nothing.
+    """
+    directories = [root / each for each in _DIRECTORIES]
+    files = [each / unit for each in directories if os.path.lexists(each / unit)][:1]
+    drop_ins: dict[str, Path] = {}
+    for directory in directories:
+        for path in (directory / f"{unit}.d").glob("*.conf"):
+            drop_ins.setdefault(path.name, path)
+    found: list[str] = []
+    for path in (*files, *(drop_ins[name] for name in sorted(drop_ins))):
+        with suppress(OSError):
+            for line in path.read_text(errors="replace").splitlines():
+                key, _, value = line.partition("=")
+                if key.strip() == "ExecStart":
+                    found = [*found, value.strip()] if value.strip() else []
+    return tuple(found)
 
 
 def _is_mask(path: Path) -> bool:

@@ -37,6 +37,22 @@ def decode_dictionary(data: bytes) -> dict[str, Value]:
     return table
 
 
+def decode_members(data: bytes, count: int) -> tuple[int, ...]:
+    """Where the first `count` members of a tuple end that tell it: the offsets at its end.
+
+    ValueError where they do not follow each other inside it.
+    """
+    width = _offset_width(len(data))
+    last = len(data) - width * count
+    if last < 0:
+        raise ValueError("a tuple without its offsets")
+    places = range(len(data) - width, last - 1, -width)
+    ends = tuple(int.from_bytes(data[place : place + width], "little") for place in places)
+    if sorted(ends) != list(ends) or ends[-1] > last:
+        raise ValueError("offsets that overlap, or point outside")
+    return ends
+
+
 def _elements(data: bytes, alignment: int) -> Iterator[bytes]:
     if not data:
         return

@@ -9,6 +9,7 @@ from typing import Final
 
 from rebootmgr.core.facts import NotOstree, OsUnknown
 from rebootmgr.text import harmless
+from rebootmgr.updates.boot_words import decode_root
 from rebootmgr.updates.lock_words import decode_device, decode_holders, decode_mount_id
 from rebootmgr.updates.words import LONGEST_FILE, FileContent, UnreadableFile
 
@@ -20,11 +21,12 @@ DEPLOY: Final = "ostree/deploy"
 DRIVER: Final = "run/rpm-ostree/update-driver.gv"
 SYSROOT_LOCK: Final = "ostree/lock"
 WATCHED: Final = (BOOTED, LIVE, STAGED, LOCK, DEPLOY, DRIVER, SYSROOT_LOCK)
+NO_SOURCE: Final = 'remove `updates.source`, or write "auto"'
 _PROC: Final = Path("/proc")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_NS: Final = 253_402_300_799 * 10**9  # the year 9999
 
-_Identity = tuple[int, int, int] | None
+Identity = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +38,8 @@ class OstreeFiles:
     processes that have locked the sysroot.
     """
 
-    deploy: _Identity
-    replaced: _Identity
+    deploy: Identity
+    replaced: Identity
     staged: FileContent
     has_lock: bool
     driver: FileContent
@@ -46,39 +48,52 @@ class OstreeFiles:
     @property
     def staged_at(self) -> datetime | None:
         """When the staged file was written; None without one, or for a time of no calendar."""
-        written_ns = -1 if self.replaced is None else self.replaced[2]
-        if not 0 <= written_ns <= _LATEST_NS:
-            return None
-        return _EPOCH + timedelta(microseconds=written_ns // 1000)
+        return written_at(self.replaced)
 
 
 def read_ostree_files(root: Path) -> OstreeFiles | NotOstree | OsUnknown:
     """Look at the files under `root`; never raises for what it finds there."""
     try:
-        if _identity(root / BOOTED) is None:
+        if identity(root / BOOTED) is None:
+            if decode_root(read_mounts(root)) is not None:
+                return OsUnknown(f"/ is a composefs of bootc, not of ostree: {NO_SOURCE}")
             return NotOstree(f"not booted from ostree: there is no /{BOOTED}")
-        if _identity(root / LIVE) is not None:
+        if identity(root / LIVE) is not None:
             return NotOstree(f"a live system: there is /{LIVE}")
         return OstreeFiles(
-            deploy=_identity(root / DEPLOY),
-            replaced=_identity(root / STAGED),
-            staged=_content(root / STAGED),
-            has_lock=_identity(root / LOCK) is not None,
-            driver=_content(root / DRIVER),
+            deploy=identity(root / DEPLOY),
+            replaced=identity(root / STAGED),
+            staged=read_content(root / STAGED),
+            has_lock=identity(root / LOCK) is not None,
+            driver=read_content(root / DRIVER),
             holders=read_sysroot_holders(root),
         )
     except OSError as error:
         return OsUnknown(harmless(f"cannot look at ostree's files: {error}"))
 
 
-def read_sysroot_holders(root: Path) -> tuple[int, ...]:
+def written_at(mark: Identity) -> datetime | None:
+    """When this file was written; None without one, or for a time of no calendar."""
+    written_ns = -1 if mark is None else mark[2]
+    if not 0 <= written_ns <= _LATEST_NS:
+        return None
+    return _EPOCH + timedelta(microseconds=written_ns // 1000)
+
+
+def read_mounts(root: Path) -> str:
+    """Read what is mounted where, as proc(5) writes it; OSError."""
+    own = root / "proc/self/mountinfo"
+    return (own if own.exists() else _PROC / "self/mountinfo").read_text(errors="replace")
+
+
+def read_sysroot_holders(root: Path, lock: str = SYSROOT_LOCK) -> tuple[int, ...]:
     """Look who has locked the sysroot, as `decode_holders` says; () where it is not locked.
 
     The file alone says nothing: a holder that is killed leaves it behind. OSError where it cannot
     be told.
     """
     try:
-        fd = os.open(root / SYSROOT_LOCK, os.O_PATH | os.O_CLOEXEC)  # it is root's alone to read
+        fd = os.open(root / lock, os.O_PATH | os.O_CLOEXEC)  # it is root's alone to read
     except (FileNotFoundError, NotADirectoryError):
         return ()
     try:
@@ -86,14 +101,14 @@ def read_sysroot_holders(root: Path) -> tuple[int, ...]:
         mount = decode_mount_id((_PROC / f"self/fdinfo/{fd}").read_text())
     finally:
         os.close(fd)
-    mounts = (_PROC / "self/mountinfo").read_text(errors="replace")
+    mounts = (_PROC / "self/mountinfo").read_text(errors="replace")  # of the file just opened
     device = None if mount is None else decode_device(mounts, mount)
     own = root / "proc/locks"
     locks = own if own.exists() else _PROC / "locks"
     return decode_holders(locks.read_text(errors="replace"), device, inode)
 
 
-def _identity(path: Path) -> _Identity:
+def identity(path: Path) -> Identity:
     """Say which file it is and how old; None where there is none."""
     try:
         found = path.stat()
@@ -102,11 +117,11 @@ def _identity(path: Path) -> _Identity:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _content(path: Path) -> FileContent:
+def read_content(path: Path, longest: int = LONGEST_FILE) -> FileContent:
     """Read a file that should be small; one byte too many shows that it is not."""
     try:
         with io.FileIO(path, opener=_open_at_once) as file:
-            return file.read(LONGEST_FILE + 1) or b""
+            return file.read(longest + 1) or b""
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

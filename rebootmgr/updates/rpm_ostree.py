@@ -6,16 +6,16 @@ changes while it is awake, files while it is not, and each read asks it to look 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from rebootmgr.bus.connection import Bus, Signal
 from rebootmgr.bus.peer import Peer
 from rebootmgr.bus.words import ABSENT, DRIVER, NO_REPLY
-from rebootmgr.core.facts import Deployments, NotOstree, OsUnknown, Work
+from rebootmgr.core.facts import Deployments, NotOstree, OsUnknown
+from rebootmgr.core.model import Source
 from rebootmgr.errors import BusError
-from rebootmgr.systemd.units import ServiceManager
 from rebootmgr.updates.change_words import split_arguments
 from rebootmgr.updates.file_watch import FileWatch
 from rebootmgr.updates.ostree_files import (
@@ -25,25 +25,24 @@ from rebootmgr.updates.ostree_files import (
     read_ostree_files,
     read_sysroot_holders,
 )
+from rebootmgr.updates.rivals import Rivals
+from rebootmgr.updates.source import Told
 from rebootmgr.updates.words import (
     Witnesses,
     decode_booted_path,
     decode_client,
     decode_deployments,
-    decode_driver,
-    describe_driver,
-    describe_holder,
 )
 
-_NAME: Final = "org.projectatomic.rpmostree1"
+NAME: Final = "org.projectatomic.rpmostree1"
 _PATH: Final = "/org/projectatomic/rpmostree1"
-_SYSROOT: Final = (f"{_PATH}/Sysroot", f"{_NAME}.Sysroot")
-_OS: Final = f"{_NAME}.OS"
+_SYSROOT: Final = (f"{_PATH}/Sysroot", f"{NAME}.Sysroot")
+_OS: Final = f"{NAME}.OS"
 _ASLEEP: Final = ABSENT | {NO_REPLY}  # or it left the bus just before our call reached it
 _ABSENT_CURE: Final = (
-    "`systemctl status rpm-ostreed.service` tells why; a mask is lifted by `systemctl unmask`"
+    "`systemctl status rpm-ostreed.service` tells why, `systemctl unmask` lifts a mask; or "
+    'set updates.source = "ostree"'
 )
-_BOOTC: Final = "bootc-fetch-apply-updates.service"
 _LOOKS: Final = 3
 
 log = logging.getLogger(__name__)
@@ -60,17 +59,22 @@ class RpmOstree:
         self, bus: Bus, root: Path, *, patience_s: float = 25.0, activation_s: float = 300.0
     ) -> None:
         self._bus = bus
-        self._peer = Peer(bus, _NAME, patience_s=patience_s)
-        self._systemd = ServiceManager(bus, patience_s=patience_s, may_be_absent=root != Path("/"))
+        self._peer = Peer(bus, NAME, patience_s=patience_s)
+        self._rivals = Rivals(bus, root, patience_s=patience_s)
         self._root = root
         self._patience_s = patience_s
         self._activation_s = activation_s
         self._files: FileWatch | None = None
-        self._changed: Callable[[str], None] = log.debug
-        self._locking: Callable[[str], None] = log.debug
+        self._changed: Told = log.debug
+        self._locking: Told = log.debug
         self._news = 0
 
-    async def watch(self, changed: Callable[[str], None], locking: Callable[[str], None]) -> None:
+    @property
+    def name(self) -> Source:
+        """Which source it is."""
+        return Source.RPM_OSTREE
+
+    async def watch(self, changed: Told, locking: Told) -> None:
         """Call `changed` with what happened whenever a fresh `read` is due; BusError, OSError.
 
         Call `locking` when the sysroot may have been locked or unlocked: `is_sysroot_locked`.
@@ -94,7 +98,8 @@ class RpmOstree:
             return True
 
     def close(self) -> None:
-        """Stop watching files; the bus is the caller's."""
+        """Watch no longer; the bus is the caller's."""
+        self._changed = self._locking = log.debug
         if self._files is not None:
             self._files.close()
 
@@ -153,31 +158,21 @@ class RpmOstree:
         if not isinstance(booted, str):
             return booted
         booted_os = await self._peer.get_all(booted, _OS)
-        driver = decode_driver(files.driver)
-        if isinstance(driver, OsUnknown):
-            return driver
-        active, resting = "", ""
-        if driver is not None:
-            state = await self._systemd.read_state(driver.unit, self._changed)
-            active, resting = describe_driver(driver, state)
+        rivals = await self._rivals.read(files.driver, self._changed)
+        if isinstance(rivals, OsUnknown):
+            return rivals
         others = Witnesses(
             staged_file=files.staged,
             has_lock_file=files.has_lock,
             staged_at=files.staged_at,
-            driver=active,
-            resting=resting,
+            driver=rivals.driver,
+            resting=rivals.resting,
+            applier=rivals.applier,
             client=await self._client(sysroot),
             arguments=await self._arguments(booted, files),
-            sysroot=await self._holder(files),
+            sysroot=await self._rivals.describe_holder(files.holders, self._changed),
         )
         return decode_deployments(sysroot, booted_os, others)
-
-    async def _holder(self, files: OstreeFiles) -> Work | None:
-        """Say who has locked the sysroot: bootc tells nobody but systemd that it is at work."""
-        if not files.holders:
-            return None
-        bootc = await self._systemd.read_state(_BOOTC, self._changed)
-        return describe_holder(files.holders, _BOOTC if bootc == "activating" else "")
 
     async def _client(self, sysroot: Mapping[str, Any]) -> str:
         """Name whose transaction is running, with its process where the bus knows it."""

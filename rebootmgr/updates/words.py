@@ -1,7 +1,7 @@
 """rpm-ostree's properties and ostree's files, read as `core.facts` (SPEC 4)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -23,6 +23,7 @@ T = TypeVar("T")
 LONGEST_FILE: Final = 1024 * 1024
 _OBJECT_PATH: Final = re.compile(r"(/[A-Za-z0-9_]+)+")
 _LAST_TIMESTAMP: Final = 253_402_300_799  # the year 9999
+UNLOCK_BOOTC: Final = "`bootc upgrade --from-downloaded`, as root, unlocks it"
 _AT_REST: Final = frozenset({"inactive", "deactivating", "failed"})
 
 
@@ -62,7 +63,8 @@ class Witnesses:
 
     `staged_file` is ostree's staged-deployment, written at `staged_at`, `has_lock_file` whether
     there is a staged-deployment-locked beside it; `driver` who registered and reboots by himself,
-    or would, were he not `resting`; `client` whose transaction runs; `arguments` are the kernel's
+    or would, were he not `resting`; `applier` is
+    bootc's timer, where it reboots; `client` whose transaction runs; `arguments` are the kernel's
     of the booted deployment; `sysroot` is who has locked it.
     """
 
@@ -71,6 +73,7 @@ class Witnesses:
     staged_at: datetime | None = None
     driver: str = ""
     resting: str = ""
+    applier: str = ""
     client: str = ""
     arguments: tuple[str, ...] | None = None
     sysroot: Work | None = None
@@ -129,7 +132,7 @@ def decode_deployments(
             unlocked=harmless(_text(old, "unlocked")) or "none",
             transaction=_transaction(sysroot, others.client),
             sysroot=others.sysroot,
-            driver=others.driver or _policy(sysroot),
+            driver=others.driver or others.applier or _policy(sysroot),
             registered=bool(others.driver),
             resting_driver=others.resting,
             change=change,
@@ -258,6 +261,16 @@ def describe_driver(driver: Driver, active_state: str) -> tuple[str, str]:
     return harmless(f"{state} and reboots by itself"), ""
 
 
+def describe_applier(timer: str, commands: Iterable[Sequence[str]]) -> str:
+    """Say that bootc's timer reboots by itself, if one of the commands that it starts does."""
+    for command in commands:
+        if "--apply" in command:
+            what = harmless(" ".join(command), longest=80)
+            cure = f"`systemctl mask --now {timer}`, or let it stage only: docs/bootc.md"
+            return f"{timer} starts `{what}`, which reboots by itself ({cure})"
+    return ""
+
+
 def _finalization(
     default: Mapping[str, Any], file: StagedFile | UnreadableFile | None, others: Witnesses
 ) -> Finalization:
@@ -287,16 +300,16 @@ def _deployment(table: Mapping[str, Any], where: str) -> Deployment:
         id=DeploymentId(found),
         key=UpdateKey(harmless(f"{_text(table, 'osname')}:{content}")),
         version=harmless(_text(table, "version")),
-        timestamp=_timestamp(table.get("timestamp")),
+        timestamp=timestamp_of(table.get("timestamp")),
     )
 
 
-def _timestamp(found: object) -> int:
+def timestamp_of(found: object) -> int:
     """Read seconds since the epoch; 0 for anything that no calendar has."""
     return found if type(found) is int and 0 <= found <= _LAST_TIMESTAMP else 0
 
 
-def describe_holder(holders: tuple[int, ...], unit: str) -> Work:
+def describe_holder(holders: tuple[int, ...], unit: str, *, lock: str = "/ostree/lock") -> Work:
     """Say who has locked the sysroot, and how to end that; `unit` is bootc's, if it is at work.
 
     A `bootc upgrade --apply` whose reboot an inhibitor refused sleeps for ever, and holds the lock
@@ -308,7 +321,7 @@ def describe_holder(holders: tuple[int, ...], unit: str) -> Work:
     if unit:
         cure = f"refused its reboot by an inhibitor, bootc sleeps for ever: `systemctl stop {unit}`"
         return Work(f"{what}: {unit} is activating", cure)
-    return Work(what, "`lsof /ostree/lock`, as root, says who it is: end that process")
+    return Work(what, f"`lsof {lock}`, as root, says who it is: end that process")
 
 
 def decode_client(sysroot: Mapping[str, Any]) -> str:

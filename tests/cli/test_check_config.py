@@ -13,12 +13,14 @@ import pytest
 from rebootmgr.cli.main import main
 from rebootmgr.fleetlock.secret_files import LONGEST
 from rebootmgr.instants import encode_instant
+from tests.fakes.composefs_host import ComposefsHost
 from tests.fakes.fleetlock_tls import HomeMade
 
 DROP_INS = "etc/rebootmgr/config.d"
 UNIT = "usr/lib/systemd/system/zincati.service"
 WANTS = "etc/systemd/system/multi-user.target.wants/zincati.service"
 STRANGER = 64999
+ROOT = Path(__file__).parent.parent.parent
 
 
 def check(root: Path, *options: str, status: int = 0) -> list[dict[str, Any]]:
@@ -278,6 +280,38 @@ def test_zincati_that_does_not_start_is_no_news(root: Path, how: str) -> None:
         write(root, "etc/systemd/system/zincati.service", "")
     if how == "runtime mask":
         link(root, "run/systemd/system/zincati.service", "/dev/null")
+    assert check(root) == []
+
+
+BOOTC = "usr/lib/systemd/system/bootc-fetch-apply-updates"
+BOOTC_WANTS = "etc/systemd/system/timers.target.wants/bootc-fetch-apply-updates.timer"
+STAGER = "etc/systemd/system/bootc-fetch-apply-updates.service.d/50-stage.conf"
+
+
+def test_the_timer_of_bootc_that_reboots_is_named_with_its_link_and_the_cure(root: Path) -> None:
+    write(root, f"{BOOTC}.timer", "[Timer]\nOnBootSec=1h\n")
+    write(root, f"{BOOTC}.service", "[Service]\nExecStart=/usr/bin/bootc upgrade --apply --quiet\n")
+    assert check(root) == []
+    enabled = link(root, BOOTC_WANTS, "/usr/lib/systemd/system/bootc-fetch-apply-updates.timer")
+    [warning] = check(root)
+    assert warning["file"] == str(enabled)
+    assert "systemctl mask --now bootc-fetch-apply-updates.timer" in warning["hint"]
+
+
+def test_the_timer_of_bootc_that_only_stages_is_no_news(root: Path) -> None:
+    example = (ROOT / "docs/examples/bootc-fetch-apply-updates.service.d/50-stage.conf").read_text()
+    write(root, f"{BOOTC}.timer", "[Timer]\nOnBootSec=1h\n")
+    write(root, f"{BOOTC}.service", "[Service]\nExecStart=/usr/bin/bootc upgrade --apply --quiet\n")
+    link(root, BOOTC_WANTS, "/usr/lib/systemd/system/bootc-fetch-apply-updates.timer")
+    write(root, STAGER, example)
+    assert check(root) == []
+
+
+def test_the_timer_of_bootc_is_no_news_on_composefs_where_it_never_runs(root: Path) -> None:
+    write(root, f"{BOOTC}.timer", "[Timer]\nOnBootSec=1h\n")
+    write(root, f"{BOOTC}.service", "[Service]\nExecStart=/usr/bin/bootc upgrade --apply --quiet\n")
+    link(root, BOOTC_WANTS, "/usr/lib/systemd/system/bootc-fetch-apply-updates.timer")
+    ComposefsHost(root).install("42.1")
     assert check(root) == []
 
 

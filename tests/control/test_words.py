@@ -31,6 +31,7 @@ def test_why_has_exactly_the_promised_shape(status: Status) -> None:
     assert list(why) == [
         "pending",
         "request",
+        "source",
         "verdict",
         "blockers",
         "gates",

@@ -1,4 +1,7 @@
-"""Writes GVariant dictionaries `a{sv}` as GLib does: `s`, `b`, `as`, `(tt)` and `a{sv}` values."""
+"""Writes GVariant dictionaries `a{sv}` as GLib does, and ostree's commits.
+
+Values are `s`, `b`, `as`, `(tt)` and `a{sv}`.
+"""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -23,6 +26,21 @@ def encode_dictionary(table: Mapping[str, Value]) -> bytes:
         data = _aligned(data) + _entry(key, value)
         ends.append(len(data))
     return _framed(data, ends)
+
+
+def encode_commit(
+    about: Mapping[str, Value], *, timestamp: int, parent: bytes = b"", root: bytes = b"r" * 32
+) -> bytes:
+    """Serialise a commit object, `(a{sv}aya(say)sstayay)`."""
+    data = encode_dictionary(about)
+    ends = [len(data)]
+    for part in (parent, b"", b"subject\0", b"\0"):
+        data += part
+        ends.append(len(data))
+    data = _aligned(data) + timestamp.to_bytes(8, "big") + root
+    ends.append(len(data))
+    data += b"m" * 32
+    return _framed(data, ends[::-1])
 
 
 def _entry(key: str, value: Value) -> bytes:

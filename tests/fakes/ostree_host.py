@@ -8,13 +8,14 @@ rpm-ostreed is asleep. Its own state is a JSON file, so that several processes m
 import fcntl
 import json
 import os
+import shutil
 import struct
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.fakes.gvariant import Value, encode_dictionary
+from tests.fakes.gvariant import Pair, Value, encode_commit, encode_dictionary
 
 Lock = Literal["", "key", "file", "gvariant"]
 KARGS = ("rw", "x=locked")
@@ -69,6 +70,7 @@ class OstreeHost:
         self.ref = ""
         self.overrides: dict[str, Any] = {}
         self._used: list[str] = []
+        self.has_files = False
         if self.state.exists():
             self.load()
 
@@ -197,11 +199,58 @@ class OstreeHost:
         path.write_bytes(encode_dictionary({"driver-name": name, "driver-sd-unit": unit}))
 
     def _change(self) -> None:
+        if self.has_files:
+            self.write_trees()
         self._write_staged()
         self.save()
         deploy = self.root / "ostree/deploy"
         now = max(time.time_ns(), deploy.stat().st_mtime_ns + 1)
         os.utime(deploy, ns=(now, now))
+
+    def write_trees(self) -> None:
+        """Write what ostree has on disk for each deployment: its directory, commit and entry.
+
+        As ostree 2026.4 does: /run/ostree-booted tells which directory is the root, and the boot
+        menu is a directory that is swapped.
+        """
+        self.has_files = True
+        for tree in self.trees:
+            directory = self.directory(tree)
+            directory.mkdir(parents=True, exist_ok=True)
+            origin = directory.with_name(f"{tree.name}.origin")
+            origin.write_text("[origin]\ncontainer-image-reference=ostree-unverified-image:x\n")
+            objects = self.root / "ostree/repo/objects" / tree.checksum[:2]
+            objects.mkdir(parents=True, exist_ok=True)
+            (objects / f"{tree.checksum[2:]}.commit").write_bytes(encode_tree(tree))
+        self._swap_menu([tree for tree in self.trees if not tree.staged])
+        [booted] = [tree for tree in self.trees if tree.id == self.booted]
+        found = self.directory(booted).stat()
+        pair = Pair(found.st_dev, found.st_ino)
+        mark = encode_dictionary({"backing-root-device-inode": pair})
+        _replace(self.root / "run/ostree-booted", mark)
+
+    def directory(self, tree: Tree) -> Path:
+        """Where this deployment is on disk."""
+        return self.root / "ostree/deploy" / tree.osname / "deploy" / tree.name
+
+    def _swap_menu(self, trees: list[Tree]) -> None:
+        boot = self.root / "boot"
+        old = (boot / "loader").readlink().name if (boot / "loader").is_symlink() else "loader.1"
+        new = "loader.0" if old == "loader.1" else "loader.1"
+        shutil.rmtree(boot / new, ignore_errors=True)
+        (boot / new / "entries").mkdir(parents=True)
+        for place, tree in enumerate(trees):
+            link = self.root / "ostree" / f"boot.{new[-1]}" / tree.osname / "b" / str(place)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(f"../../../deploy/{tree.osname}/deploy/{tree.name}")
+            way = "/".join(("", *link.relative_to(self.root).parts))
+            (boot / new / "entries" / f"ostree-{len(trees) - place}.conf").write_text(
+                f"title old {tree.osname}\nversion {len(trees) - place}\n"
+                f"options {' '.join(KARGS)} ostree={way}\nlinux /vmlinuz\n"
+            )
+        (boot / "draft").symlink_to(new)
+        (boot / "draft").replace(boot / "loader")
 
     def _write_staged(self) -> None:
         staged = self.root / "run/ostree/staged-deployment"
@@ -227,12 +276,29 @@ class OstreeHost:
             lock.unlink(missing_ok=True)
 
 
+def encode_tree(tree: Tree) -> bytes:
+    """Write the commit object of a tree, as ostree-ext does for an image."""
+    about: dict[str, Value] = {"version": tree.version}
+    if tree.digest:
+        labels = {"org.opencontainers.image.version": tree.version}
+        config = json.dumps({"config": {"Labels": labels}})
+        about = {"ostree.manifest-digest": tree.digest, "ostree.container.image-config": config}
+    return encode_commit(about, timestamp=tree.timestamp)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name("draft")
+    draft.write_bytes(content)
+    draft.replace(path)
+
+
 class SysrootLock:
     """The lock of the sysroot, held until `release`; its file goes with it, as libostree does."""
 
     def __init__(self, path: Path, kind: Literal["ofd", "flock", "posix"]) -> None:
         self._path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        how = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+        self._fd = os.open(path, how | os.O_CLOEXEC, 0o600)
         match kind:
             case "ofd":
                 fcntl.fcntl(self._fd, _OFD_SETLK, _WHOLE_FILE)
@@ -242,8 +308,9 @@ class SysrootLock:
                 fcntl.lockf(self._fd, fcntl.LOCK_EX)
 
     def release(self) -> None:
-        """Unlock."""
-        self._path.unlink()
+        """Unlock; a directory stays."""
+        if not self._path.is_dir():
+            self._path.unlink()
         self.die()
 
     def die(self) -> None:

@@ -87,6 +87,18 @@ class FakeSystemd:
         service = Interface(lambda: {"Result": ("s", result)})
         self.service.objects[unit_path(name)][SERVICE] = service
 
+    def set_service(self, name: str, commands: list[list[str]], *, needed: list[str]) -> None:
+        """Have a service that starts these, where the needed paths exist."""
+        self.set_unit(name, "inactive")
+        started = [[argv[0], argv, False, 0, 0, 0, 0, 0, 0, 0] for argv in commands]
+        conditions = [["ConditionPathExists", False, False, path, 0] for path in needed]
+        unit = {"ActiveState": ("s", "inactive"), "Conditions": ("a(sbbsi)", conditions)}
+        service = {"ExecStart": ("a(sasbttttuii)", started)}
+        self.service.objects[unit_path(name)] = {
+            UNIT: Interface(lambda: unit),
+            SERVICE: Interface(lambda: service),
+        }
+
     def _properties(self) -> dict[str, tuple[str, Any]]:
         found: dict[str, tuple[str, Any]] = {"Version": ("s", "257.13")}
         if self.soft_reboots is not None:

@@ -698,7 +698,8 @@ async def fake_systemd(daemon: DbusDaemon, state: str) -> Bus:
     async def answer(request: Request) -> Reply:
         match request.member:
             case "GetUnit":
-                assert request.body == ["zincati.service"]
+                if request.body != ["zincati.service"]:
+                    raise BusError("org.freedesktop.systemd1.NoSuchUnit", "Unit not loaded.")
                 return Reply("o", ["/unit/zincati"])
             case "Get":
                 return Reply("v", [variant("s", state)])
