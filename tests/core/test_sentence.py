@@ -74,7 +74,7 @@ def test_the_first_look_says_so() -> None:
 def test_a_host_that_cannot_be_read_at_the_start_says_why() -> None:
     mute = ShownBlocker(Reason.STATE_UNKNOWN, "rpm-ostreed does not answer", NOW, None)
     said = sentence(dataclasses.replace(STARTING, blockers=(*STARTING.blockers, mute)))
-    assert said == "Starting; rpm-ostree's state is unknown: rpm-ostreed does not answer."
+    assert said == "Starting; what is staged is unknown: rpm-ostreed does not answer."
 
 
 @pytest.mark.parametrize("state", StateName)

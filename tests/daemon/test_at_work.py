@@ -99,6 +99,7 @@ async def test_the_unit_that_did_not_finalize_is_named_in_the_history(host: Host
 async def test_nobody_is_told_that_nothing_is_pending_while_rpm_ostreed_is_masked(
     host: Host,
 ) -> None:
+    host.configure('updates.source = "rpm-ostree"\n')  # `auto` finds it gone
     await host.os.leave()
     host.trees.stage("42.2")
     await host.start(wait=False)

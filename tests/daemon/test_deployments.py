@@ -235,6 +235,7 @@ async def test_a_driver_that_stops_is_noticed_after_a_boot_that_was_completed_la
 
 
 async def test_an_absent_rpm_ostreed_is_unknown_until_it_comes(host: Host) -> None:
+    host.configure('updates.source = "rpm-ostree"\n')  # `auto` finds it gone
     await host.os.leave()
     host.trees.stage("42.2")
     await host.start(wait=False)

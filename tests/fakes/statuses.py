@@ -5,6 +5,7 @@ from typing import Final
 
 from rebootmgr.core.memory import Durations, Hold, PastReboot, Quarantine
 from rebootmgr.core.model import (
+    Choice,
     Deployment,
     DeploymentId,
     Notice,
@@ -12,6 +13,7 @@ from rebootmgr.core.model import (
     Outcome,
     Reason,
     Slot,
+    Source,
     UpdateKey,
 )
 from rebootmgr.core.status import (
@@ -47,6 +49,8 @@ BOOTED: Final = deployment("42.20291201.3.0", "a")
 UPDATE: Final = deployment("42.20300102.3.0", "b")
 SLOT: Final = Slot(server="https://lock.example.org/base", group="workers", id="5f2c1e")
 
+SOURCE: Final = Choice(Source.RPM_OSTREE, "rpm-ostreed is on the bus, or can be started")
+
 
 def gates(*blocking: Reason, unasked: tuple[Reason, ...] = ()) -> tuple[Gate, ...]:
     def state(reason: Reason) -> GateState:
@@ -62,6 +66,7 @@ IDLE: Final = Status(
     state=StateName.IDLE,
     verdict=Verdict.IDLE,
     strategies=("immediate",),
+    source=SOURCE,
     booted=BOOTED,
     gates=gates(),
     window=Opening(ago(days=1), ahead(days=400)),
@@ -73,6 +78,7 @@ WAITING: Final = Status(
     state=StateName.WAITING,
     verdict=Verdict.WAIT,
     strategies=("periodic", "fleet_lock"),
+    source=SOURCE,
     booted=BOOTED,
     pending=UPDATE,
     pending_since=ago(hours=10),
@@ -132,6 +138,7 @@ STUCK: Final = Status(
     state=StateName.WAITING,
     verdict=Verdict.WAIT,
     strategies=("fleet_lock",),
+    source=SOURCE,
     booted=BOOTED,
     pending=UPDATE,
     pending_since=ago(days=2),
@@ -176,6 +183,7 @@ REBOOTING: Final = Status(
     state=StateName.REBOOTING,
     verdict=Verdict.REBOOT,
     strategies=("immediate",),
+    source=SOURCE,
     booted=BOOTED,
     pending=UPDATE,
     pending_since=ago(seconds=9),
@@ -192,6 +200,7 @@ STARTING: Final = Status(
     state=StateName.STARTING,
     verdict=Verdict.IDLE,
     strategies=("immediate",),
+    source=SOURCE,
     blockers=(ShownBlocker(Reason.STARTING, "looking at the host for the first time", NOW, None),),
 )
 
