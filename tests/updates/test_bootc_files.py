@@ -20,7 +20,7 @@ from rebootmgr.updates.tree_files import look_at_trees
 from rebootmgr.updates.tree_words import decode_backing
 from rebootmgr.updates.words import UnreadableFile
 from tests.fakes.composefs_host import ComposefsHost
-from tests.fakes.gvariant import Pair, encode_commit, encode_dictionary
+from tests.fakes.gvariant import Pair, Value, encode_commit, encode_dictionary
 from tests.fakes.ostree_host import OstreeHost
 
 ID = "ab" * 64
@@ -70,7 +70,7 @@ def test_a_plain_commit_has_a_version_alone() -> None:
 
 
 def test_layered_packages_are_known_by_the_commit_below_them() -> None:
-    about = {"rpmostree.clientlayer": True, "version": "42.2"}
+    about: dict[str, Value] = {"rpmostree.clientlayer": True, "version": "42.2"}
     commit = decode_commit(encode_commit(about, timestamp=7, parent=bytes(range(32))))
     assert commit.base == bytes(range(32)).hex()
 
