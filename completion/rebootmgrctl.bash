@@ -58,7 +58,7 @@ _rebootmgrctl() {
             if [[ $cur == -* ]]; then
                 more='--root --version'
             else
-                known='status why metrics wait is-active hold holds release reboot cancel forgive
+                known='status why metrics explain wait is-active hold holds release reboot cancel forgive
                     history reload plan check-config cat-config fleet-lock simulate help version'
             fi
             ;;
@@ -67,7 +67,7 @@ _rebootmgrctl() {
         wait) more='--until --timeout' ;;
         is-active) more='--quiet' ;;
         help)
-            known='status why metrics wait is-active hold holds release reboot cancel forgive
+            known='status why metrics explain wait is-active hold holds release reboot cancel forgive
                 history reload plan check-config cat-config fleet-lock simulate version'
             ;;
         hold) more='--reason --until --for --forever --quiet' ;;

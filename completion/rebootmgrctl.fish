@@ -50,6 +50,8 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -a status \
 complete -c rebootmgrctl -n __rebootmgrctl_at -a why \
     -d 'each closed gate: by whom, since and until when, and what to do'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a metrics -d 'what Prometheus would scrape'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a explain \
+    -d 'what a gate, a state or a key means, and what to do'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a wait \
     -d 'return when nothing is pending or the reboot is called, or a slot is back'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a is-active \
@@ -92,7 +94,7 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at wait' -l timeout -x -a "$spans" \
 complete -c rebootmgrctl -n '__rebootmgrctl_at is-active' -l quiet \
     -d 'say it by the exit status alone'
 complete -c rebootmgrctl -n '__rebootmgrctl_at history' -s n -x -d 'the last so many'
-complete -c rebootmgrctl -n '__rebootmgrctl_at help' -a 'status why metrics wait is-active hold \
+complete -c rebootmgrctl -n '__rebootmgrctl_at help' -a 'status why metrics explain wait is-active hold \
     holds release reboot cancel forgive history reload plan check-config cat-config fleet-lock \
     simulate version'
 

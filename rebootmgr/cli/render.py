@@ -68,7 +68,7 @@ def _summary(status: Record, page: Page) -> Iterator[str]:
     if status.has("source"):
         why = f": {status.text('source_why')}" if status.has("source_why") else ""
         yield from page.field("Source", f"{status.text('source')}{why}")
-    yield from page.field("Strategy", ", ".join(status.texts("strategies")) or UNKNOWN)
+    yield from page.field("Strategy", _strategy(status))
     yield from page.field("Next reboot", _predicted(status, page))
     yield from page.field("Window", _window(status, page))
     yield from page.field("Slot", _slot(status))
@@ -77,6 +77,13 @@ def _summary(status: Record, page: Page) -> Iterator[str]:
     if problems or not status.is_true("config_valid"):
         known = "invalid" if status.has("config_valid") else UNKNOWN
         yield from page.field("Configuration", "; ".join((known, *problems)), RED)
+
+
+def _strategy(status: Record) -> str:
+    closed = [blocker.text("reason") for blocker in status.parts("blockers")]
+    if Reason.CONFIG_INVALID in closed:  # what is decided by then is nobody's wish
+        return "none, as the configuration is invalid"
+    return ", ".join(status.texts("strategies")) or UNKNOWN
 
 
 def _holds(status: Record, page: Page) -> Iterator[str]:

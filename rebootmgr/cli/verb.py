@@ -15,6 +15,7 @@ MODULES: Final = {
     "status": "bus_verbs",
     "why": "bus_verbs",
     "metrics": "bus_verbs",
+    "explain": "explain_verb",
     "wait": "waiting_verbs",
     "is-active": "waiting_verbs",
     "hold": "operator_verbs",

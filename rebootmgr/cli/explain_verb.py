@@ -1,0 +1,98 @@
+"""explain: what a gate, a state or a key of the configuration means, and what to do (SPEC 11)."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rebootmgr.cli.page import Page
+from rebootmgr.cli.verb import Context, Verb
+from rebootmgr.config.checked import decode_config
+from rebootmgr.config.effective import effective_values, encode_value
+from rebootmgr.config.schema import ITEMS, KEYS
+from rebootmgr.config.values import Rule, UnfitError
+from rebootmgr.core.model import Reason
+from rebootmgr.core.reasons import WORDS
+from rebootmgr.core.sentence import doing
+from rebootmgr.core.status import StateName
+from rebootmgr.errors import UsageError
+from rebootmgr.text import harmless, nearest
+
+RULES: Final[Mapping[str, Rule]] = {
+    **KEYS,
+    **{f"{table}.{name}": rule for table, rules in ITEMS.items() for name, rule in rules.items()},
+}
+
+
+def explained_word(word: str) -> list[tuple[str, str]]:
+    """Say what a word means, as pairs of a label and a text; UsageError with a likely one."""
+    found = [*_gate(word), *_state(word), *_keys(word)]
+    if found:
+        return found
+    known = [*Reason, *StateName, *RULES, *(key.rpartition(".")[2] for key in RULES)]
+    close = nearest(word, known)
+    cure = f"did you mean {close}?" if close else "gates, states and keys are known, see `man -k`"
+    raise UsageError(f'"{harmless(word)}" is not known; {cure}')
+
+
+def _gate(word: str) -> Iterator[tuple[str, str]]:
+    if word in set(Reason):
+        words = WORDS[Reason(word)]
+        yield "Gate", f"{word}: {words.headline}"
+        yield "Closed when", words.meaning
+        yield "To do", words.advice
+
+
+def _state(word: str) -> Iterator[tuple[str, str]]:
+    if word in set(StateName):
+        yield "State", f"{word}: {doing(StateName(word))}"
+
+
+def _keys(word: str) -> Iterator[tuple[str, str]]:
+    defaults = {f"{one.table}.{one.name}": one.value for one in effective_values(_DEFAULTS)}
+    for key, rule in RULES.items():
+        if word in {key, key.rpartition(".")[2]}:
+            yield "Key", key
+            yield "Takes", _takes(rule)
+            if key in defaults:
+                yield "Default", encode_value(defaults[key])
+            yield "More", "man rebootmgr.toml"
+
+
+def _takes(rule: Rule) -> str:
+    """Say what a rule wants, in the words with which it refuses what nobody could mean."""
+    try:
+        rule(object())
+    except UnfitError as error:
+        wants = str(error).partition(", not ")[0].removeprefix("must be ")
+        return f"{wants}; {error.hint}"
+    return "anything"
+
+
+_DEFAULTS: Final = decode_config((), localtime=None)
+
+
+def _explain(arguments: Namespace, context: Context) -> int:
+    page = Page.of(context)
+    told = explained_word(arguments.word)
+    lines = [line for label, text in told for line in page.field(label, text)]
+    parts = [{"label": label, "text": text} for label, text in told]
+    context.emit({"word": arguments.word, "parts": parts}, lines)
+    return 0
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("word", metavar="WORD", help="such as outside_window or splay_minutes")
+
+
+VERBS: Final = (
+    Verb(
+        name="explain",
+        summary="what a gate, a state or a key means, and what to do",
+        examples=(
+            "rebootmgrctl explain quarantined",
+            "rebootmgrctl explain updates.periodic.splay_minutes",
+        ),
+        arguments=_arguments,
+        run=_explain,
+    ),
+)
