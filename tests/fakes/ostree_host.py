@@ -88,7 +88,7 @@ class OstreeHost:
     def stage(self, version: str, **fields: Any) -> Tree:
         """Stage a deployment, in the place of one that is staged already."""
         tree = Tree(version=version, staged=True, **fields)
-        there = [old.id for old in self.trees if not old.staged]
+        there = [old.id for old in self.trees]  # the one that it replaces, too
         while tree.id in {*there, *self._used}:  # the directory of one that failed is still there
             tree.serial += 1
         self.trees = [tree, *(old for old in self.trees if not old.staged)]

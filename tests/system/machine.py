@@ -332,20 +332,21 @@ class Machine(Spoken):
 
     async def stage(self, version: str, **fields: Any) -> str:
         """Have rpm-ostree stage an update; its id."""
-        [name] = await self._lead("Stage", "ss", [version, json.dumps(fields)])
+        [name] = await self.lead("Stage", "ss", [version, json.dumps(fields)])
         return str(name)
 
     async def cleanup(self) -> None:
         """Have the staged update withdrawn."""
-        await self._lead("Cleanup")
+        await self.lead("Cleanup")
 
     async def leave_rpm_ostreed(self) -> None:
         """Have rpm-ostreed leave the bus, as it does when it idles."""
-        await self._lead("IdleExit")
+        await self.lead("IdleExit")
 
-    async def _lead(
+    async def lead(
         self, member: str, signature: str = "", body: Sequence[Any] = ()
     ) -> Sequence[Any]:
+        """Lead rpm-ostreed's stand-in."""
         return await self.bus.call(
             "org.projectatomic.rpmostree1",
             *("/org/rebootmgr/test", "org.rebootmgr.test.RpmOstree", member, signature, body),

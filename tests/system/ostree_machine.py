@@ -7,9 +7,10 @@ rpm-ostreed's stand-in reads the same sysroot by libostree (guest/libostree.py).
 
 import asyncio
 import re
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -123,6 +124,18 @@ class OstreeMachine(Machine):
     def free_boot(self) -> None:
         """Let boot entries be written again."""
         change_attribute("-i", self.sysroot / "boot")
+
+    def fill_boot(self) -> None:
+        """Let /boot be full: a small file system of its own, of which nothing is left."""
+        boot = self.sysroot / "boot"
+        here = self.root.with_name("boot")
+        shutil.copytree(boot, here, symlinks=True)
+        mount("-t", "tmpfs", "-o", "size=256k", "tmpfs", boot)
+        self._stack.callback(unmount, boot)
+        subprocess.run(("cp", "-a", f"{here}/.", boot), check=True)
+        with suppress(OSError), (boot / "junk").open("wb", buffering=0) as junk:
+            while junk.write(bytes(4096)):
+                pass
 
     @asynccontextmanager
     async def midway(self, *command: str) -> AsyncIterator[None]:

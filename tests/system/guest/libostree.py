@@ -110,7 +110,9 @@ class LibostreeHost:
         now = sysroot.get_booted_deployment()
         _, staged = sysroot.stage_tree(now.get_osname(), commit, now.get_origin(), now, arguments)
         if lock == "gvariant":
-            sysroot.change_finalization(staged)
+            sysroot.load()
+            sysroot.change_finalization(sysroot.get_staged_deployment())
+            _LOCKED.unlink()  # rpm-ostree locks inside of the file alone
         return self._tree(staged)
 
     def lock(self, how: Lock) -> None:
