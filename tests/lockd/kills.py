@@ -34,6 +34,7 @@ class Kills:
         self.folder, self.chance = folder, random.Random(seed)  # noqa: S311 - repeatable
         self.told: set[str] = set()
         self.left, self.pid, self.later_s = 0, 0, 0.0
+        self.killing: asyncio.TimerHandle | None = None
         self.tally: Counter[str] = Counter()
 
     async def run(self, lives: int) -> Counter[str]:
@@ -65,10 +66,14 @@ class Kills:
         async with asyncio.TaskGroup() as tasks:
             for number in range(HOSTS):
                 tasks.create_task(self.be(f"h{number}"))
+        if self.killing is not None:
+            self.killing.cancel()
+        os.kill(pid, signal.SIGKILL)  # all may have hung up before; it is not waited for yet
 
     def end(self) -> None:
         """Kill it in a moment."""
-        asyncio.get_running_loop().call_later(self.later_s, os.kill, self.pid, signal.SIGKILL)
+        loop = asyncio.get_running_loop()
+        self.killing = loop.call_later(self.later_s, os.kill, self.pid, signal.SIGKILL)
 
     async def be(self, host: str) -> None:
         """One host, until the server is gone."""
