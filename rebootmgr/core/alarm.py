@@ -24,7 +24,7 @@ from rebootmgr.core.states import (
     Undoing,
     Waiting,
 )
-from rebootmgr.core.window import Opening
+from rebootmgr.core.window import Opening, horizon
 
 BY_UPTIME: Final = frozenset({Reason.USERS_LOGGED_IN, Reason.HELD})
 """What a wall clock that is set does not end."""
@@ -81,6 +81,8 @@ def _walls(state: State, at: Moment, policy: Policy) -> list[datetime]:
         needed = need_at_last(state, policy.calendar, at.wall)
         if view.opening is not None:
             untils += _limits(view.opening, needed, waived=view.waived)
+        elif view.next is None:  # what opens later than that is not known before
+            untils.append(horizon(at.wall))
     return untils
 
 

@@ -355,6 +355,8 @@ def _commit(turn: Turn, committing: Committing) -> None:
     turn.succeed(Cause.LAST_LOOK)
     if _missed_hooks(turn):
         turn.abandon(queued=True)
+    elif turn.at.mono >= committing.until:  # by the record the reboot would be that much older
+        _give_up_looking(turn, "the last look took more than a minute, as when a host is suspended")
     elif people.latecomers(turn.state, turn.policy, turn.at, again=warned_until is not None):
         _show(turn, people.give_last_minute(turn.state, turn.policy, turn.at, target))
         until = turn.at.mono + patience.final_warning_s
@@ -367,11 +369,14 @@ def _commit(turn: Turn, committing: Committing) -> None:
 def _look_once_more(turn: Turn, committing: Committing) -> None:
     """The host changed since the last look began, or there is something to put on record first."""
     if Look.HOST in turn.heard and turn.at.mono >= committing.until:
-        detail = "the host changed during every last look, for a minute"
-        turn.set_back(Cause.LAST_LOOK, Reason.STATE_UNKNOWN, detail)
-        turn.abandon()
+        _give_up_looking(turn, "the host changed during every last look, for a minute")
     elif turn.state.looking is None:
         _look_at_everything(turn)
+
+
+def _give_up_looking(turn: Turn, detail: str) -> None:
+    turn.set_back(Cause.LAST_LOOK, Reason.STATE_UNKNOWN, detail)
+    turn.abandon()
 
 
 def _missed_hooks(turn: Turn) -> bool:

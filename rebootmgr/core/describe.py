@@ -344,4 +344,7 @@ def notices(state: State, policy: Policy, at: Moment) -> tuple[Notice, ...]:
             found.append(Notice(NoticeKind.ROLLBACK_OVERTAKEN, detail))
         case _:
             pass
+    if state.memory.complaint and state.memory.settled == state.known.boot:
+        detail = f"{state.memory.complaint} (this boot was not asked for, so no update is blamed)"
+        found.append(Notice(NoticeKind.POST_BOOT_FAILED, detail))
     return tuple(found)

@@ -175,8 +175,8 @@ class Memory:
     ledger knows in that boot, because they were asked for or given back; `drained` that a
     pre-reboot phase began and was not undone; `attempts` counts failed boots per update;
     `staged_change` is the last change on a booted base that was staged: once booted, it is known
-    again by its id; `outcomes`
-    counts what SPEC 10 calls reboot_outcomes_total.
+    again by its id; `outcomes` counts what SPEC 10 calls reboot_outcomes_total; `complaint` is
+    which hook of post-boot.d found the settled boot no good, and why, where nobody asked for it.
     """
 
     machine: str = ""
@@ -196,6 +196,7 @@ class Memory:
     reboots_total: int = 0
     last_seen: datetime | None = None
     backlog: Backlog | None = None
+    complaint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

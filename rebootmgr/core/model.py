@@ -105,6 +105,7 @@ class NoticeKind(StrEnum):
     FIT_WAIVED = "fit_waived"
     NOT_STAGED = "not_staged"
     ROLLBACK_OVERTAKEN = "rollback_overtaken"
+    POST_BOOT_FAILED = "post_boot_failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,13 @@ def judge(
     """Settle this boot: count, quarantine, keep or free. `failed` is what post-boot.d found."""
     healthy = failed is None
     settled = replace(
-        memory, settled=known.boot, intent=None, drained=False, ask=None, confirmed=()
+        memory,
+        settled=known.boot,
+        intent=None,
+        drained=False,
+        ask=None,
+        confirmed=(),
+        complaint=_complaint(failed) if memory.intent is None else "",
     )
     if not isinstance(known.os, Deployments):
         return Judgement(None, settled, keeps_slot=False)
@@ -288,9 +294,12 @@ def _past(intent: Intent, result: Outcome, known: Known, at: Moment) -> PastRebo
 
 def _cause(intent: Intent, os: Deployments, failed: HooksFailed | None) -> str:
     """Say which hook found the update no good, and why; of another boot it says nothing."""
-    if failed is None or outcome(intent, os, healthy=True) is not Outcome.SUCCEEDED:
-        return ""
-    return ": ".join(text for text in (failed.hook, failed.line) if text)
+    is_ours = outcome(intent, os, healthy=True) is Outcome.SUCCEEDED
+    return _complaint(failed) if is_ours else ""
+
+
+def _complaint(failed: HooksFailed | None) -> str:
+    return "" if failed is None else ": ".join(filter(None, (failed.hook, failed.line)))
 
 
 def _plus_one(

@@ -52,6 +52,7 @@ class Patience:
     last_look_s: float = 60.0
     check_s: float = 60.0
     sysroot_s: float = 60.0
+    confirm_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

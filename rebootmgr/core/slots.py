@@ -284,8 +284,8 @@ def asked_for(ledger: Ledger) -> Ledger:
     return tuple(entry for entry in ledger if entry.asked)
 
 
-def confirm(ledger: Ledger, slot: Slot, now: float) -> Ledger | None:
-    """Have the server say once that nothing is ours, though nobody asked for it.
+def confirm(ledger: Ledger, slot: Slot, then: float) -> Ledger | None:
+    """Have the server say once, `then`, that nothing is ours, though nobody asked for it.
 
     None as long as the slot, or one that may be the same under another name, is in use.
     """
@@ -293,7 +293,7 @@ def confirm(ledger: Ledger, slot: Slot, now: float) -> Ledger | None:
         return None
     if any(entry.slot == slot for entry in ledger):
         return ledger  # it is being given back anyway
-    return (*ledger, Entry(slot=slot, tenure=Owed(None, untried(now)), asked=False))
+    return (*ledger, Entry(slot=slot, tenure=Owed(None, untried(then)), asked=False))
 
 
 def _each(ledger: Ledger, slot: Slot, change: Callable[[Entry], Entry | None]) -> Iterator[Entry]:

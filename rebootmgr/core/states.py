@@ -91,7 +91,8 @@ class Committing:
     """The intent is on record; every gate is being read afresh, for the last time.
 
     `warned_until` (CLOCK_BOOTTIME, s) is set while sessions that were never
-    warned get their minute. A host that changes during each look is given up at `until`.
+    warned get their minute. A look that ends later than `until` is given up, and so is
+    a host that changes during each.
     """
 
     target: Deployment

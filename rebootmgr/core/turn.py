@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from rebootmgr.core import backlog, slots
-from rebootmgr.core.backoff import NO_WISH, Wish, next_retry
+from rebootmgr.core.backoff import NO_WISH, Wish, jitter, next_retry
 from rebootmgr.core.clock import latest_seen
 from rebootmgr.core.effects import Effect, ReadFacts, RunHooks, SaveMemory, StopHooks
 from rebootmgr.core.facts import Deployments, Look
@@ -230,11 +230,22 @@ class Turn:
             return ledger
         if memory.settled != self.known.boot or isinstance(self.attempt, Asking):
             return ledger
-        confirmed = slots.confirm(ledger, slot, self.at.mono)
+        confirmed = slots.confirm(ledger, slot, self.at.mono + self._spread())
         if confirmed is None:
             return ledger
         self._note_confirmed(slot)
         return confirmed
+
+    def _spread(self) -> float:
+        """How long to wait (s) before a slot is confirmed free that was changed within a boot.
+
+        One configuration changes it on a thousand hosts in one second. Boots come spread already,
+        and what another agent left is somebody else's until it is given back.
+        """
+        booted = self.before.memory.settled != self.known.boot
+        if booted or self.before.known.is_hushed:
+            return 0.0
+        return jitter(self.policy.seed, self.at.mono) * self.policy.patience.confirm_s
 
     def _note_confirmed(self, slot: Slot | None = None) -> None:
         """Remember that the ledger knows of this slot now; None: that it knows of no slot."""

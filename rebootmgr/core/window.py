@@ -57,6 +57,7 @@ __all__ = [
     "Window",
     "check_blackout_rule",
     "check_rule",
+    "horizon",
     "never_opens",
     "openings",
     "outlook",
@@ -188,6 +189,11 @@ def outlook(calendar: Calendar, at: datetime, *, need: timedelta | None) -> Outl
 def longest_opening(calendar: Calendar, at: datetime) -> timedelta:
     """Give the length of the longest opening of the 400 days from `at` (aware); 0 without any."""
     return _longest(calendar, _clamped(at).replace(hour=0, minute=0, second=0, microsecond=0))
+
+
+def horizon(at: datetime) -> datetime:
+    """Up to when (UTC, exclusive) the calendar is looked at, seen from `at` (aware)."""
+    return _clamped(at).replace(hour=0, minute=0, second=0, microsecond=0) + HORIZON
 
 
 def never_opens(calendar: Calendar, at: datetime) -> bool:

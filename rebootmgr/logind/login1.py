@@ -57,6 +57,8 @@ class Login1:
         self._polkit = Peer(bus, _POLKIT, patience_s=patience_s)
         self._patience_s = patience_s
         self._call_patience_s = call_patience_s
+        self._is_announced = False
+        self._is_announced_in_vain = False  # if no shutdown is under way
 
     async def watch(self, changed: Callable[[str], None], shutdown: Callable[[bool], None]) -> None:
         """Call `changed` with what a gate should look at again, `shutdown` for PrepareForShutdown.
@@ -68,6 +70,7 @@ class Login1:
         def heard(signal: Signal) -> None:
             match signal.member, signal.body:
                 case "PrepareForShutdown", [bool(begins)]:
+                    self._is_announced_in_vain |= self._is_announced and not begins
                     shutdown(begins)
                 case ("SessionNew" | "SessionRemoved") as member, _:
                     changed(member)
@@ -88,10 +91,17 @@ class Login1:
         await self._polkit.subscribe_owner(heard)
 
     async def read(self) -> Logind | LogindUnreachable:
-        """Look at inhibitors, sessions and shutdowns; never starts a logind that is not there."""
+        """Look at inhibitors, sessions and shutdowns; never starts a logind that is not there.
+
+        The message of a reboot that did not come about is withdrawn then.
+        """
+        in_vain = self._is_announced_in_vain
         try:
             async with asyncio.timeout(self._patience_s):
-                return await self._look()
+                found = await self._look()
+                if in_vain and self._is_announced_in_vain and not found.preparing:
+                    await self._withdraw(found)
+                return found
         except TimeoutError:
             return LogindUnreachable(f"logind did not answer within {self._patience_s:g} s")
         except (BusError, ValueError) as error:
@@ -104,11 +114,24 @@ class Login1:
 
         It respects block inhibitors, unless it `overrides` them and polkit grants that.
         """
+        self._is_announced, self._is_announced_in_vain = True, False
         await self._announce(message)
         answer = await self._ask_for_reboot(overrides=overrides)
-        if isinstance(answer, RebootRefused):
-            await self._announce("")  # or it would go with somebody else's shutdown
+        match answer:
+            case RebootRefused():
+                self._is_announced = False
+                await self._announce("")  # or it would go with somebody else's shutdown
+            case RebootUnclear():
+                self._is_announced_in_vain = True
+            case RebootAccepted():
+                pass
         return answer
+
+    async def _withdraw(self, found: Logind) -> None:
+        """Take the message back, unless whoever has scheduled a shutdown since left his own."""
+        self._is_announced = self._is_announced_in_vain = False
+        if not found.scheduled:
+            await self._announce("")
 
     async def _ask_for_reboot(self, *, overrides: bool) -> RebootAnswer:
         """Ask in the first of the ways that this logind knows."""

@@ -110,6 +110,7 @@ def _to_memory(top: Table) -> Memory | Unreadable:
         reboots_total=top.count("reboots_total", default=0),
         last_seen=top.maybe("last_seen", top.time),
         backlog=top.maybe("backlog", lambda key: _to_backlog(top.table(key))),
+        complaint=top.maybe("complaint", top.prose) or "",
     )
 
 
@@ -137,6 +138,7 @@ def _ours(memory: Memory) -> dict[str, Json]:
         "reboots_total": memory.reboots_total,
         "last_seen": encode_instant(memory.last_seen),
         "backlog": _maybe(memory.backlog, _from_backlog),
+        "complaint": memory.complaint,
     }
 
 

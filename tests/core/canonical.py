@@ -114,6 +114,7 @@ def memory(value: Memory, budget: int) -> Memory:
         reboots=reboots,
         debts=tuple(replace(one, granted=False, since=None) for one in value.debts),
         outcomes=(),
+        complaint="",
         reboots_total=0,
         last_seen=None,
         backlog=backlog(value.backlog),

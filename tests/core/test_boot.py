@@ -7,6 +7,7 @@ import pytest
 from rebootmgr.core.effects import Release, RunHooks, SaveMemory
 from rebootmgr.core.events import (
     HooksFailed,
+    HooksPassed,
     HostChanged,
     RebootAccepted,
     RebootRefused,
@@ -17,7 +18,15 @@ from rebootmgr.core.events import (
 )
 from rebootmgr.core.facts import Deployments, Logind, Look, OsUnknown
 from rebootmgr.core.memory import Debt, Memory, Quarantine, Unreadable
-from rebootmgr.core.model import BootId, Deployment, DeploymentId, Outcome, Phase, Reason
+from rebootmgr.core.model import (
+    BootId,
+    Deployment,
+    DeploymentId,
+    NoticeKind,
+    Outcome,
+    Phase,
+    Reason,
+)
 from rebootmgr.core.states import Idle, PostBoot, Rebooting
 from tests.core.script import (
     EPOCH,
@@ -146,6 +155,27 @@ def test_what_was_rolled_back_before_the_hooks_ran_is_none_of_their_doing() -> N
     script.on(HooksFailed(script.get(RunHooks).ticket, "10-health", "no"))
     [past] = shown(script).history
     assert (past.outcome, past.cause) == (Outcome.ROLLED_BACK, "")
+
+
+def test_a_boot_that_nobody_asked_for_and_a_hook_found_no_good_is_a_notice_until_the_next() -> None:
+    unasked = Script(FLEET, Memory(booted=OLD), hooks=POST_BOOT).look()
+    unasked.on(HooksFailed(unasked.get(RunHooks).ticket, "10-health", "no route"))
+    said = [(one.kind, one.detail) for one in shown(unasked).notices]
+    detail = "10-health: no route (this boot was not asked for, so no update is blamed)"
+    assert said == [(NoticeKind.POST_BOOT_FAILED, detail)]
+    restarted = Script(FLEET, unasked.state.memory, hooks=POST_BOOT).settle()
+    assert [(one.kind, one.detail) for one in shown(restarted).notices] == said
+    memory = replace(restarted.state.memory, settled=BootId("another"))
+    again = Script(FLEET, memory, hooks=POST_BOOT).look()
+    assert shown(again).notices == (), "it is being judged"
+    again.on(HooksPassed(again.get(RunHooks).ticket))
+    assert shown(again).notices == ()
+
+
+def test_an_update_that_a_hook_found_no_good_is_told_by_its_outcome_alone() -> None:
+    script = next_boot(replace(FLEET, keep_slot_on_failed_update=False), hooks=POST_BOOT).look()
+    script.on(HooksFailed(script.get(RunHooks).ticket, "10-health", "no route"))
+    assert shown(script).notices == ()
 
 
 def test_the_same_update_under_another_serial_succeeded() -> None:

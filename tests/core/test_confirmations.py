@@ -1,9 +1,11 @@
 """What servers have to say once: each boot, each changed slot, and after another agent."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
+from rebootmgr.core.alarm import deadline
 from rebootmgr.core.effects import Acquire, CancelRequest, ReadFacts, Release
 from rebootmgr.core.events import (
     DebtDropped,
@@ -33,6 +35,7 @@ from tests.core.script import (
 )
 
 OTHER = Slot("https://other.example/", "default", "me")
+SPREAD_S = FLEET.patience.confirm_s
 ELSEWHERE = Slot("https://other.example/", "two", "me")
 
 
@@ -128,7 +131,7 @@ def test_nothing_goes_back_while_it_is_being_looked_whether_another_agent_came()
 @pytest.mark.parametrize("slot", [OTHER, ELSEWHERE])
 def test_a_changed_slot_is_confirmed_free_once_in_the_same_boot(slot: Slot) -> None:
     script = running(FLEET).under(slot=slot).on(PolicyLoaded())
-    assert script.get(Release).slot == slot
+    assert script.later(SPREAD_S).get(Release).slot == slot
     assert not free(script).on(PolicyLoaded()).later(86400.0).has(Release)
     script.under(slot=SLOT).on(PolicyLoaded())
     assert not script.has(Release)
@@ -140,12 +143,33 @@ def test_a_slot_that_becomes_the_first_in_this_boot_is_confirmed_free() -> None:
     script = running(IMMEDIATE, memory=settled(confirmed=()))
     assert not script.has(Release)
     script.policy = FLEET
-    assert script.on(PolicyLoaded()).get(Release).slot == SLOT
+    assert script.on(PolicyLoaded()).later(SPREAD_S).get(Release).slot == SLOT
+
+
+def test_hosts_that_change_their_server_in_one_second_do_not_all_tell_it_in_that_second() -> None:
+    dues = []
+    for number in range(1000):
+        policy = replace(FLEET, seed=f"host {number}")
+        script = running(policy).under(slot=OTHER).on(PolicyLoaded())
+        assert not script.has(Release)
+        due = deadline(script.state, at=script.at, policy=script.policy).mono
+        assert due is not None
+        dues.append(int(due - script.seconds))
+        assert script.sleep().get(Release).slot == OTHER
+    assert max(dues) < SPREAD_S
+    assert max(Counter(dues).values()) < 40
+
+
+def test_a_changed_server_that_is_asked_first_has_no_wait() -> None:
+    script = running(FLEET).under(slot=OTHER).on(PolicyLoaded())
+    assert not script.has(Release)
+    script.staged = NEW
+    assert script.on(OS_CHANGED).look().get(Acquire).slot == OTHER
 
 
 def test_a_server_that_changed_while_the_daemon_was_away_is_told() -> None:
     script = Script(replace(FLEET, slot=OTHER), settled()).look()
-    assert script.get(Release).slot == OTHER
+    assert script.later(SPREAD_S).get(Release).slot == OTHER
 
 
 def test_a_changed_slot_is_not_confirmed_free_while_one_is_kept() -> None:
@@ -155,7 +179,7 @@ def test_a_changed_slot_is_not_confirmed_free_while_one_is_kept() -> None:
     assert not script.later(3600.0).has(Release)
     script.on(Forgiven(None))
     assert script.get(Release).slot == SLOT
-    assert free(script).get(Release).slot == OTHER
+    assert free(script).later(SPREAD_S).get(Release).slot == OTHER
 
 
 def test_a_question_is_all_the_confirmation_that_a_server_needs() -> None:
@@ -169,7 +193,7 @@ def test_a_question_is_all_the_confirmation_that_a_server_needs() -> None:
 
 
 def test_a_confirmation_that_fails_is_no_debt() -> None:
-    script = running(FLEET, memory=settled(confirmed=()))
+    script = running(FLEET, memory=settled(confirmed=())).later(SPREAD_S)
     for _ in range(3):
         fail(script)
         assert shown(script).notices == ()

@@ -61,9 +61,9 @@ def lasting(world: World) -> bool:
     passing = PASSING
     if isinstance(attempt, Asking):
         passing = passing | LAST_ANSWER  # it stays while we ask again
-    if isinstance(attempt, Committing):
-        passing = passing | {Reason.STATE_UNKNOWN}  # the last look itself
     at = world.at()
+    if isinstance(attempt, Committing) and attempt.until > at.mono:
+        passing = passing | {Reason.STATE_UNKNOWN}  # the last look itself, until it is given up
     named = {
         one.reason
         for one in blockers(world.state, world.policy, at)

@@ -111,6 +111,7 @@ PATIENCE = Patience(
     final_warning_s=canonical.SOON,
     sysroot_s=canonical.SOON,
     last_look_s=canonical.SOON,
+    confirm_s=canonical.SOON,
     check_s=0.0,
 )
 LATE = 1.5

@@ -9,7 +9,7 @@ import asyncio
 import os
 from typing import Any, Final, Self
 
-from tests.fakes.service import ERROR, Answer, Call, Interface, Refused, Service
+from tests.fakes.service import ERROR, Answer, Call, Interface, Refused, Service, Silence
 
 PATH: Final = "/org/freedesktop/systemd1"
 MANAGER: Final = "org.freedesktop.systemd1.Manager"
@@ -44,6 +44,7 @@ class FakeSystemd:
         self.subscribed = False
         self.jobs: dict[str, str] = {}  # their states, by unit
         self.is_busy = False
+        self.is_mute = False
         self.service = Service(address, "org.freedesktop.systemd1")
         methods = {
             "GetUnit": self._load_unit,
@@ -106,6 +107,8 @@ class FakeSystemd:
         return found | {name: ("t", self.stamps[name]) for name in STAMPS[:-1]}
 
     def _target(self) -> dict[str, tuple[str, Any]]:
+        if self.is_mute:
+            raise Silence
         state = self.units["boot-complete.target"]
         entered = {STAMPS[-1]: ("t", self.stamps[STAMPS[-1]])}
         return {"Id": ("s", "boot-complete.target"), "ActiveState": ("s", state)} | entered

@@ -268,6 +268,56 @@ async def test_no_answer_is_no_refusal_and_is_not_asked_twice(
         assert [name for name, _ in logind.calls] == asked
 
 
+async def test_the_message_of_a_call_that_came_to_nothing_is_withdrawn_when_that_is_known(
+    address: str, bus: Bus
+) -> None:
+    async with FakeLogind(address, mode=Mode.LOST) as logind:
+        login1 = patient(bus)
+        assert isinstance(await login1.reboot("update", overrides=False), RebootUnclear)
+        assert logind.wall_message == "update"
+        await login1.read()
+        assert logind.wall_message == ""
+        logind.wall_message = "somebody else's"
+        await login1.read()
+        assert logind.wall_message == "somebody else's"
+
+
+async def test_the_message_stays_while_the_shutdown_of_an_unclear_call_may_come(
+    address: str, bus: Bus
+) -> None:
+    async with FakeLogind(address, mode=Mode.LOST) as logind, watched(bus) as heard:
+        login1 = patient(bus)
+        await login1.reboot("update", overrides=False)
+        logind.begin_shutdown()
+        assert await heard.next() is True
+        await login1.read()
+        assert logind.wall_message == "update"
+
+
+async def test_the_message_is_withdrawn_when_the_shutdown_is_called_off(
+    address: str, bus: Bus
+) -> None:
+    async with FakeLogind(address) as logind:
+        login1, heard = patient(bus), Heard()
+        await login1.watch(heard.changed, heard.shutdown)
+        assert await login1.reboot("update", overrides=False) == RebootAccepted()
+        assert await heard.next() is True
+        logind.end_shutdown()
+        assert await heard.next() is False
+        await login1.read()
+        assert logind.wall_message == ""
+
+
+async def test_who_has_scheduled_a_shutdown_since_keeps_his_message(address: str, bus: Bus) -> None:
+    async with FakeLogind(address, mode=Mode.LOST) as logind:
+        login1 = patient(bus)
+        await login1.reboot("update", overrides=False)
+        logind.set_scheduled("poweroff", 0)
+        logind.wall_message = "new disks"
+        await login1.read()
+        assert logind.wall_message == "new disks"
+
+
 async def test_a_logind_that_is_not_there_refuses(bus: Bus) -> None:
     answer = await patient(bus).reboot("x", overrides=False)
     assert isinstance(answer, RebootRefused)

@@ -14,6 +14,13 @@ from tests.mutants.mutant import (
 
 MUTANTS: Final = (
     Mutant(
+        "a last look may take as long as it likes",
+        "attempt.py",
+        "    elif turn.at.mono >= committing.until:",
+        "    elif False:",
+        (MACHINE + "test_a_host_that_was_suspended_during_the_last_look_begins_anew",),
+    ),
+    Mutant(
         "202 counts as a grant",
         "attempt.py",
         "        case LockReserved(ticket, _, detail):",

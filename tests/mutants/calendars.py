@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.mutants.mutant import (
+    FAR,
     FIT,
     MACHINE,
     RECURRENCE,
@@ -11,6 +12,13 @@ from tests.mutants.mutant import (
 )
 
 MUTANTS: Final = (
+    Mutant(
+        "a window out of sight is never looked for again",
+        "alarm.py",
+        "            untils.append(horizon(at.wall))",
+        "            pass",
+        (FAR + "test_a_window_out_of_sight_is_looked_for_again_when_it_may_open_at_the_earliest",),
+    ),
     Mutant(
         "a freeze holds only in the year it was written for",
         "window.py",

@@ -13,6 +13,24 @@ from tests.mutants.mutant import (
 
 MUTANTS: Final = (
     Mutant(
+        "hosts that change their server tell it all at once",
+        "turn.py",
+        "slots.confirm(ledger, slot, self.at.mono + self._spread())",
+        "slots.confirm(ledger, slot, self.at.mono)",
+        (
+            CONFIRMED
+            + "test_hosts_that_change_their_server_in_one_second"
+            + "_do_not_all_tell_it_in_that_second",
+        ),
+    ),
+    Mutant(
+        "what another agent left waits, too",
+        "turn.py",
+        "        if booted or self.before.known.is_hushed:",
+        "        if booted:",
+        (CONFIRMED + "test_what_another_agent_left_is_given_back_once_it_is_gone",),
+    ),
+    Mutant(
         "every debt is paid at once",
         "slots.py",
         "    if not due or any(owed.releasing is not None for owed in debts.values()):",

@@ -45,9 +45,16 @@ MUTANTS: Final = (
     Mutant(
         "what failed in the old system is told of the update",
         "outcome.py",
-        "    if failed is None or outcome(intent, os, healthy=True) is not Outcome.SUCCEEDED:",
-        "    if failed is None:",
+        'return _complaint(failed) if is_ours else ""',
+        "return _complaint(failed)",
         (BOOT + "test_what_was_rolled_back_before_the_hooks_ran_is_none_of_their_doing",),
+    ),
+    Mutant(
+        "a boot that nobody asked for is blamed on every update",
+        "outcome.py",
+        'complaint=_complaint(failed) if memory.intent is None else "",',
+        "complaint=_complaint(failed),",
+        (BOOT + "test_an_update_that_a_hook_found_no_good_is_told_by_its_outcome_alone",),
     ),
     Mutant(
         "a shutdown under way counts as a withdrawal",
@@ -272,8 +279,8 @@ MUTANTS: Final = (
     Mutant(
         "the drain outlasts the reboot",
         "outcome.py",
-        "intent=None, drained=False, ask=None, confirmed=()",
-        "intent=None, ask=None, confirmed=()",
+        "        drained=False,\n        ask=None,",
+        "        ask=None,",
         (BOOT + "test_a_reboot_ends_the_drain",),
     ),
     Mutant(

@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from rebootmgr.core.counters import MOST_KINDS, Api, Counters, Process
+from rebootmgr.core.memory import PastReboot
 from rebootmgr.core.model import (
     Deployment,
     DeploymentId,
@@ -252,3 +253,13 @@ def test_states_and_outcomes_are_all_listed() -> None:
 def test_a_clock_before_the_epoch_is_no_failure() -> None:
     early = dataclasses.replace(WAITING, pending_since=datetime(1969, 12, 31, tzinfo=UTC))
     assert value(series(early), "pending_since_timestamp_seconds") == -86400
+
+
+def test_of_two_reboots_of_one_date_the_newer_is_measured() -> None:
+    """A clock that is set back, or stands still until NTP answers, dates them alike."""
+    reboots = [
+        PastReboot(at=NOW, target=DeploymentId("d"), version="2", seconds=seconds)
+        for seconds in (100.0, 200.0)
+    ]
+    status = dataclasses.replace(IDLE, history=tuple(reboots))
+    assert value(series(status), "last_reboot_duration_seconds", phase="total") == 200

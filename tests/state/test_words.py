@@ -110,6 +110,7 @@ FULL = Memory(
         none_since=NOON,
     ),
     machine="00ff",
+    complaint="10-health: no route",
 )
 
 JSON = st.recursive(
@@ -198,6 +199,7 @@ def memories() -> st.SearchStrategy[Memory]:
         last_seen=end,
         machine=prose,
         backlog=st.none() | backlog,
+        complaint=prose,
     )
     return drawn
 
@@ -324,6 +326,7 @@ def test_the_file_looks_as_promised() -> None:
             "behind_since": "2026-02-20T12:00:00Z",
             "none_since": "2026-03-01T12:00:00Z",
         },
+        "complaint": "10-health: no route",
     }
 
 

@@ -143,6 +143,23 @@ async def test_a_boot_that_cannot_be_read_is_read_again_and_when_systemd_has_rel
         assert await told.get() == "systemd has reloaded its units"
 
 
+async def test_a_systemd_that_does_not_answer_is_asked_more_and_more_rarely(
+    address: str, bus: Bus
+) -> None:
+    async with FakeSystemd(address, boot_complete=False) as fake:
+        told: asyncio.Queue[str] = asyncio.Queue()
+        systemd = BootWatch(bus, patience_s=0.05, first_wait_s=0.05)
+        await systemd.watch(told.put_nowait)
+        fake.is_mute = True
+        waits = []
+        for _ in range(4):
+            assert "did not answer" in await systemd.read_boot_incomplete()
+            began = asyncio.get_running_loop().time()
+            assert await told.get() == "systemd is asked again"
+            waits.append(asyncio.get_running_loop().time() - began)
+        assert all(wait >= 0.05 * 2**level for level, wait in enumerate(waits)), waits
+
+
 async def test_a_boot_that_completes_is_told_once_and_then_costs_nothing(
     address: str, bus: Bus
 ) -> None:
