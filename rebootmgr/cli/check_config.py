@@ -15,7 +15,7 @@ from rebootmgr.config.drop_ins import DIRECTORIES, VENDOR
 from rebootmgr.config.identity import HostIdentity, MissingIdentity
 from rebootmgr.config.load import Loaded, load
 from rebootmgr.config.readable import User, find_obstacle, read_daemon_user
-from rebootmgr.config.resolve import unknown_variables
+from rebootmgr.config.resolve import url_problems
 from rebootmgr.config.review import Review, review_config
 from rebootmgr.core.fit import measured
 from rebootmgr.core.memory import Memory
@@ -52,7 +52,7 @@ def _review(loaded: Loaded, root: Path) -> Review:
     found = review_config(config, at=at, node_id=host.node_id, reboot_takes=_reboot_takes(root))
     match host:
         case HostIdentity(variables=variables):
-            return replace(found, errors=(*found.errors, *unknown_variables(config, variables)))
+            return replace(found, errors=(*found.errors, *url_problems(config, variables)))
         case MissingIdentity(detail=detail):
             return replace(found, warnings=(*found.warnings, *_anonymous(config, detail)))
 

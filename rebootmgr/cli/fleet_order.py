@@ -11,7 +11,7 @@ from rebootmgr.config.base_url import expand, fault_of, origin_of, variables_of,
 from rebootmgr.config.checked import Config
 from rebootmgr.config.identity import MissingIdentity
 from rebootmgr.config.load import load
-from rebootmgr.config.resolve import server_at, unknown_variables
+from rebootmgr.config.resolve import server_at, url_problems
 from rebootmgr.config.settings import FleetLock, Settings
 from rebootmgr.core.counters import Api
 from rebootmgr.core.model import Slot
@@ -112,7 +112,7 @@ def _url(given: str | None, config: Config, variables: dict[str, str]) -> str:
         if not template:
             cure = "give --base-url, or set updates.fleet_lock.base_url"
             raise UsageError(f"no lock server is known; {cure}")
-        if problems := unknown_variables(config, variables):
+        if problems := url_problems(config, variables):
             raise ConfigError(problems)
         return expand(template, variables)
     if fault := fault_of(given):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from rebootmgr.config.base_url import expand, variables_of, without_userinfo
 from rebootmgr.config.checked import Config
 from rebootmgr.config.settings import FleetLock, Updates
-from rebootmgr.core.model import Slot
+from rebootmgr.core.model import LONGEST_SERVER, Slot
 from rebootmgr.core.policy import Patience, Policy, Strategy
 from rebootmgr.core.window import Calendar, phase_of
 from rebootmgr.errors import Problem
@@ -23,7 +23,7 @@ def resolve_policy(
 
     `variables` are those of base_url (SPEC 6) except the group, which is in the configuration.
     """
-    problems = [*config.errors, *unknown_variables(config, variables)]
+    problems = [*config.errors, *url_problems(config, variables)]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         return Policy(invalid=f"{problems[0]}{more}", dry_run=dry_run, seed=node_id)
@@ -78,21 +78,28 @@ def server_at(url: str, settings: FleetLock) -> Server:
     )
 
 
-def unknown_variables(config: Config, variables: Mapping[str, str]) -> tuple[Problem, ...]:
-    """Say which variables of base_url this host has no value for."""
+def url_problems(config: Config, variables: Mapping[str, str]) -> tuple[Problem, ...]:
+    """Say which variables of base_url this host has no value for, or that those it has are long."""
     found = config.merged.values.get(_BASE_URL)
     if found is None:
         return ()
+    faults = [
+        (f"this host has no value for ${{{name}}}", "write the value itself")
+        for name in sorted(variables_of(found.value) - {"group"})
+        if not variables.get(name)
+    ]
+    if not faults and (length := len(request_url(config, variables))) > LONGEST_SERVER:
+        most = f"has {length} characters with its variables, more than {LONGEST_SERVER}"
+        faults.append((most, "use a shorter URL, or a shorter identity.group"))
     return tuple(
         Problem(
             file=found.place.file,
             line=found.place.line,
             key=_BASE_URL,
-            message=f"this host has no value for ${{{name}}}",
-            hint="write the value itself",
+            message=message,
+            hint=hint,
         )
-        for name in sorted(variables_of(found.value) - {"group"})
-        if not variables.get(name)
+        for message, hint in faults
     )
 
 

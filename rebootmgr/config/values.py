@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from rebootmgr.config.base_url import fault_of, redact
 from rebootmgr.config.cures import cure_for_zone
-from rebootmgr.core.model import Source
+from rebootmgr.core.model import LONGEST_NAME, LONGEST_SERVER, Source
 from rebootmgr.core.policy import ClockRule, Respect, Strategy
 from rebootmgr.text import nearest
 
@@ -95,12 +95,19 @@ def text(value: object) -> str:
     raise UnfitError(f"must be text, not {shown(value)}", 'write it in quotes, like "..."')
 
 
+def too_long(value: str, most: int) -> tuple[str, str]:
+    """Say that a value is longer than a slot's may be, and the cure; nothing of it is quoted."""
+    return f"has {len(value)} characters, more than {most}", f"write {most} or fewer"
+
+
 def group(value: object) -> str:
     """Take the name of a FleetLock group; "" is the default one, as for Zincati."""
     name = text(value) or DEFAULT_GROUP
-    if re.fullmatch(r"[a-zA-Z0-9.-]+", name):
-        return name
-    raise UnfitError(f"{shown(name)} is no group name", "use letters, digits, dots and dashes")
+    if not re.fullmatch(r"[a-zA-Z0-9.-]+", name):
+        raise UnfitError(f"{shown(name)} is no group name", "use letters, digits, dots and dashes")
+    if len(name) > LONGEST_NAME:
+        raise UnfitError(*too_long(name, LONGEST_NAME))
+    return name
 
 
 def node_uuid(value: object) -> str:
@@ -153,6 +160,8 @@ def respect(value: object) -> Respect:
 def base_url(value: object) -> str:
     """Take where the lock server is; never quoted with its credentials."""
     url = text(value)
+    if len(url) > LONGEST_SERVER:
+        raise UnfitError(*too_long(url, LONGEST_SERVER))
     fault = fault_of(url) if url else None
     if fault is None:
         return url

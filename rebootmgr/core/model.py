@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 DeploymentId = NewType("DeploymentId", str)
 UpdateKey = NewType("UpdateKey", str)
@@ -132,6 +132,12 @@ class Phase(StrEnum):
     PRE_REBOOT = "pre-reboot"
     POST_BOOT = "post-boot"
     ABANDONED = "abandoned"
+
+
+LONGEST_SERVER: Final = 8192
+"""Characters of a slot's server: what is longer is neither taken nor remembered."""
+LONGEST_NAME: Final = 1024
+"""Characters of a slot's group, and of its id."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,20 +1,17 @@
 """rebootmgrd: the daemon's process, from its command line to its exit status."""
 
 import asyncio
-import ctypes
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Final
 
 from rebootmgr.daemon.app import Options, serve
 from rebootmgr.errors import RebootmgrError, UsageError
+from rebootmgr.prctl import close_memory
 from rebootmgr.systemd.journal import open_log
 
 log = logging.getLogger("rebootmgr")
-
-_PR_SET_DUMPABLE: Final = 4
 
 
 def run(words: list[str]) -> int:
@@ -33,14 +30,6 @@ def run(words: list[str]) -> int:
             raise
         return _fail(_flat(expected))
     return 0
-
-
-def close_memory() -> None:
-    """Let nobody but root look into this process or dump it (prctl(2)): it has secrets.
-
-    Others run as our user, too: the children that read what a lock server says.
-    """
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _fail(errors: list[RebootmgrError]) -> int:

@@ -6,11 +6,9 @@ once when standard input is closed or the parent dies. A secret is in no argumen
 
 import asyncio
 import base64
-import ctypes
 import json
 import os
 import resource
-import signal
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -24,6 +22,7 @@ from yarl import URL
 from rebootmgr import __version__
 from rebootmgr.fleetlock.proxy_words import Direct, Proxy, UnusableProxy, Way, way_to
 from rebootmgr.fleetlock.secret_files import UnusableFileError, read_file
+from rebootmgr.prctl import close_memory, die_with_parent
 
 CONNECT_S: Final = 10.0
 BODY_S: Final = 2.0
@@ -36,8 +35,6 @@ LIMITS: Final = (  # several times what a request needs: 40 MB, 260 MB of addres
     (resource.RLIMIT_NOFILE, 64),
     (resource.RLIMIT_CORE, 0),
 )
-PR_SET_PDEATHSIG: Final = 1
-PR_SET_DUMPABLE: Final = 4
 JSON_TYPE: Final = "application/json"
 
 Reply: TypeAlias = dict[str, object]
@@ -62,9 +59,8 @@ class Errand:
 
 def main() -> None:
     """Do what standard input says."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    libc.prctl(PR_SET_DUMPABLE, 0)  # nobody of the same user looks into it
+    die_with_parent()
+    close_memory()
     for limit, most in LIMITS:
         resource.setrlimit(limit, (most, most))
     order = Errand(**json.loads(sys.stdin.buffer.readline()))

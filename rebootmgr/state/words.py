@@ -20,7 +20,16 @@ from rebootmgr.core.memory import (
     Quarantine,
     Unreadable,
 )
-from rebootmgr.core.model import BootId, Deployment, DeploymentId, Outcome, Slot, UpdateKey
+from rebootmgr.core.model import (
+    LONGEST_NAME,
+    LONGEST_SERVER,
+    BootId,
+    Deployment,
+    DeploymentId,
+    Outcome,
+    Slot,
+    UpdateKey,
+)
 from rebootmgr.instants import encode_instant
 from rebootmgr.state.growth_words import keep_unknown
 from rebootmgr.table import FaultError, Json, Table, finite, is_deep
@@ -36,8 +45,6 @@ LARGEST: Final = 4 * 1024 * 1024
 MOST: Final = 1000
 """Of each list, the newest that are kept."""
 MOST_DEBTS: Final = 64
-LONGEST_SERVER: Final = 8192
-LONGEST_NAME: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ from datetime import timedelta
 
 from rebootmgr.config.checked import DropIn, decode_config
 from rebootmgr.config.resolve import request_url, resolve_policy
-from rebootmgr.core.model import Slot
+from rebootmgr.core.memory import Debt, Memory
+from rebootmgr.core.model import LONGEST_NAME, LONGEST_SERVER, Slot
 from rebootmgr.core.policy import ClockRule, Policy, Respect, Strategy
 from rebootmgr.core.window import Calendar, phase_of
+from rebootmgr.state.words import decode_state, encode_state
 
 NODE = "eee0097b460c4b2dbf94510d0330626c"
 VARIABLES = {"basearch": "x86_64", "stream": "stable", "platform": ""}
@@ -109,3 +111,27 @@ def test_a_variable_without_a_value_on_this_host_is_an_error() -> None:
     policy = encode(LOCK.replace("${stream}", "${platform}"))
     assert "this host has no value for ${platform}" in policy.invalid
     assert policy.slot is None
+
+
+def test_a_group_and_a_server_are_as_long_as_state_json_remembers_them_and_no_longer() -> None:
+    longest = LOCK.replace("workers", "w" * LONGEST_NAME)
+    policy = encode(longest)
+    assert policy.slot is not None
+    debt = Debt(slot=policy.slot)
+    told = decode_state(encode_state(Memory(debts=(debt,))))
+    assert isinstance(told, Memory)
+    assert told.debts == (debt,)
+    group = encode(LOCK.replace("workers", "w" * (LONGEST_NAME + 1)))
+    assert group.invalid == (
+        "a.toml:3: identity.group: has 1025 characters, more than 1024 (write 1024 or fewer)"
+    )
+    server = encode(LOCK.replace("/${stream}", "/" + "x" * LONGEST_SERVER))
+    assert server.invalid == (
+        "a.toml:4: updates.fleet_lock.base_url: has 8238 characters, more than 8192"
+        " (write 8192 or fewer)"
+    )
+    expanded = encode(longest.replace("/${stream}", "/${group}" * 8))
+    assert expanded.invalid == (
+        "a.toml:4: updates.fleet_lock.base_url: has 9260 characters with its variables,"
+        " more than 8192 (use a shorter URL, or a shorter identity.group)"
+    )
