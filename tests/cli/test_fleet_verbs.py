@@ -138,6 +138,10 @@ async def test_credentials_go_to_the_configured_server_and_to_no_other(
             assert "authorization" not in other.seen[-1].headers
             assert f"{other.url}/b is not the configured server: no credentials are sent" in err
             assert "hunter" not in out + err
+        in_clear = ("--base-url", f"{home.url}/b")
+        configure(tmp_path, fleet(home.url.replace("http:", "https:"), by_file))
+        await ctl(tmp_path, "fleet-lock", operation, *OTHER, *in_clear)
+        assert "authorization" not in home.seen[-1].headers
         configure(tmp_path, fleet(f"{home.url}/a", by_file))
         here = ("--base-url", f"{home.url.upper().replace('HTTP', 'http')}/b/")
         _, _, err = await ctl(tmp_path, "fleet-lock", operation, *OTHER, *here)

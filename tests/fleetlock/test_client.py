@@ -142,6 +142,27 @@ async def test_the_child_is_bounded_and_knows_of_no_bus(
     assert needed["VmData:"] < LIMITS[0][1] / 2
 
 
+async def test_nobody_of_the_same_user_looks_into_the_child(
+    fake: FakeFleetLock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is when it begins to work (PR_GET_DUMPABLE is 3); root sees no difference outside."""
+    (tmp_path / "telling_child.py").write_text(
+        "import asyncio, ctypes, pathlib\n"
+        "run = asyncio.run\n"
+        "def tell(work):\n"
+        "    dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)\n"
+        f"    pathlib.Path({str(tmp_path / 'dumpable')!r}).write_text(str(dumpable))\n"
+        "    return run(work)\n"
+        "asyncio.run = tell\n"
+        "from rebootmgr.fleetlock.request import main\n"
+        "main()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    client = LockClient(observed=Observer(), child="telling_child")
+    assert await client.acquire(T, SLOT, at(fake)) == LockGranted(T, SLOT)
+    assert (tmp_path / "dumpable").read_text() == "0"
+
+
 async def test_a_release_tells_confirmed_from_unclear(fake: FakeFleetLock) -> None:
     client = LockClient(observed=Observer())
     fake.script += [reply(423), reply(500), silence()]

@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from tests.mutants import attempts, calendars, gates, hooking, ledger, lending, outcomes, shown
+from tests.mutants import (
+    attempts,
+    calendars,
+    gates,
+    hooking,
+    ledger,
+    lending,
+    outcomes,
+    shown,
+    strangers,
+)
 
 MUTANTS: Final = (
     *attempts.MUTANTS,
@@ -13,4 +23,5 @@ MUTANTS: Final = (
     *lending.MUTANTS,
     *shown.MUTANTS,
     *hooking.MUTANTS,
+    *strangers.MUTANTS,
 )
