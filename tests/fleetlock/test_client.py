@@ -100,7 +100,7 @@ async def test_a_content_type_is_sent_only_to_who_asks_for_one(
 async def test_interim_answers_are_passed_over_but_not_for_ever(fake: FakeFleetLock) -> None:
     interim = b"HTTP/1.1 102 Processing\r\n\r\n"
     grant = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    fake.script += [Script((interim * 20, grant)), drip(interim), Script((interim * 9999, grant))]
+    fake.script += [Script((interim * 20, grant)), Script((interim * 9999, grant)), drip(interim)]
     assert await ask(at(fake)) == LockGranted(T, SLOT)
     for _ in range(2):
         unclear(await ask(at(fake)), "never comes to an answer", answered=False)
