@@ -238,13 +238,6 @@ MUTANTS: Final = (
         (ASIDE + "test_no_more_than_so_many_are_left_to_hang",),
     ),
     Mutant(
-        "the program waits for a thread that hangs",
-        "../aside.py",
-        "name=self._name, daemon=True",
-        "name=self._name, daemon=False",
-        (ASIDE + "test_a_thread_that_hangs_does_not_hold_up_the_end_of_the_program",),
-    ),
-    Mutant(
         "a reload without the file of the metrics socket fails",
         "../show/metrics_socket.py",
         "            is_ours = False\n        except OSError as error:",
