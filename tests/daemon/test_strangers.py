@@ -15,7 +15,9 @@ from typing import Final
 
 import pytest
 
+from rebootmgr.bus.words import DRIVER
 from rebootmgr.cli.bus_verbs import METRICS
+from rebootmgr.control.members import NAME, WATCH
 from tests.fakes import strangers
 from tests.fakes.host import Host
 from tests.fakes.service_manager import ServiceManager
@@ -79,6 +81,14 @@ async def test_a_stranger_neither_stops_nor_bloats_it(
     record_property("strangers", f"{took:.2f} s, {grown} kB: {'; '.join(said)}")
     assert grown < MOST_GROWN_KB
     assert len(said) == 1
+
+
+async def test_it_asks_by_another_connection_than_it_answers(host: Host) -> None:
+    """The first has a name to which the policy lets nobody speak, and calls fill the other."""
+    await host.start()
+    await host.until_state("idle")
+    owners = [await host.bus.call(*DRIVER, "GetNameOwner", "s", [name]) for name in (NAME, WATCH)]
+    assert owners[0] != owners[1]
 
 
 async def test_a_service_manager_that_never_reads_stops_nothing(host: Host) -> None:

@@ -102,6 +102,13 @@ MUTANTS: Final = (
         (BUS + "test_what_the_bus_does_not_take_is_refused_at_last",),
     ),
     Mutant(
+        "calls come over the connection by which we ask",
+        "../daemon/app.py",
+        "            public=public,",
+        "            public=bus,",
+        ("tests/daemon/test_strangers.py::test_it_asks_by_another_connection_than_it_answers",),
+    ),
+    Mutant(
         "credentials go to any server that a script names",
         "../cli/fleet_order.py",
         "    if home and origin_of(home) == origin_of(url):",
