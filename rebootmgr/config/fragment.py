@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import tomli
 
 from rebootmgr.config.cures import cure_for_syntax
-from rebootmgr.config.schema import ITEMS, KEYS, TABLES, ZINCATI, cure_for_unknown, dotted
+from rebootmgr.config.grammar import Grammar, dotted
 from rebootmgr.config.values import Rule, UnfitError, shown
 from rebootmgr.config.windows import Found, Item, Place
 from rebootmgr.errors import Problem
@@ -170,7 +170,8 @@ class Decoded:
     lines: Mapping[Path, int]
     values: dict[str, Found] = field(default_factory=dict)
     written: set[str] = field(default_factory=set)
-    items: dict[str, list[Item]] = field(default_factory=lambda: {key: [] for key in ITEMS})
+    items: dict[str, list[Item]] = field(default_factory=dict)
+    names: dict[str, dict[str, Place]] = field(default_factory=dict)
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
@@ -184,7 +185,7 @@ class Decoded:
         return Problem(file=self.file, line=line, key=key, message=message, hint=hint)
 
 
-def decode_fragment(drop_in: DropIn) -> Decoded:
+def decode_fragment(drop_in: DropIn, grammar: Grammar) -> Decoded:
     """Read every value of the drop-in that its rule accepts, and every fault."""
     try:
         document = tomli.loads(drop_in.text)
@@ -193,7 +194,7 @@ def decode_fragment(drop_in: DropIn) -> Decoded:
         decoded.errors.append(_syntax_problem(drop_in, error))
         return decoded
     decoded = Decoded(drop_in.file, locate_keys(drop_in.text))
-    _read_table(decoded, (), "", document)
+    _Reader(grammar, decoded).read(Spot((), "", ""), document)
     return decoded
 
 
@@ -208,61 +209,100 @@ def _syntax_problem(drop_in: DropIn, error: Exception) -> Problem:
     return Problem(file=drop_in.file, line=line, key="", message=message, hint=hint)
 
 
-def _read_table(decoded: Decoded, path: Path, table: str, content: Mapping[str, object]) -> None:
-    for name, value in content.items():
-        here, key = (*path, name), dotted(table, name)
-        if key in KEYS:
-            decoded.written.add(key)
-            found = _checked(decoded, here, key, value, KEYS[key])
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place in the document: its path, its name for people, and the form that it has."""
+
+    path: Path
+    key: str
+    form: str
+
+
+class _Reader:
+    """Goes through a document, and notes in `decoded` what it finds."""
+
+    def __init__(self, grammar: Grammar, decoded: Decoded) -> None:
+        self._grammar = grammar
+        self._decoded = decoded
+
+    def read(self, table: Spot, content: Mapping[str, object]) -> None:
+        """Read a table, and those within."""
+        for name, value in content.items():
+            key, form = dotted(table.key, name), self._grammar.form(table.form, name)
+            self._read_key(table, name, Spot((*table.path, name), key, form), value)
+
+    def _read_key(self, table: Spot, name: str, spot: Spot, value: object) -> None:
+        grammar, decoded = self._grammar, self._decoded
+        if table.form in grammar.names and not self._is_name(table, name, spot):
+            return
+        if spot.form in grammar.keys:
+            decoded.written.add(spot.key)
+            found = self._checked(spot, value, grammar.keys[spot.form])
             if found is not None:
-                decoded.values[key] = found
-        elif key in ITEMS:
-            _read_items(decoded, here, key, value)
-        elif key in ZINCATI:
-            hint = "Zincati's own; rebootmgr does not fetch updates"
-            decoded.warnings.append(decoded.problem(here, key, "has no effect here", hint))
-        elif key not in TABLES:
-            hint = cure_for_unknown(table, name)
-            decoded.errors.append(decoded.problem(here, key, "is no known key", hint))
+                decoded.values[spot.key] = found
+        elif spot.form in grammar.items:
+            self._read_items(spot, value)
+        elif spot.form in grammar.foreign:
+            hint = grammar.foreign[spot.form]
+            decoded.warnings.append(
+                decoded.problem(spot.path, spot.key, "has no effect here", hint)
+            )
+        elif spot.form not in grammar.tables:
+            self._fail(
+                spot, "is no known key", grammar.cure_for_unknown(table.form, table.key, name)
+            )
         elif isinstance(value, dict):
-            _read_table(decoded, here, key, value)
+            self.read(spot, value)
         else:
-            message = f"must be a table, not {shown(value)}"
-            decoded.errors.append(decoded.problem(here, key, message, f"write [{key}]"))
+            self._fail(spot, f"must be a table, not {shown(value)}", f"write [{spot.key}]")
 
+    def _is_name(self, table: Spot, name: str, spot: Spot) -> bool:
+        """Whether the name is one that people may choose here; note where they did."""
+        try:
+            self._grammar.names[table.form](name)
+        except UnfitError as error:
+            self._fail(spot, str(error), error.hint)
+            return False
+        place = self._decoded.place(spot.path)
+        self._decoded.names.setdefault(table.key, {}).setdefault(name, place)
+        return True
 
-def _read_items(decoded: Decoded, path: Path, key: str, value: object) -> None:
-    if not isinstance(value, list):
-        message = f"must be an array of tables, not {shown(value)}"
-        decoded.errors.append(decoded.problem(path, key, message, f"write [[{key}]]"))
-        return
-    for index, content in enumerate(value):
-        here = (*path, index)
-        if isinstance(content, dict):
-            decoded.items[key].append(_read_item(decoded, here, key, content))
-        else:
-            message = f"must be a table, not {shown(content)}"
-            decoded.errors.append(decoded.problem(here, key, message, f"write [[{key}]]"))
+    def _read_items(self, spot: Spot, value: object) -> None:
+        if not isinstance(value, list):
+            message = f"must be an array of tables, not {shown(value)}"
+            self._fail(spot, message, f"write [[{spot.key}]]")
+            return
+        for index, content in enumerate(value):
+            here = Spot((*spot.path, index), spot.key, spot.form)
+            if isinstance(content, dict):
+                items = self._decoded.items.setdefault(spot.key, [])
+                items.append(self._read_item(here, content))
+            else:
+                self._fail(here, f"must be a table, not {shown(content)}", f"write [[{spot.key}]]")
 
+    def _read_item(self, item: Spot, content: Mapping[str, object]) -> Item:
+        rules, found, written = self._grammar.items[item.form], {}, set()
+        for name, value in content.items():
+            spot = Spot((*item.path, name), dotted(item.key, name), "")
+            if name not in rules:
+                self._fail(
+                    spot,
+                    "is no known key",
+                    self._grammar.cure_for_unknown(item.form, item.key, name),
+                )
+                continue
+            written.add(name)
+            checked = self._checked(spot, value, rules[name])
+            if checked is not None:
+                found[name] = checked
+        return Item(self._decoded.place(item.path), found, frozenset(written))
 
-def _read_item(decoded: Decoded, path: Path, table: str, content: Mapping[str, object]) -> Item:
-    rules, found, written = ITEMS[table], {}, set()
-    for name, value in content.items():
-        here, key = (*path, name), dotted(table, name)
-        if name not in rules:
-            hint = cure_for_unknown(table, name)
-            decoded.errors.append(decoded.problem(here, key, "is no known key", hint))
-            continue
-        written.add(name)
-        checked = _checked(decoded, here, key, value, rules[name])
-        if checked is not None:
-            found[name] = checked
-    return Item(decoded.place(path), found, frozenset(written))
+    def _checked(self, spot: Spot, value: object, rule: Rule) -> Found | None:
+        try:
+            return Found(rule(value), value, self._decoded.place(spot.path))
+        except UnfitError as error:
+            self._fail(spot, str(error), error.hint)
+            return None
 
-
-def _checked(decoded: Decoded, path: Path, key: str, value: object, rule: Rule) -> Found | None:
-    try:
-        return Found(rule(value), value, decoded.place(path))
-    except UnfitError as error:
-        decoded.errors.append(decoded.problem(path, key, str(error), error.hint))
-        return None
+    def _fail(self, spot: Spot, message: str, hint: str) -> None:
+        self._decoded.errors.append(self._decoded.problem(spot.path, spot.key, message, hint))

@@ -1,12 +1,11 @@
-"""Every key there is, its rule, and what to say about a key that there is not (SPEC 3)."""
+"""Every key there is of the agent, and its rule (SPEC 3)."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
 from rebootmgr.config import values, windows
+from rebootmgr.config.grammar import Grammar, tables_of
 from rebootmgr.config.values import Rule
-from rebootmgr.text import harmless, nearest
 
 SECONDS_OF_A_DAY: Final = 86_400
 MINUTES_OF_A_WEEK: Final = 10_080
@@ -58,37 +57,16 @@ ITEMS: Final[Mapping[str, Mapping[str, Rule]]] = {
     },
 }
 
-TABLES: Final = frozenset(
-    key.rsplit(".", depth)[0]
-    for key in (*KEYS, *ITEMS)
-    for depth in (1, 2)
-    if key.count(".") >= depth
-)
+TABLES: Final = tables_of((*KEYS, *ITEMS))
 
 # Keys of Zincati that are about other things than rebooting.
 ZINCATI: Final = frozenset(
     {"agent", "cincinnati", "identity.rollout_wariness", "updates.allow_downgrade"}
 )
 
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def dotted(table: str, name: str) -> str:
-    """Name a key in full. What TOML must quote is quoted, and so never a known key."""
-    key = name if _BARE.fullmatch(name) else f'"{harmless(name, longest=60)}"'
-    return f"{table}.{key}" if table else key
-
-
-def cure_for_unknown(table: str, name: str) -> str:
-    """Say what to do about a key that there is not, in a table that there is ("": the top)."""
-    depth = table.count(".") + 1 if table else 0
-    inside = f"{table}." if table else ""
-    known = [*KEYS, *ITEMS, *(f"{item}.{part}" for item in ITEMS for part in ITEMS[item])]
-    beside = sorted({key.split(".")[depth] for key in known if key.startswith(inside)})
-    close = nearest(name, beside)
-    if close:
-        return f"did you mean {inside}{close}?"
-    elsewhere = [key for key in known if key.rpartition(".")[2] == name]
-    if elsewhere:
-        return f"did you mean {elsewhere[0]}?"
-    return f"remove it; known here: {', '.join(beside)}"
+AGENT: Final = Grammar(
+    keys=KEYS,
+    items=ITEMS,
+    tables=TABLES,
+    foreign=dict.fromkeys(ZINCATI, "Zincati's own; rebootmgr does not fetch updates"),
+)
