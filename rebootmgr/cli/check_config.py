@@ -17,6 +17,7 @@ from rebootmgr.config.load import Loaded, load
 from rebootmgr.config.readable import User, find_obstacle, read_daemon_user
 from rebootmgr.config.resolve import url_problems
 from rebootmgr.config.review import Review, review_config
+from rebootmgr.config.verdict import report
 from rebootmgr.core.fit import measured
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Phase
@@ -42,8 +43,8 @@ def _check_config(arguments: Namespace, context: Context) -> int:
     warnings = (*config.warnings, *review.warnings, *_host(context.root, loaded))
     valid = not errors and not (arguments.strict and warnings)
     lists = {"errors": [*map(asdict, errors)], "warnings": [*map(asdict, warnings)]}
-    report = [*_overriding(config), *_report(errors, warnings, valid=valid)]
-    context.emit({"valid": valid, **lists}, report)
+    lines = [*_overriding(config), *report(errors, warnings, valid=valid)]
+    context.emit({"valid": valid, **lists}, lines)
     return 0 if valid else _INVALID
 
 
@@ -145,27 +146,12 @@ def _problem(path: Path, message: str, hint: str) -> Problem:
     return Problem(file=name, line=None, key="", message=message, hint=hint)
 
 
-def _report(
-    errors: Sequence[Problem], warnings: Sequence[Problem], *, valid: bool
-) -> Sequence[str]:
-    marked = [
-        replace(each, key=f"warning: {each.key}" if each.key else "warning") for each in warnings
-    ]
-    counts = f"{_count(len(errors), 'error')}, {_count(len(warnings), 'warning')}"
-    summary = f"configuration {'valid' if valid else 'invalid'}: {counts}"
-    return [*map(str, errors), *map(str, marked), summary]
-
-
 def _overriding(config: Config) -> Iterator[str]:
     """Yield a line for each value of the administrator's that a later drop-in overrides."""
     for key, earlier in config.merged.overridden.items():
         if f"/{VENDOR}/" not in earlier.file:  # whose values are there to be overridden
             place = config.merged.values[key].place
             yield f"{place.file}:{place.line}: note: {key}: overrides {earlier.file}:{earlier.line}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -20,6 +20,7 @@ import aiohttp
 from yarl import URL
 
 from rebootmgr import __version__
+from rebootmgr.fleetlock.header_names import LOCKD, PROTOCOL
 from rebootmgr.fleetlock.proxy_words import Direct, Proxy, UnusableProxy, Way, way_to
 from rebootmgr.fleetlock.secret_files import UnusableFileError, read_file
 from rebootmgr.prctl import close_memory, die_with_parent
@@ -86,7 +87,7 @@ async def _answer(order: Errand) -> Reply:
 async def _post(order: Errand, url: URL, way: Way) -> Reply:
     secret = _authorization(url, order.authorization_file)
     headers = {
-        "fleet-lock-protocol": "true",
+        PROTOCOL: "true",
         "Accept": JSON_TYPE,
         "User-Agent": f"rebootmgr/{__version__}",
     }
@@ -116,7 +117,7 @@ async def _post(order: Errand, url: URL, way: Way) -> Reply:
                 return {
                     "status": response.status,
                     "retry_after": response.headers.get("Retry-After", ""),
-                    "appoints": "Rebootmgr-Lockd" in response.headers,
+                    "appoints": LOCKD in response.headers,
                     "body": _without(secret, body.decode(errors="replace")),
                     "via": way.name if isinstance(way, Proxy) and url.scheme == "http" else "",
                 }

@@ -16,12 +16,20 @@ LONGEST: Final = {
     "client_key_file": 64 * 1024,
     "client_cert_file": 256 * 1024,
     "ca_file": 4 * 1024 * 1024,
+    "server.tls_cert_file": 256 * 1024,
+    "server.tls_key_file": 64 * 1024,
+    "server.client_ca_file": 4 * 1024 * 1024,
+    "server.authorization_file": 64 * 1024,
 }
 CONTENT: Final = {
     "authorization_file": "one line, the value of the Authorization header",
     "client_key_file": "one private key in PEM",
     "client_cert_file": "a certificate in PEM and those above it",
     "ca_file": "the certificates of CAs in PEM",
+    "server.tls_cert_file": "a certificate in PEM and those above it",
+    "server.tls_key_file": "one private key in PEM",
+    "server.client_ca_file": "the certificates of CAs in PEM",
+    "server.authorization_file": "values of the Authorization header, one a line",
 }
 _KINDS: Final = (
     (stat.S_ISDIR, "a directory"),

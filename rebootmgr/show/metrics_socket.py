@@ -9,14 +9,15 @@ import stat
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
 from rebootmgr.core.counters import Process
 from rebootmgr.errors import RebootmgrError
 from rebootmgr.rates import Allowance, Bucket, Buckets, Hourly
+from rebootmgr.unix_names import unix_address
 
 STAT: Final = Path("/proc/self/stat")
 STATM: Final = Path("/proc/self/statm")
@@ -65,20 +66,6 @@ SEND_S: Final = 5.0
 DRAIN_S: Final = 1.0
 DRAIN_BYTES: Final = 64 * 1024
 RETRY_S: Final = 1.0
-LONGEST_ADDRESS: Final = 107  # unix(7): sun_path holds 108 bytes with the final zero
-
-
-@contextmanager
-def unix_address(path: Path) -> Iterator[str]:
-    """Give an address for `path` that the kernel takes, however long the path is (unix(7))."""
-    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
-        yield str(path)
-        return
-    parent = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{parent}/{path.name}"
-    finally:
-        os.close(parent)
 
 
 class MetricsSocket:

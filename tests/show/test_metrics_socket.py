@@ -21,8 +21,8 @@ from rebootmgr.show.metrics_socket import (
     SCRAPES,
     MetricsSocket,
     OwnProcess,
-    unix_address,
 )
+from rebootmgr.unix_names import unix_address
 
 TEXT = b"".join(b"rebootmgr_series_%d 1.0\n" % number for number in range(300))
 HUGE = TEXT * 200  # does not fit into any socket buffer

@@ -1,0 +1,35 @@
+"""A store that tells when it was opened for the first time, or could not be."""
+
+import asyncio
+from pathlib import Path
+
+from rebootmgr.lending.questions import Change
+from rebootmgr.lending.saved import Saved
+from rebootmgr.lockd.stores.keeper import Store
+
+
+class FirstOpen:
+    """The store `inner`; `tried` is set once it was asked to open, whatever came of that."""
+
+    def __init__(self, inner: Store) -> None:
+        self._inner = inner
+        self.tried = asyncio.Event()
+
+    async def open(self) -> Saved:
+        """Open it."""
+        try:
+            return await self._inner.open()
+        finally:
+            asyncio.get_running_loop().call_soon(self.tried.set)  # when its answer was taken
+
+    async def write(self, changes: tuple[Change, ...]) -> None:
+        """Write to it."""
+        await self._inner.write(changes)
+
+    async def backup(self, file: Path) -> None:
+        """Copy it."""
+        await self._inner.backup(file)
+
+    async def close(self) -> None:
+        """Let go of it."""
+        await self._inner.close()

@@ -1,0 +1,176 @@
+"""What each path answers: FleetLock for hosts; health and metrics for machines."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from rebootmgr.core.counters import Api
+from rebootmgr.fleetlock import header_names
+from rebootmgr.lending.questions import Answer, PreReboot, Question
+from rebootmgr.lockd.http.guest import Guest
+from rebootmgr.lockd.http.letting_in import Door
+from rebootmgr.lockd.http.seats import HEAD_S, HELD_AFTER_S, Seats
+from rebootmgr.lockd.http.wire_words import (
+    Client,
+    Said,
+    Unfit,
+    decode_client,
+    decode_question,
+    encode_answer,
+)
+from rebootmgr.lockd.wanted import HostWanted
+from rebootmgr.rates import Hourly
+
+log = logging.getLogger(__name__)
+
+PRE_REBOOT: Final = f"/v1/{Api.PRE_REBOOT}"
+STEADY_STATE: Final = f"/v1/{Api.STEADY_STATE}"
+TOO_OFTEN_S: Final = 60
+_CHALLENGE: Final = 'Basic realm="rebootmgr-lockd", charset="UTF-8"'
+_ALWAYS: Final = {
+    header_names.LOCKD: "1",
+    "Server": "rebootmgr-lockd",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+_JSON: Final = {**_ALWAYS, "Content-Type": "application/json; charset=utf-8"}
+_SCRAPE: Final = {**_ALWAYS, "Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+_WRONG: Final = {400, 401, 403, 404, 405, 408, 413, 431}
+
+Asking = Callable[[Question], Awaitable[Answer]]
+
+
+class Pages:
+    """Answers requests. `ask` brings a question to the lender; `trouble` says why it lends nothing.
+
+    `door` and `hosts` may be replaced at any time: the next request goes by the new ones.
+    """
+
+    def __init__(
+        self,
+        ask: Asking,
+        seats: Seats,
+        *,
+        trouble: Callable[[], str],
+        scrape: Callable[[], bytes],
+    ) -> None:
+        self._ask = ask
+        self._seats = seats
+        self._trouble = trouble
+        self._scrape = scrape
+        self._loop = asyncio.get_running_loop()
+        self._hourly = Hourly()
+        self.door = Door("", 0)
+        self.hosts: Mapping[str, HostWanted] = {}
+
+    async def answer(self, request: web.BaseRequest, guest: Guest) -> web.Response:
+        """Answer one request."""
+        path = request.raw_path.partition("?")[0]
+        match path if path.startswith("/v1/") else "/" + request.path.lstrip("/"):
+            case "/v1/pre-reboot":
+                said = await self._fleet_lock(Api.PRE_REBOOT, request, guest)
+            case "/v1/steady-state":
+                said = await self._fleet_lock(Api.STEADY_STATE, request, guest)
+            case "/metrics":
+                said = self._look(request, letting_in=True)
+                if said.status == HTTPStatus.OK:
+                    return web.Response(body=self._scrape(), headers=_SCRAPE)
+            case "/healthz":
+                said = self._look(request, letting_in=False)
+            case "/readyz":
+                said = self._look(request, letting_in=False)
+                if said.status == HTTPStatus.OK and (trouble := self._trouble()):
+                    said = Said(status=503, kind="not_ready", value=trouble, retry_after_s=5)
+            case _:
+                value = "there is no such page; hosts ask at /v1/pre-reboot and /v1/steady-state"
+                said = Said(status=404, kind="not_found", value=value)
+        return self.respond(request, said)
+
+    def respond(self, request: web.BaseRequest, said: Said) -> web.Response:
+        """Say it, unless whoever asked is wrong too often."""
+        if said.status in _WRONG:
+            said = self._patiently(request.remote or "a local client", said)
+        headers = _JSON
+        if said.retry_after_s is not None:
+            headers = {**headers, "Retry-After": str(said.retry_after_s)}
+        if said.allow:
+            headers = {**headers, "Allow": said.allow}
+        if said.status == HTTPStatus.UNAUTHORIZED:
+            headers = {**headers, "WWW-Authenticate": _CHALLENGE}
+        return web.Response(status=said.status, body=said.body, headers=headers)
+
+    def _patiently(self, address: str, said: Said) -> Said:
+        now_s = self._loop.time()
+        if self._hourly.is_due((address, said.kind), now_s):
+            log.info("refused %s: %s (%s)", address, said.value, said.kind)
+        if self.door.is_patient_with(address, now_s):
+            return said
+        value = f"too many requests that cannot be answered, the last: {said.value}"
+        return Said(status=429, kind="too_often", value=value, retry_after_s=TOO_OFTEN_S)
+
+    def _look(self, request: web.BaseRequest, *, letting_in: bool) -> Said:
+        if request.method not in {"GET", "HEAD"}:
+            return _wrong_method(request, "GET, HEAD")
+        if letting_in and not self._is_let_in(request):
+            return _UNAUTHORIZED
+        return Said(status=200, kind="success", value="up")
+
+    def _is_let_in(self, request: web.BaseRequest) -> bool:
+        return self.door.lets_in(request.headers.get("Authorization"), self._loop.time())
+
+    async def _fleet_lock(self, api: Api, request: web.BaseRequest, guest: Guest) -> Said:
+        if request.method != "POST":
+            return _wrong_method(request, "POST")
+        if not self._is_let_in(request):
+            return _UNAUTHORIZED
+        if request.headers.get(header_names.PROTOCOL) != "true":
+            value = f'the header "{header_names.PROTOCOL}: true" is missing'
+            return Said(status=400, kind="missing_fleetlock_header", value=value)
+        client = await _read_client(request)
+        if isinstance(client, Said):
+            return client
+        said = {"host": request.headers.get(header_names.HOST, "")}
+        said["prefer"] = request.headers.get("Prefer", "")
+        question = decode_question(api, client, said, self.hosts)
+        return encode_answer(await self._asked(question, guest), client)
+
+    async def _asked(self, question: Question, guest: Guest) -> Answer:
+        """Ask; an answer that is held back leaves its seat to others."""
+        if not (isinstance(question, PreReboot) and question.wait_s > 0.0):
+            return await self._ask(question)
+        holding = self._loop.call_later(HELD_AFTER_S, self._seats.hold, guest.seat)
+        try:
+            return await self._ask(question)
+        finally:
+            holding.cancel()
+
+
+_UNAUTHORIZED: Final = Said(
+    status=401, kind="unauthorized", value="the Authorization header is missing or not accepted"
+)
+
+
+def _wrong_method(request: web.BaseRequest, allow: str) -> Said:
+    value = f"this path takes {allow}, not {request.method[:20]}"
+    return Said(status=405, kind="method_not_allowed", value=value, allow=allow)
+
+
+async def _read_client(request: web.BaseRequest) -> Client | Said:
+    """Read who asks; what is no question is answered at once."""
+    try:
+        async with asyncio.timeout(HEAD_S):
+            body = await request.read()
+    except TimeoutError:
+        return Said(status=408, kind="request_timeout", value="the body did not come in time")
+    except web.HTTPRequestEntityTooLarge:
+        return Said(status=413, kind="body_too_large", value="the body is too large")
+    except web.RequestPayloadError:
+        return Said(status=400, kind="bad_request", value="the body is not as it was announced")
+    client = decode_client(body)
+    if isinstance(client, Unfit):
+        return Said(status=400, kind="bad_request", value=client.why)
+    return client

@@ -1,0 +1,53 @@
+"""The files of secrets and certificates that the configuration names, opened together."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rebootmgr.config.windows import Place
+from rebootmgr.errors import ConfigError, Problem
+from rebootmgr.lockd.configuration import Configuration
+from rebootmgr.lockd.http.letting_in import KEY, Door
+from rebootmgr.lockd.http.tls import watch_certificates
+from rebootmgr.lockd.http.watched_file import KeyFileError, WatchedFiles
+
+T = TypeVar("T")
+
+_CURE = "mend the file, or correct its path"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMaterial:
+    """Who is let in, and what speaks TLS; None where plain HTTP is spoken."""
+
+    door: Door
+    certificates: WatchedFiles[ssl.SSLContext] | None
+
+
+def open_key_material(configuration: Configuration) -> KeyMaterial:
+    """Read all of it; ConfigError names each file that is not what it has to be."""
+    server = configuration.wanted.server
+    problems: list[Problem] = []
+
+    def opened(key: str, make: Callable[[], T]) -> T | None:
+        try:
+            return make()
+        except KeyFileError as error:
+            found = configuration.merged.values.get(key)
+            problems.append(_problem(found.place if found else None, error))
+            return None
+
+    door = opened(
+        KEY, lambda: Door(server.authorization_file, server.requests_per_second_per_address)
+    )
+    certificates = opened("server.tls_cert_file", lambda: watch_certificates(server))
+    if door is None or problems:
+        raise ConfigError(problems)
+    return KeyMaterial(door, certificates)
+
+
+def _problem(place: Place | None, error: KeyFileError) -> Problem:
+    key, _, message = str(error).partition(": ")
+    file, line = (place.file, place.line) if place is not None else ("", None)
+    return Problem(file=file, line=line, key=key, message=message, hint=_CURE)
