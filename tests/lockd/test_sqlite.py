@@ -1,8 +1,11 @@
 """What the store on SQLite keeps, and what it refuses to open."""
 
 import asyncio
+import json
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -258,3 +261,23 @@ async def test_the_log_does_not_grow_without_bound(store: SqliteStore, path: Pat
         await store.write(tuple(Left("g", f"h{n}") for n in range(2000)))
     log = path.with_name("lockd.sqlite-wal")
     assert 0 < log.stat().st_size < 2**24 + 2**20
+
+
+NAMESPACE = ("unshare", "--map-root-user", "--mount")
+
+
+def may_mount() -> bool:
+    return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="no mount namespace may be made here")
+def test_a_full_disk_and_a_read_only_one_forget_nothing_and_say_what_to_do(tmp_path: Path) -> None:
+    """On real file systems: all that was told is read again as soon as there is room."""
+    program = (sys.executable, "-m", "tests.lockd.small_disk", str(tmp_path))
+    ran = subprocess.run([*NAMESPACE, *program], capture_output=True, check=True)
+    seen = json.loads(ran.stdout)
+    assert "the disk is full: make room on it" in seen["full"]
+    assert "the disk is full: make room on it" in seen["shut"]
+    assert seen["told"] > 10
+    assert seen["roomy"] == ["a", *range(1, seen["told"] + 1)]
+    assert "mounted read-only" in seen["frozen"]

@@ -156,6 +156,13 @@ MUTANTS: Final = (
         (SQLITE + "test_a_damaged_store_is_refused_and_left_alone",),
     ),
     Mutant(
+        "a disk too full to be read is said to be broken",
+        "../lockd/stores/sqlite.py",
+        '    "SQLITE_IOERR_SHMSIZE": "the disk is full',
+        '    "SQLITE_NEVER": "the disk is full',
+        (SQLITE + "test_a_full_disk_and_a_read_only_one_forget_nothing_and_say_what_to_do",),
+    ),
+    Mutant(
         "who hung up is asked about all the same",
         "../lockd/lender.py",
         "                self._on(HungUp(number, question))",

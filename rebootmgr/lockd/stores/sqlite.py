@@ -5,6 +5,7 @@ alone while it is open (`locking_mode=EXCLUSIVE`): what we know of it in memory 
 """
 
 import asyncio
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -51,7 +52,13 @@ _HINTS: Final = {
     "SQLITE_CORRUPT": "it is damaged: stop the server, move the file and its -wal away and put a"
     " backup in their place; until then nothing is granted",
     "SQLITE_NOTADB": "it is no SQLite database: set store.path to another file, or move it away",
+    "SQLITE_IOERR_SHMSIZE": "the disk is full: make room on it, and lending goes on by itself",
     "SQLITE_IOERR": "the disk has errors: look at the kernel's log",
+}
+_REFUSALS: Final = {
+    errno.ENOSPC: "SQLITE_FULL",
+    errno.EROFS: "SQLITE_READONLY",
+    errno.EACCES: "SQLITE_PERM",
 }
 
 
@@ -86,7 +93,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: {_said(error)}") from error
         except OSError as error:
-            raise StoreError(f"{self._path}: {error.strerror or error}") from error
+            raise StoreError(f"{self._path}: {_refused(error)}") from error
 
     # In the writer's thread
 
@@ -205,3 +212,9 @@ def _said(error: sqlite3.Error) -> str:
     name = getattr(error, "sqlite_errorname", "")
     hint = next((said for word, said in _HINTS.items() if name.startswith(word)), "")
     return f"{hint} ({error})" if hint else str(error)
+
+
+def _refused(error: OSError) -> str:
+    said = error.strerror or str(error)
+    word = _REFUSALS.get(error.errno or 0)
+    return f"{_HINTS[word]} ({said})" if word else said
