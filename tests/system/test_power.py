@@ -51,6 +51,7 @@ def outcomes(status: Json) -> tuple[str, ...]:
 
 async def until_at_rest(machine: Machine, server: FakeFleetLock, *, version: str) -> Json:
     """Wait until nothing is pending and nobody holds the slot."""
+    await server.wait_seen(1)  # a first boot is confirmed, of which status shows nothing
     status = await machine.until(lambda status: status["state"] == "idle" and not holders(server))
     assert status["booted"]["version"] == version
     return status
