@@ -15,8 +15,7 @@ it lends one slot of the group "default", to hosts that ask on loopback, port 33
 examples:
   rebootmgr-lockd check-config                 validate the configuration
   rebootmgr-lockd --log-level debug            serve, and say more
-  systemctl reload rebootmgr-lockd             take a changed configuration
-  rebootmgrctl fleet backup /root/lockd.bak    copy what the server keeps, while it runs
+  kill -HUP PID                                take a changed configuration
 """
 
 

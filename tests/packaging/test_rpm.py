@@ -39,6 +39,7 @@ drwxr-xr-x root:root - /etc/rebootmgr/config.d
 -rw-r--r-- root:root cn /etc/rebootmgr/config.d/10-defaults.toml
 drwxr-xr-x root:root - /etc/rebootmgr/post-boot.d
 drwxr-xr-x root:root - /etc/rebootmgr/pre-reboot.d
+-rwxr-xr-x root:root - /usr/bin/rebootmgr-lockd
 -rwxr-xr-x root:root - /usr/bin/rebootmgrctl
 -rwxr-xr-x root:root - /usr/bin/rebootmgrd
 drwxr-xr-x root:root - /usr/lib/rebootmgr
