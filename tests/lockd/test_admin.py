@@ -1,0 +1,87 @@
+"""The socket for administrators of the server's own host: who gets what there."""
+
+import asyncio
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from rebootmgr.lockd.admin import BACKUP, SOCKET
+from tests.lockd.program import PRE_REBOOT, Answered, parsed, question, request, serving
+
+NOBODY: Final = 65534
+ASK_AS: Final = """\
+import os, socket, sys
+user, raw = int(sys.argv[1]), sys.stdin.buffer.read()
+if user != os.geteuid():
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+with socket.socket(socket.AF_UNIX) as line:
+    line.connect("admin.sock")
+    line.sendall(raw)
+    while data := line.recv(65536):
+        sys.stdout.buffer.write(data)
+"""
+"""From inside the folder, so that whoever may not come by its path is asked about all the same."""
+
+
+async def ask_as(user: int, root: Path, raw: bytes) -> Answered:
+    """Ask as some user of this host, in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", ASK_AS, str(user)),
+        cwd=(root / SOCKET).parent,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate(raw)
+    assert process.returncode == 0
+    return parsed(said)
+
+
+def backup(method: str = "POST") -> bytes:
+    return request(BACKUP, method=method, headers={})
+
+
+def left_over(root: Path) -> list[str]:
+    return [one.name for one in (root / "var/lib/rebootmgr-lockd").glob(".backup-*")]
+
+
+async def test_an_administrator_gets_a_copy_with_all_that_was_lent(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        assert (await server.ask("h1")).status == 200
+        assert (await server.ask("h2")).status == 423
+        answer = await ask_as(os.geteuid(), tmp_path, backup())
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/vnd.sqlite3")
+        assert left_over(tmp_path) == []
+    copy = tmp_path / "copy.sqlite"
+    copy.write_bytes(answer.body)
+    with closing(sqlite3.connect(copy)) as store:
+        assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        text = "\n".join(store.iterdump())
+    assert "'h1'" in text
+    assert "'h2'" in text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+async def test_any_other_user_of_the_host_gets_none(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        assert (await server.ask("h1")).status == 200
+        answer = await ask_as(NOBODY, tmp_path, backup())
+        assert (answer.status, answer.kind) == (403, "forbidden")
+        assert answer.value == "only root and the group rebootmgr-lockd may do that"
+        assert left_over(tmp_path) == []
+
+
+async def test_it_lends_no_slot_and_says_what_it_does_not_know(tmp_path: Path) -> None:
+    user = os.geteuid()
+    async with serving(tmp_path) as server:
+        asked = await ask_as(user, tmp_path, request(PRE_REBOOT, question("h1")))
+        assert (asked.status, asked.kind) == (404, "not_found")
+        read = await ask_as(user, tmp_path, backup("GET"))
+        assert (read.status, read.headers["Allow"]) == (405, "POST")
+        assert (await server.ask("h2")).status == 200
