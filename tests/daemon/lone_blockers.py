@@ -221,7 +221,8 @@ def answered(group: str, answer: Callable[[], Script]) -> Callable[[Stage], Awai
 
     def is_confirmed_free(memory: Json) -> bool:
         confirmed, owed = (
-            {slot["group"] for slot in memory[key]} for key in ("confirmed", "releases_owed")
+            {slot["group"] for slot in memory.get(key, ())}
+            for key in ("confirmed", "releases_owed")
         )
         return group in confirmed - owed
 

@@ -16,4 +16,4 @@ async def test_no_kill_lends_too_much_or_forgets_a_grant(
 ) -> None:
     tally = await Kills(tmp_path, seed).run(LIVES)
     record_property("kills", LIVES)
-    assert all(tally[what] > LIVES // 4 for what in ("Granted", "Returned", "no answer", "hung up"))
+    assert all(tally[what] for what in ("Granted", "Returned", "no answer", "hung up"))
