@@ -5,9 +5,7 @@ AssertionError where the program took something in that it must not.
 """
 
 import json
-from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -46,7 +44,6 @@ from rebootmgr.logind.words import (
 )
 from rebootmgr.spans import LONGEST, decode_span, encode_span
 from rebootmgr.state.words import Corrupt, decode_state, encode_state
-from rebootmgr.text import harmless
 from rebootmgr.updates.gvariant_words import decode_dictionary
 from rebootmgr.updates.words import (
     Driver,
@@ -59,6 +56,8 @@ from rebootmgr.updates.words import (
     describe_driver,
 )
 from tests.fakes.gvariant import encode_dictionary
+from tests.fuzz import sources
+from tests.fuzz.clean import Target, assert_clean, texts_of
 from tests.fuzz.dice import NUMBERS, Dice
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -321,7 +320,6 @@ def fuzz_control(data: bytes) -> None:
             past.number("seconds")
 
 
-Target = Callable[[bytes], None]
 TARGETS: Final[dict[str, Target]] = {
     "config": fuzz_config,
     "deployments": fuzz_deployments,
@@ -331,29 +329,5 @@ TARGETS: Final[dict[str, Target]] = {
     "logind": fuzz_logind,
     "hooks": fuzz_hooks,
     "control": fuzz_control,
+    **sources.TARGETS,
 }
-
-
-def texts_of(thing: object) -> Iterable[str]:
-    """Give every string in it that people may see; a slot is ours."""
-    match thing:
-        case Slot():
-            pass
-        case str():
-            yield thing
-        case tuple() | list() | frozenset():
-            for one in thing:
-                yield from texts_of(one)
-        case _ if is_dataclass(thing):
-            for field in fields(thing):
-                yield from texts_of(getattr(thing, field.name))
-        case _:
-            pass
-
-
-def assert_clean(texts: Iterable[str]) -> None:
-    """Nothing in it can steer a terminal, end a record, or fail to be written."""
-    for text in texts:
-        text.encode()
-        assert harmless(text, longest=len(text) + 1) == " ".join(text.split()), ascii(text)
-        assert "\n" not in text

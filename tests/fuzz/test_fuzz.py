@@ -33,8 +33,9 @@ from rebootmgr.updates.gvariant_words import decode_dictionary
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.operators import Wishes
 from tests.fakes.statuses import IDLE
+from tests.fuzz.clean import Target
 from tests.fuzz.dice import NUMBERS, Dice
-from tests.fuzz.targets import CONFIG, DRIVER, STAGED, STATE, TARGETS, Target
+from tests.fuzz.targets import CONFIG, DRIVER, STAGED, STATE, TARGETS
 from tests.fuzz.transports import fuzz_http, fuzz_metrics
 
 DATA: Final = st.binary(max_size=60) | st.binary(min_size=120, max_size=400)
