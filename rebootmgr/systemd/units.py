@@ -57,6 +57,11 @@ class ServiceManager:
         """Read a property of a unit."""
         return await self._peer.get(path, _UNIT, name)
 
+    @property
+    def tells(self) -> bool:
+        """Whether it tells of changes; where it does not, whoever wants to know has to ask."""
+        return self._is_subscribed
+
     def has_none(self, error: BusError) -> bool:
         """Whether this error says that the host has no systemd."""
         return self._may_be_absent and error.name in ABSENT
@@ -64,6 +69,18 @@ class ServiceManager:
     async def follow_owner(self, changed: Callable[[], None]) -> None:
         """Have `changed` called when systemd leaves the bus or comes back to it."""
         await self._peer.subscribe_owner(lambda _: changed())
+
+    async def follow_return(self, returned: Callable[[], None]) -> None:
+        """Have `returned` called when systemd is on the bus again: after `daemon-reexec`."""
+
+        def heard(signal: Signal) -> None:
+            match signal.body:
+                case [_, _, ""]:
+                    pass
+                case _:
+                    returned()
+
+        await self._peer.subscribe_owner(heard)
 
     async def follow_reloads(self, heard: Callable[[Signal], None]) -> None:
         """Have `heard` called when systemd reloads its units: true as it begins, false at its end.
@@ -93,8 +110,9 @@ class ServiceManager:
                     pass
 
         try:
+            await self.follow(unit_path(unit), heard)  # before it is loaded, too
             path = await self._path_of(unit)
-            await self.follow(path, heard)
+            await self.follow(path, heard)  # of an alias
             return harmless(str(await self.get_of(path, "ActiveState")))
         except BusError as error:
             if error.name == NO_SUCH_UNIT or self.has_none(error):
@@ -139,10 +157,9 @@ class ServiceManager:
 
         For good, and only the first time. Where systemd does not want to tell, that is no error.
         """
-        if path in self._followed:
-            return
-        await self._peer.subscribe_properties(heard, path=path, arg0=_UNIT)
-        self._followed.add(path)
+        if path not in self._followed:
+            await self._peer.subscribe_properties(heard, path=path, arg0=_UNIT)
+            self._followed.add(path)
         if self._is_subscribed:
             return
         try:

@@ -38,6 +38,10 @@ async def outcome_of(host: BootcHost) -> str:
     return str(status["history"][-1]["outcome"])
 
 
+async def until_pending(host: BootcHost, target: str) -> None:
+    await host.until(lambda status: (status["pending"] or {}).get("id") == target)
+
+
 async def test_an_idle_host_says_which_source_it_has_and_why(bare: BootcHost) -> None:
     await bare.start()
     status = await bare.until_state("idle")
@@ -238,3 +242,49 @@ async def test_an_overlay_of_usr_is_waited_for(composefs: OnComposefs, source: s
     composefs.stage("42.2")
     await composefs.start()
     await composefs.until_blocked("unlocked")
+
+
+async def test_systemd_is_asked_for_the_timer_of_bootc_once_however_often_we_look(
+    bare: BootcHost,
+) -> None:
+    bare.logind.add_inhibitor(HOLD_ON)
+    await bare.start()
+    await bare.until_state("idle")
+    asked = bare.systemd.calls.count("GetUnit")
+    for version in ("42.2", "42.3", "42.4"):
+        await until_pending(bare, bare.stage(version))
+    assert bare.systemd.calls.count("GetUnit") == asked
+
+
+async def test_a_timer_of_bootc_that_is_started_later_is_a_conflict_at_once(
+    bare: BootcHost,
+) -> None:
+    bare.logind.add_inhibitor(HOLD_ON)
+    bare.stage("42.2")
+    await bare.start()
+    await bare.until_blocked("inhibited")
+    bare.systemd.set_service(SERVICE, [APPLY], needed=[])
+    bare.systemd.set_unit(TIMER, "active")
+    await bare.until(lambda status: "driver_conflict" in reasons(status))
+    bare.systemd.set_service(SERVICE, [STAGE], needed=[])
+    bare.systemd.reload()
+    await bare.until_blocked("inhibited")
+
+
+async def test_while_systemd_is_away_what_it_last_said_of_the_timer_stands(
+    bare: BootcHost,
+) -> None:
+    bare.systemd.set_service(SERVICE, [APPLY], needed=[])
+    bare.systemd.set_unit(TIMER, "active")
+    bare.logind.add_inhibitor(HOLD_ON)
+    bare.stage("42.2")
+    await bare.start()
+    await bare.until(lambda status: "driver_conflict" in reasons(status))
+    await bare.systemd.service.leave()
+    target = bare.stage("42.3")
+    status = await bare.until(lambda status: status["pending"]["id"] == target)
+    assert "state_unknown" not in reasons(status)
+    assert "driver_conflict" in reasons(status)
+    bare.systemd.set_unit(TIMER, "inactive")
+    await bare.systemd.service.enter()
+    await bare.until_blocked("inhibited")

@@ -28,6 +28,7 @@ async def test_units_that_were_read_are_followed_and_systemd_is_subscribed_to_on
         systemd = ServiceManager(bus, patience_s=60.0)
         assert await systemd.read_state("a.service", told.put_nowait) == "inactive"
         fake.set_unit("a.service", "active")
+        assert await told.get() == "a.service is active", "though it was not loaded"
         fake.set_unit("b@1.service", "failed")
         assert await systemd.read_state("a.service", told.put_nowait) == "active"
         assert await systemd.read_state("a.service", told.put_nowait) == "active"
