@@ -1,9 +1,9 @@
 """Machines for tests, and the count that the integration run shows."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import pytest
 
@@ -15,6 +15,12 @@ from tests.system.roots import SUITES
 from tests.system.sysroot import why_not_ostree
 
 MakeMachine: TypeAlias = Callable[..., Awaitable[Machine]]
+
+KINDS: Final[Mapping[str, Mapping[str, bool]]] = {
+    "rpm-ostree": {},
+    "ostree": {"with_rpm_ostreed": False},
+    "ostree-on-composefs": {"with_rpm_ostreed": False, "on_composefs": True},
+}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -58,16 +64,26 @@ async def make_host(tmp_path: Path) -> AsyncIterator[MakeHost]:
         pytest.skip(why)
     async with AsyncExitStack() as stack:
 
-        async def make(name: str = "m", *, with_rpm_ostreed: bool = True) -> OstreeMachine:
-            machine = OstreeMachine(tmp_path, name, with_rpm_ostreed=with_rpm_ostreed)
+        async def make(
+            name: str = "m", *, with_rpm_ostreed: bool = True, on_composefs: bool = False
+        ) -> OstreeMachine:
+            machine = OstreeMachine(
+                tmp_path, name, with_rpm_ostreed=with_rpm_ostreed, on_composefs=on_composefs
+            )
             return await stack.enter_async_context(machine)
 
         yield make
 
 
+@pytest.fixture(params=KINDS)
+async def host(request: pytest.FixtureRequest, make_host: MakeHost) -> OstreeMachine:
+    """One of each kind."""
+    return await make_host(**KINDS[request.param])
+
+
 @pytest.fixture
-async def host(make_host: MakeHost) -> OstreeMachine:
-    """One of them."""
+async def rpm_ostree_host(make_host: MakeHost) -> OstreeMachine:
+    """One with rpm-ostreed, for what is its alone."""
     return await make_host()
 
 

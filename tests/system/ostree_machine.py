@@ -33,24 +33,34 @@ _UNIT: Final = _GUEST / "ostree_root/etc/systemd/system/rpm-ostreed.service"
 class OstreeMachine(Machine):
     """`root` is the deployment that it boots, or has booted, as ostree-prepare-root mounts it.
 
-    `with_rpm_ostreed` False: a host that only has ostree.
+    `with_rpm_ostreed` False: a host that only has ostree. `on_composefs`: its root is no directory
+    of a deployment but an overlay above one, as where prepare-root has composefs; there is no image
+    of erofs in between, because Debian's libostree is built without it.
     """
 
     def __init__(
-        self, directory: Path, name: str = "m", *, bridge: str = "", with_rpm_ostreed: bool = True
+        self,
+        directory: Path,
+        name: str = "m",
+        *,
+        bridge: str = "",
+        with_rpm_ostreed: bool = True,
+        on_composefs: bool = False,
     ) -> None:
         super().__init__((), directory, name, bridge=bridge)
         self.sysroot = HOSTS / f"{self._mark}-{name}"
         self.entry = 0
-        self._with_rpm_ostreed = with_rpm_ostreed
+        self.has_rpm_ostreed = with_rpm_ostreed
+        self._on_composefs = on_composefs
         self._cmdline = ""
+        self._booted = self.sysroot
 
     def _assemble(self) -> None:
         copy_sysroot(self.sysroot)
         self._stack.callback(remove_sysroot, self.sysroot)
         self._mount_default()
         self._stack.callback(unmount, self.root)
-        if self._with_rpm_ostreed:
+        if self.has_rpm_ostreed:
             for file in _ON_THE_BUS.glob("*/*"):
                 self.write(f"etc/dbus-1/{file.relative_to(_ON_THE_BUS)}", file.read_text())
             self.write(f"etc/systemd/system/{_UNIT.name}", _UNIT.read_text())
@@ -67,10 +77,17 @@ class OstreeMachine(Machine):
         self.entry = 0
         link = re.search(r"ostree=/(\S+)", self._cmdline)
         assert link, self._cmdline
-        deployment = (self.sysroot / link[1]).resolve(strict=True)
-        mount("--bind", deployment, self.root)
-        mount("--bind", self.root / "usr", self.root / "usr")
-        mount("-o", "remount,bind,ro", self.root / "usr")
+        deployment = self._booted = (self.sysroot / link[1]).resolve(strict=True)
+        if self._on_composefs:
+            empty = self.root.with_name("empty")
+            empty.mkdir(exist_ok=True)
+            layers = f"lowerdir={deployment}:{empty}"
+            mount("-t", "overlay", "-o", layers, "composefs", self.root)
+            mount("--bind", deployment / "etc", self.root / "etc")
+        else:
+            mount("--bind", deployment, self.root)
+            mount("--bind", self.root / "usr", self.root / "usr")
+            mount("-o", "remount,bind,ro", self.root / "usr")
         mount("--bind", self.sysroot, self.root / "sysroot")
         mount("--bind", self.sysroot / "boot", self.root / "boot")
         mount("--bind", deployment.parents[1] / "var", self.root / "var")
@@ -80,7 +97,7 @@ class OstreeMachine(Machine):
         self._mount_default()
         here = self.root.with_name(f"boot-{self.boots}")
         here.mkdir()
-        found = self.root.stat()
+        found = self._booted.stat()
         backing = {"backing-root-device-inode": Pair(found.st_dev, found.st_ino)}
         (here / "ostree-booted").write_bytes(encode_dictionary(backing))
         return (
@@ -144,8 +161,7 @@ class OstreeMachine(Machine):
         Midway: it has changed the staged file, and is removing the tree of the old one, with the
         sysroot locked. That tree was made large. The rest of it follows afterwards.
         """
-        running = self.root / "."
-        [staged] = [one for one in self.deployments if not one.samefile(running)]
+        [staged] = [one for one in self.deployments if not one.samefile(self._booted)]
         many = staged / "etc/many"
         many.mkdir()
         for number in range(_MANY):

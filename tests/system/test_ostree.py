@@ -26,6 +26,7 @@ async def test_an_update_staged_by_ostree_is_booted_and_its_slot_given_back(
     await host.until_rebooted()
     status = await host.until(lambda status: newest(status) == "succeeded" and not status["slots"])
     assert status["booted"]["version"] == "42.2"
+    assert status["source"] == ("rpm-ostree" if host.has_rpm_ostreed else "ostree")
     assert asked(server) == ["/v1/pre-reboot", "/v1/steady-state"]
 
 
@@ -37,8 +38,11 @@ async def test_a_locked_update_that_is_withdrawn_reboots_nothing_not_even_midway
         await host.do(*LOCKED, "os/42.2")
         await host.until_blocked("finalization_locked")
         async with host.midway(*UNDEPLOY):
-            status = await host.until(lambda status: "state_unknown" in reasons(status))
-            assert "42.2 is being withdrawn" in status["blockers"][0]["detail"]
+            if host.has_rpm_ostreed:  # which still shows what ostree has forgotten
+                status = await host.until(lambda status: "state_unknown" in reasons(status))
+                assert "42.2 is being withdrawn" in status["blockers"][0]["detail"]
+            else:
+                await host.until_state("idle")
         await host.until_state("idle")
     await host.stays_up()
 
@@ -53,9 +57,10 @@ async def test_nothing_is_rebooted_while_ostree_itself_is_still_at_work_on_what_
     async with host.midway(*STAGE, "os/42.2"):
         await host.do("rebootmgrctl", "release", held)
         status = await host.until(lambda status: "transaction_active" in reasons(status))
-        assert status["pending"]["version"] == "42.3", "as far as rpm-ostreed has been told"
-        await host.leave_rpm_ostreed()
-        await host.do("touch", "/ostree/deploy")
+        if host.has_rpm_ostreed:
+            assert status["pending"]["version"] == "42.3", "as far as rpm-ostreed has been told"
+            await host.leave_rpm_ostreed()
+            await host.do("touch", "/ostree/deploy")
         status = await host.until_blocked("transaction_active")
         assert status["pending"]["version"] == "42.2"
         assert "is at work on the sysroot" in status["blockers"][0]["detail"]

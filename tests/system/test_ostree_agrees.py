@@ -158,8 +158,9 @@ async def _staged_by_rpm_ostree(pair: Pair) -> None:
 
 
 async def test_the_stand_in_shows_what_libostree_does_whatever_happens_to_both(
-    host: OstreeMachine, tmp_path: Path
+    rpm_ostree_host: OstreeMachine, tmp_path: Path
 ) -> None:
+    host = rpm_ostree_host
     (tmp_path / "plain").mkdir()
     files = OstreeHost(tmp_path / "plain")
     files.install("42.1")

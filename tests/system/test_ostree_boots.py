@@ -3,8 +3,9 @@
 import pytest
 
 from tests.fakes.ostree_host import OSNAME
+from tests.fakes.spoken import Json
 from tests.system.holds import hold
-from tests.system.ostree_machine import MakeHost, OstreeMachine
+from tests.system.ostree_machine import OstreeMachine
 from tests.system.test_ostree import LOCKED, STAGE, UNDEPLOY
 from tests.system.test_updates import newest
 
@@ -13,6 +14,11 @@ KILLED = """\
 [Service]
 TimeoutStopSec=1ms
 """
+
+
+def notices(status: Json) -> list[str]:
+    """What is told and blocks nothing."""
+    return [one["notice"] for one in status["notices"]]
 
 
 async def test_a_locked_update_is_booted_once_it_is_unlocked(host: OstreeMachine) -> None:
@@ -26,8 +32,9 @@ async def test_a_locked_update_is_booted_once_it_is_unlocked(host: OstreeMachine
 
 
 async def test_an_update_locked_inside_of_its_file_is_seen_where_rpm_ostree_shows_no_lock(
-    host: OstreeMachine,
+    rpm_ostree_host: OstreeMachine,
 ) -> None:
+    host = rpm_ostree_host
     await host.boot()
     await host.stage("42.2", lock="gvariant")
     await host.until_blocked("finalization_locked")
@@ -89,7 +96,8 @@ async def test_an_administrators_rollback_is_left_to_the_administrator(host: Ost
     await host.until_rebooted()
     await host.until(lambda status: newest(status) == "succeeded")
     await host.do("ostree", "admin", "set-default", "1")
-    status = await host.until(lambda status: status["state"] == "idle")
+    status = await host.until(lambda status: notices(status) == ["not_staged"])
+    assert status["state"] == "idle"
     assert status["booted"]["version"] == "42.2"
     await host.stays_up()
     await host.begin("systemctl", "reboot")
@@ -97,6 +105,26 @@ async def test_an_administrators_rollback_is_left_to_the_administrator(host: Ost
     status = await host.until_state("idle")
     assert status["booted"]["version"] == "42.1"
     assert [one["outcome"] for one in status["history"]] == ["succeeded"]
+
+
+async def test_a_rollback_that_a_staged_update_overtakes_is_told_and_the_update_booted(
+    host: OstreeMachine,
+) -> None:
+    await host.boot()
+    await host.do(*STAGE, "os/42.2")
+    await host.until_rebooted()
+    await host.until(lambda status: newest(status) == "succeeded")
+    held = await hold(host)
+    await host.do("ostree", "admin", "set-default", "1")
+    await host.do(*STAGE, "os/42.3")
+    status = await host.until(lambda status: notices(status) == ["rollback_overtaken"])
+    assert "42.1 was to boot next" in status["notices"][0]["detail"]
+    assert status["pending"]["version"] == "42.3"
+    await host.do("rebootmgrctl", "release", held)
+    await host.until_rebooted()
+    await host.until_rebooted_times(2)
+    status = await host.until(lambda status: newest(status) == "succeeded")
+    assert status["booted"]["version"] == "42.3"
 
 
 async def test_what_is_pinned_stays_on_disk_and_counts_for_nothing(host: OstreeMachine) -> None:
@@ -155,17 +183,3 @@ async def test_a_newer_update_staged_while_the_host_goes_down_is_what_it_boots(
     status = await host.until(lambda status: bool(status["history"]) and status["state"] == "idle")
     assert status["booted"]["version"] == "42.3"
     assert newest(status) == "superseded"
-
-
-async def test_a_host_without_rpm_ostreed_is_an_ostree_host_all_the_same(
-    make_host: MakeHost,
-) -> None:
-    host = await make_host(with_rpm_ostreed=False)
-    await host.boot()
-    names = await host.do("busctl", "list", "--activatable")
-    assert "org.projectatomic.rpmostree1" not in names
-    await host.do(*STAGE, "os/42.2")
-    await host.begin("systemctl", "reboot")
-    await host.until_rebooted()
-    assert "* fedora-coreos" in (told := await host.do("ostree", "admin", "status"))
-    assert "Version: 42.2" in told
