@@ -14,11 +14,22 @@ LIMITS: Final = "org.freedesktop.DBus.Error.LimitsExceeded"
 """More was asked, sent or waiting than anybody has a right to."""
 ABSENT: Final = frozenset(
     {
-        "org.freedesktop.DBus.Error.NameHasNoOwner",  # dbus-daemon
-        "org.freedesktop.DBus.Error.ServiceUnknown",  # dbus-broker, or nothing that could start it
+        "org.freedesktop.DBus.Error.NameHasNoOwner",
+        "org.freedesktop.DBus.Error.ServiceUnknown",
     }
 )
-"""Nobody has the name that was called, and nobody was started to have it."""
+"""Nobody has the name that was called, and nobody was started to have it.
+
+Both buses use both; dbus-broker says NameHasNoOwner of a start that failed, too.
+"""
+_FAILED_STARTS: Final = frozenset(
+    {
+        "org.freedesktop.DBus.Error.TimedOut",  # nor does it end: dbus-daemon waited for it
+        "org.freedesktop.systemd1.LoadFailed",
+        "org.freedesktop.systemd1.NoSuchUnit",
+        "org.freedesktop.systemd1.UnitMasked",
+    }
+)
 _PART: Final = re.compile(r"([a-z0-9_]+)='([^',]*)'")
 _KEYS: Final = frozenset(
     {"type", "sender", "path", "path_namespace", "interface", "member", "arg0"}
@@ -59,6 +70,18 @@ class Reply:
 
     signature: str = ""
     body: Sequence[Any] = ()
+
+
+def is_not_started(error_name: str) -> bool:
+    """Whether nobody has the name that was called, and whoever could have it does not start.
+
+    dbus-daemon passes on what systemd says of the unit, or says itself how the program failed.
+    """
+    return (
+        error_name in ABSENT
+        or error_name in _FAILED_STARTS
+        or error_name.startswith("org.freedesktop.DBus.Error.Spawn.")
+    )
 
 
 def listed(value: Any) -> Any:

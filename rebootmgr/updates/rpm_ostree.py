@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rebootmgr.bus.connection import Bus, Signal
 from rebootmgr.bus.peer import Peer
-from rebootmgr.bus.words import ABSENT, DRIVER, NO_REPLY
+from rebootmgr.bus.words import ABSENT, DRIVER, NO_REPLY, is_not_started
 from rebootmgr.core.facts import Deployments, NotOstree, OsUnknown
 from rebootmgr.core.model import Source
 from rebootmgr.errors import BusError
@@ -131,7 +131,7 @@ class RpmOstree:
         except BusError as error:
             if not error.name:
                 raise
-            cure = _ABSENT_CURE if error.name in ABSENT else ""
+            cure = _ABSENT_CURE if is_not_started(error.name) else ""
             answer = OsUnknown(f"rpm-ostree: {error}", cure)
         except TimeoutError:
             answer = OsUnknown("rpm-ostree: rpm-ostreed does not answer")

@@ -68,6 +68,21 @@ async def test_kernel_arguments_that_fail_are_quarantined_and_others_are_not(hos
     assert len(status["quarantine"]) == 1
 
 
+async def test_kernel_arguments_that_reboot_by_themselves_are_left_to_do_so(host: Host) -> None:
+    """`rpm-ostree kargs --reboot` calls logind with its transaction open, which never ends."""
+    await host.start()
+    await host.until_state("idle")
+    await host.os.change_arguments(*GOOD, reboot=host.logind.begin_shutdown)
+    await host.until_blocked("transaction_active", "shutdown_scheduled")
+    await host.reboot()
+    await host.os.leave()
+    await host.os.start()
+    assert host.reboots() == 0
+    await host.start()
+    status = await host.until_state("idle")
+    assert (status["history"], status["quarantine"]) == ([], [])
+
+
 async def test_what_changes_is_said_where_the_version_does_not(host: Host) -> None:
     host.configure('[updates]\nstrategy = "off"\n')
     await host.start()

@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -29,6 +30,20 @@ OS: Final = f"{NAME}.OS"
 TEST: Final = ("/org/rebootmgr/test", "org.rebootmgr.test.RpmOstree")
 PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _NOTHING: Final = ["", "", ""]
+_NOT_STARTED: Final = f"Could not activate remote peer '{NAME}': "
+_ERROR: Final = "org.freedesktop.DBus.Error"
+NOT_THERE: Final = (
+    (f"{_ERROR}.NameHasNoOwner", "Destination does not exist"),
+    (f"{_ERROR}.NameHasNoOwner", f"{_NOT_STARTED}activation request failed: unit is masked"),
+    (f"{_ERROR}.NameHasNoOwner", f"{_NOT_STARTED}startup job failed"),
+    (f"{_ERROR}.ServiceUnknown", f"The name {NAME} is unknown"),
+    (f"{_ERROR}.ServiceUnknown", f"The name {NAME} was not provided by any .service files"),
+    (f"{_ERROR}.Spawn.ChildExited", "Launch helper exited with unknown return code 1"),
+    (f"{_ERROR}.TimedOut", f"Failed to activate service '{NAME}': timed out"),
+    ("org.freedesktop.systemd1.UnitMasked", "Unit rpm-ostreed.service is masked."),
+    ("org.freedesktop.systemd1.NoSuchUnit", "Unit rpm-ostreed.service not found."),
+)
+"""How dbus-broker (the first four) and dbus-daemon say that nobody is there or was started."""
 _SIGNATURES: Final = {
     "Booted": "o",
     "Path": "s",
@@ -103,6 +118,8 @@ class RpmOstreed:
         self.calls: Counter[str] = Counter()
         self.is_mute = False
         self.leaves_at_next_call = False
+        self.refusal: BusError | None = None
+        """What the bus answers in its place, which never gets the call."""
         self.transaction = list(_NOTHING)
         self.cached: dict[str, Any] = {}
         self._lock: LockedSysroot | None = None
@@ -135,6 +152,7 @@ class RpmOstreed:
     async def leave(self) -> None:
         """Leave the bus, as after 60 s without clients; calls under way get NoReply."""
         bus, self._bus = self._bus, None
+        self.transaction = list(_NOTHING)
         if self._lock is not None:
             self._lock.die()
             self._lock = None
@@ -158,12 +176,21 @@ class RpmOstreed:
         await self.end()
         return tree
 
-    async def change_arguments(self, *arguments: str) -> Tree:
-        """Stage the booted deployment with other kernel arguments."""
+    async def change_arguments(
+        self, *arguments: str, reboot: Callable[[], object] | None = None
+    ) -> Tree:
+        """Stage the booted deployment with other kernel arguments.
+
+        `reboot` is that of `rpm-ostree kargs --reboot`: it comes before the transaction ends, so
+        nobody sees it end.
+        """
         await self.begin("KernelArgs")
         tree = self.host.change_arguments(list(arguments))
         await self.refresh()
-        await self.end()
+        if reboot is None:
+            await self.end()
+        else:
+            reboot()
         return tree
 
     async def begin(self, method: str, *, client: str = ":1.999") -> None:
@@ -216,6 +243,8 @@ class RpmOstreed:
             self.bus._wire.end("left")
         if self.is_mute:
             await self._never.wait()
+        if self.refusal is not None:
+            raise self.refusal
         match request.member, list(request.body):
             case "GetAll", [interface] if (request.path, interface) in self._shown:
                 return Reply("a{sv}", [self._shown[request.path, interface]])

@@ -92,3 +92,8 @@ async def server() -> AsyncIterator[FakeFleetLock]:
     """A lock server with one slot, outside the machine."""
     async with FakeFleetLock(retry_after=1) as server:
         yield server
+
+
+@pytest.fixture(params=["dbus-broker", "dbus-daemon"])
+def bus_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

@@ -166,6 +166,11 @@ class Machine(Spoken):
         """Install an executable of the administrator."""
         self.write(f"etc/rebootmgr/{directory}/{name}", f"#!/bin/sh\n{script}\n", mode=0o755)
 
+    def use_bus(self, kind: str) -> None:
+        """Before it boots; dbus-daemon is there where dbus.service leads to no dbus-broker."""
+        if kind == "dbus-daemon":
+            (self.root / "etc/systemd/system/dbus.service").unlink()
+
     # On and off
 
     async def boot(self) -> None:

@@ -12,8 +12,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from rebootmgr.cli.bus_verbs import METRICS
 from tests.fakes import strangers
 from tests.fakes.spoken import ASK_AGAIN_S
@@ -27,17 +25,6 @@ BUS: Final = "/run/dbus/system_bus_socket"
 WHEN: Final = "var/lib/when"
 SAID: Final = "var/lib/strangers"
 PROGRAM: Final = f"/opt/stand-ins/tests/fakes/{Path(strangers.__file__).name}"
-
-
-@pytest.fixture(params=["dbus-broker", "dbus-daemon"])
-def bus_kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-def use_bus(machine: Machine, kind: str) -> None:
-    """dbus-daemon is what dbus.service is, unless that name leads to dbus-broker."""
-    if kind == "dbus-daemon":
-        (machine.root / "etc/systemd/system/dbus.service").unlink()
 
 
 async def a_moment() -> None:
@@ -92,7 +79,7 @@ async def called_for(machine: Machine, version: str) -> float:
 async def test_strangers_delay_no_reboot_and_cost_no_memory(
     machine: Machine, bus_kind: str, record_property: Callable[[str, object], None]
 ) -> None:
-    use_bus(machine, bus_kind)
+    machine.use_bus(bus_kind)
     machine.hook("pre-reboot.d", "10-when", f"date +%s.%N >/{WHEN}")
     await machine.boot()
     await machine.until_state("idle")

@@ -16,7 +16,7 @@ from rebootmgr.errors import BusError
 from rebootmgr.updates.rpm_ostree import RpmOstree
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.ostree_host import Lock, OstreeHost
-from tests.fakes.rpmostreed import NAME, OS, PROPERTIES, TEST, FakeRpmOstree, mangled
+from tests.fakes.rpmostreed import NAME, NOT_THERE, OS, PROPERTIES, TEST, FakeRpmOstree, mangled
 from tests.fakes.systemd1 import FakeSystemd
 from tests.waiting import PATIENT_S, telling
 
@@ -215,6 +215,18 @@ async def test_row_12_cleanup_withdraws_it(
     assert not found.staged
 
 
+async def test_a_cached_update_that_keeps_the_withdrawn_deployment_is_no_sign_of_staging(
+    bus: Bus, reader: RpmOstree, rpmostreed: FakeRpmOstree, host: OstreeHost
+) -> None:
+    """rpm-ostreed forgets the staged one with `cleanup -p`, but not what it had cached."""
+    withdrawn = await rpmostreed.stage("41.2")
+    host.cleanup()
+    found = await deployments(reader)
+    [cached] = await bus.call(NAME, OS_PATH, PROPERTIES, "Get", "ss", [OS, "CachedUpdate"])
+    assert cached["deployment"] == withdrawn.id
+    assert (found.staged, found.default) == (False, found.booted)
+
+
 async def test_rows_13_and_14_a_live_applied_update_is_still_staged(
     reader: RpmOstree, rpmostreed: FakeRpmOstree, host: OstreeHost
 ) -> None:
@@ -260,6 +272,19 @@ async def test_row_18_the_policy_apply_is_another_driver(
 
 async def test_an_absent_rpm_ostreed_is_unknown(bus: Bus, host: OstreeHost) -> None:
     assert "rpm-ostree" in await unknown(RpmOstree(bus, host.root, patience_s=PATIENT_S))
+
+
+@pytest.mark.parametrize(("name", "text"), NOT_THERE)
+async def test_whatever_words_the_bus_has_for_nobody_the_cure_is_named(
+    reader: RpmOstree, rpmostreed: FakeRpmOstree, name: str, text: str
+) -> None:
+    rpmostreed.refusal = BusError(name, text)
+    found = await reader.read()
+    assert isinstance(found, OsUnknown)
+    assert text in found.detail
+    assert "systemctl unmask" in found.cure
+    rpmostreed.refusal = None
+    assert not (await deployments(reader)).staged
 
 
 async def test_a_sleeping_rpm_ostreed_is_started_by_a_read(
@@ -559,6 +584,19 @@ async def test_a_change_of_kernel_arguments_is_named_and_has_a_key_of_its_own(
     assert len({first.default.key, second.default.key, second.booted.key}) == 3
     await rpmostreed.change_arguments("rw", "x=locked", "quiet")  # now under another serial
     assert (await deployments(reader)).default.key == first.default.key
+
+
+async def test_a_staged_file_that_names_no_arguments_changes_none(
+    reader: RpmOstree, rpmostreed: FakeRpmOstree, host: OstreeHost
+) -> None:
+    """`ostree admin deploy --stage` writes none; whoever reads "none at all" sees all removed."""
+    staged = host.stage("41.2", kargs=None)
+    await rpmostreed.refresh()
+    content = (host.root / "run/ostree/staged-deployment").read_bytes()
+    found = await deployments(reader)
+    assert b"kargs" not in content
+    assert (found.staged, found.default.version) == (True, staged.version)
+    assert (found.change.arguments_added, found.change.arguments_removed) == ((), ())
 
 
 async def test_what_boots_instead_of_a_queued_rollback_is_said(
