@@ -54,6 +54,7 @@ install: $(pages) ## install units, policies, configuration, man pages and docum
 	$(put) completion/rebootmgrctl.bash $(share)/bash-completion/completions/rebootmgrctl
 	$(put) -t $(share)/zsh/site-functions completion/_rebootmgrctl
 	$(put) -t $(share)/fish/vendor_completions.d completion/rebootmgrctl.fish
+	$(put) -t $(share)/rebootmgr schema/rebootmgr.toml.schema.json
 	for page in $(pages); do $(put) -t $(share)/man/man$${page##*.} $$page || exit; done
 	for folder in config.d checks.d pre-reboot.d post-boot.d; do \
 		install -d $(etc)/$$folder $(lib)/rebootmgr/$$folder || exit; done

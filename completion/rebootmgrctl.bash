@@ -34,7 +34,11 @@ _rebootmgrctl() {
             mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             return
             ;;
-        --plot)
+        --template)
+            mapfile -t COMPREPLY < <(compgen -W 'every-key fleet laptop manual server weekend' -- "$cur")
+            return
+            ;;
+        --plot | -o)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
@@ -59,7 +63,7 @@ _rebootmgrctl() {
                 more='--root --version'
             else
                 known='status why metrics explain wait is-active hold holds release reboot cancel forgive
-                    history reload plan check-config cat-config fleet-lock simulate help version'
+                    history reload plan check-config cat-config config fleet-lock simulate help version'
             fi
             ;;
         status) more='--watch --quiet' ;;
@@ -68,15 +72,27 @@ _rebootmgrctl() {
         is-active) more='--quiet' ;;
         help)
             known='status why metrics explain wait is-active hold holds release reboot cancel forgive
-                history reload plan check-config cat-config fleet-lock simulate version'
+                history reload plan check-config cat-config config fleet-lock simulate version'
             ;;
         hold) more='--reason --until --for --forever --quiet' ;;
         release) ask='holds id' ;;
         reboot) more='--now --for' ;;
         cancel) more='--for --no-hold' ;;
         forgive) ask='status key' ;;
-        check-config) more='--strict' ;;
-        plan) more='--from --to' ;;
+        check-config)
+            more='--strict'
+            if [[ $cur != -* ]]; then
+                compopt -o filenames 2>/dev/null
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                return
+            fi
+            ;;
+        config)
+            more='--template'
+            known='init schema'
+            [[ " ${COMP_WORDS[*]} " != *' init '* && " ${COMP_WORDS[*]} " != *' schema '* ]] || known=''
+            ;;
+        plan) more='--from --to --config' ;;
         simulate)
             more='--hosts --slots --groups --reboot --spread --failures --staging --server-rate
                 --answer --from --for --seed --outage --time-zone --config --plot'

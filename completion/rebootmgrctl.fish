@@ -73,9 +73,12 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -a reload \
     -d 'take the new configuration, or keep the old one and say what is wrong'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a plan \
     -d 'every interval in which the policy would allow a reboot'
-complete -c rebootmgrctl -n __rebootmgrctl_at -a check-config -d 'validate the drop-ins'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a check-config \
+    -d 'validate the drop-ins, or those of a folder'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a cat-config \
     -d 'the effective configuration, each value with the file it came from'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a config \
+    -d 'a drop-in to start from, or the JSON Schema of drop-ins'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a fleet-lock \
     -d 'take or return a slot of the lock server, for scripts and for dead hosts'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a simulate \
@@ -119,9 +122,17 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at forgive' -a '(__rebootmgrctl_ask 
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at plan' -l from -x -d 'begin of the range'
 complete -c rebootmgrctl -n '__rebootmgrctl_at plan' -l to -x -d 'its end'
+complete -c rebootmgrctl -n '__rebootmgrctl_at plan' -l config -x -a '(__fish_complete_directories)' \
+    -d 'take the drop-ins there'
 
+complete -c rebootmgrctl -n '__rebootmgrctl_at check-config' -F
 complete -c rebootmgrctl -n '__rebootmgrctl_at check-config' -l strict \
     -d 'a warning counts as an error'
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at config' -a 'init schema'
+complete -c rebootmgrctl -n '__rebootmgrctl_at config' -l template -x \
+    -a 'every-key fleet laptop manual server weekend' -d 'what to start from'
+complete -c rebootmgrctl -n '__rebootmgrctl_at config' -s o -r -F -d 'write it there'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -a 'lock unlock drop-debt'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l id -x -d 'the id of another host'

@@ -11,9 +11,9 @@ from rebootmgr.cli.key_files import review_key_files
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.config.astray import find_astray
 from rebootmgr.config.checked import Config, DropIn, Fragment
-from rebootmgr.config.drop_ins import DIRECTORIES, VENDOR
+from rebootmgr.config.drop_ins import DIRECTORIES, VENDOR, read_named
 from rebootmgr.config.identity import HostIdentity, MissingIdentity
-from rebootmgr.config.load import Loaded, load
+from rebootmgr.config.load import Loaded, judge, load
 from rebootmgr.config.readable import User, find_obstacle, read_daemon_user
 from rebootmgr.config.resolve import url_problems
 from rebootmgr.config.review import Review, review_config
@@ -36,11 +36,13 @@ _BOOTC_TIMER: Final = "bootc-fetch-apply-updates.timer"
 
 
 def _check_config(arguments: Namespace, context: Context) -> int:
-    loaded = load(context.root)
+    named: list[Path] = arguments.files
+    loaded = judge(read_named(named), context.root) if named else load(context.root)
     config = loaded.config
-    review = Review() if config.errors else _review(loaded, context.root)
+    review = _review(loaded, context.root, is_its_own=not named)
     errors = (*config.errors, *review.errors)
-    warnings = (*config.warnings, *review.warnings, *_host(context.root, loaded))
+    around = () if named else tuple(_host(context.root, loaded))
+    warnings = (*config.warnings, *review.warnings, *around)
     valid = not errors and not (arguments.strict and warnings)
     lists = {"errors": [*map(asdict, errors)], "warnings": [*map(asdict, warnings)]}
     lines = [*_overriding(config), *report(errors, warnings, valid=valid)]
@@ -48,8 +50,13 @@ def _check_config(arguments: Namespace, context: Context) -> int:
     return 0 if valid else _INVALID
 
 
-def _review(loaded: Loaded, root: Path) -> Review:
+def _review(loaded: Loaded, root: Path, *, is_its_own: bool) -> Review:
+    """Review what has no errors; of the host here only if the configuration is its own."""
     config, host, at = loaded.config, loaded.host, datetime.now(UTC)
+    if config.errors:
+        return Review()
+    if not is_its_own:
+        return review_config(config, at=at, node_id="")
     found = review_config(config, at=at, node_id=host.node_id, reboot_takes=_reboot_takes(root))
     match host:
         case HostIdentity(variables=variables):
@@ -156,15 +163,18 @@ def _overriding(config: Config) -> Iterator[str]:
 
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="a warning counts as an error")
+    instead = "these, as one configuration of any host, instead of what this host has"
+    parser.add_argument("files", metavar="FILE", nargs="*", type=Path, default=[], help=instead)
 
 
 VERBS: Final = (
     Verb(
         name="check-config",
-        summary="validate the drop-ins",
+        summary="validate the drop-ins, or those of a folder",
         examples=(
             "rebootmgrctl check-config --strict",
             "rebootmgrctl --root /mnt/image check-config",
+            "rebootmgrctl check-config --strict hosts/web/config.d",
         ),
         arguments=_arguments,
         run=_check_config,

@@ -4,14 +4,16 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Final
 
 from rebootmgr.cli.page import span
 from rebootmgr.cli.times import JoinedWords, zone_of
 from rebootmgr.cli.verb import Context, Verb, no_arguments
+from rebootmgr.config.drop_ins import read_named
 from rebootmgr.config.effective import effective_values, encode_config
 from rebootmgr.config.identity import HostIdentity, MissingIdentity
-from rebootmgr.config.load import Loaded, load
+from rebootmgr.config.load import Loaded, judge, load
 from rebootmgr.config.resolve import resolve_calendar
 from rebootmgr.config.settings import Updates
 from rebootmgr.config.values import LOCALTIME, decode_zone
@@ -24,8 +26,10 @@ TO: Final = "its end (14 days later)"
 _AHEAD: Final = timedelta(days=14)
 
 
-def _load(context: Context) -> Loaded:
-    loaded = load(context.root)
+def _load(context: Context, folder: Path | None = None) -> Loaded:
+    """Load what the host has, or the drop-ins of a folder as its own; ConfigError."""
+    named = None if folder is None else judge(read_named((folder,)), context.root)
+    loaded = named or load(context.root)
     loaded.check_config()
     return loaded
 
@@ -53,7 +57,7 @@ def _cat_config(_: Namespace, context: Context) -> int:
 
 
 def _plan(arguments: Namespace, context: Context) -> int:
-    loaded = _load(context)
+    loaded = _load(context, arguments.config)
     zone = zone_of(context.root)
     now = datetime.now(UTC).replace(microsecond=0)
     start, end = now, None
@@ -126,6 +130,7 @@ def _plan_arguments(parser: ArgumentParser) -> None:
         parser.add_argument(
             option, dest=name, metavar="T", nargs="+", action=JoinedWords, help=about
         )
+    parser.add_argument("--config", metavar="DIR", type=Path, help="take the drop-ins there")
 
 
 VERBS: Final = (
@@ -137,6 +142,7 @@ VERBS: Final = (
             "rebootmgrctl plan --from yesterday --to +1week",
             'rebootmgrctl plan --from 2026-12-01 --to "2027-01-15 12:00"',
             "rebootmgrctl --json plan --to 2027-01-15T12:00:00Z",
+            "rebootmgrctl plan --config hosts/web/config.d",
         ),
         arguments=_plan_arguments,
         run=_plan,

@@ -8,8 +8,8 @@ from rebootmgr.cli.page import Page
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.config.checked import decode_config
 from rebootmgr.config.effective import effective_values, encode_value
+from rebootmgr.config.rules import Rule, wanted
 from rebootmgr.config.schema import ITEMS, KEYS
-from rebootmgr.config.values import Rule, UnfitError
 from rebootmgr.core.model import Reason
 from rebootmgr.core.reasons import WORDS
 from rebootmgr.core.sentence import doing
@@ -52,20 +52,11 @@ def _keys(word: str) -> Iterator[tuple[str, str]]:
     for key, rule in RULES.items():
         if word in {key, key.rpartition(".")[2]}:
             yield "Key", key
-            yield "Takes", _takes(rule)
+            yield "Means", rule.meaning
+            yield "Takes", wanted(rule.accepts)
             if key in defaults:
                 yield "Default", encode_value(defaults[key])
             yield "More", "man rebootmgr.toml"
-
-
-def _takes(rule: Rule) -> str:
-    """Say what a rule wants, in the words with which it refuses what nobody could mean."""
-    try:
-        rule(object())
-    except UnfitError as error:
-        wants = str(error).partition(", not ")[0].removeprefix("must be ")
-        return f"{wants}; {error.hint}"
-    return "anything"
 
 
 _DEFAULTS: Final = decode_config((), localtime=None)

@@ -29,6 +29,7 @@ MODULES: Final = {
     "plan": "config_verbs",
     "check-config": "check_config",
     "cat-config": "config_verbs",
+    "config": "new_config",
     "fleet-lock": "fleet_verbs",
     "simulate": "simulate_verb",
     "help": "about_verbs",

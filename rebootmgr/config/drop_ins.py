@@ -44,6 +44,37 @@ def read_drop_ins(root: Path, directories: Sequence[str] = DIRECTORIES) -> tuple
     return (*found, *(fragment for name in names for fragment in _read(chosen[name], root)))
 
 
+def read_named(paths: Sequence[Path]) -> tuple[Fragment, ...]:
+    """Read the files, and the drop-ins of the folders, that somebody named, as one folder.
+
+    In byte order of their names; of one name the first that was given. What is not there, or holds
+    nothing, is a failure among them: nobody is to take it for a configuration that was looked at.
+    """
+    chosen: dict[str, Path] = {}
+    found: list[Fragment] = []
+    for path in paths:
+        if not path.is_dir():
+            reason = _no_drop_in(path.name)
+            if reason:
+                found.append(Ignored(_problem(path, *reason)))
+            if os.path.lexists(path):
+                chosen.setdefault(path.name, path)
+            else:
+                found.append(_unread(path, "there is no such file", "correct its name"))
+            continue
+        within = read_drop_ins(path, (".",))
+        if not any(isinstance(each, DropIn | Unread) for each in within):
+            cure = f"name the folder of the drop-ins, or --root DIR for what has {DIRECTORIES[0]}"
+            found.append(_unread(path, f"holds no {_ENDING} file with anything in it", cure))
+        found += [each for each in within if isinstance(each, Ignored)]
+        for each in within:
+            if not isinstance(each, Ignored):
+                file = Path(each.file if isinstance(each, DropIn) else each.problem.file)
+                chosen.setdefault(file.name, file)
+    names = sorted(chosen, key=os.fsencode)
+    return (*found, *(one for name in names for one in _read(chosen[name], Path("/"))))
+
+
 def _no_drop_in(name: str) -> tuple[str, str] | None:
     if name.startswith("."):
         return "is not read: its name starts with a dot", "rename or remove it"

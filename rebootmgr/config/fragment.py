@@ -12,7 +12,8 @@ import tomli
 
 from rebootmgr.config.cures import cure_for_syntax
 from rebootmgr.config.grammar import Grammar, dotted
-from rebootmgr.config.values import Rule, UnfitError, shown
+from rebootmgr.config.rules import Check
+from rebootmgr.config.values import UnfitError, shown
 from rebootmgr.config.windows import Found, Item, Place
 from rebootmgr.errors import Problem
 from rebootmgr.text import harmless
@@ -297,7 +298,7 @@ class _Reader:
                 found[name] = checked
         return Item(self._decoded.place(item.path), found, frozenset(written))
 
-    def _checked(self, spot: Spot, value: object, rule: Rule) -> Found | None:
+    def _checked(self, spot: Spot, value: object, rule: Check) -> Found | None:
         try:
             return Found(rule(value), value, self._decoded.place(spot.path))
         except UnfitError as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from rebootmgr.config.values import Rule
+from rebootmgr.config.rules import Check
 from rebootmgr.text import harmless, nearest
 
 ANY: Final = "*"
@@ -20,10 +20,10 @@ class Grammar:
     `foreign` are keys of other programs: what to say of each, as a warning.
     """
 
-    keys: Mapping[str, Rule]
-    items: Mapping[str, Mapping[str, Rule]]
+    keys: Mapping[str, Check]
+    items: Mapping[str, Mapping[str, Check]]
     tables: frozenset[str]
-    names: Mapping[str, Rule] = field(default_factory=dict)
+    names: Mapping[str, Check] = field(default_factory=dict)
     foreign: Mapping[str, str] = field(default_factory=dict)
 
     def form(self, table: str, name: str) -> str:

@@ -53,7 +53,12 @@ class Loaded:
 
 def load(root: Path, *, directories: Sequence[str] = DIRECTORIES, dry_run: bool = False) -> Loaded:
     """Read and judge everything below `root`; what is wrong is inside."""
-    fragments, localtime = read_drop_ins(root, directories), read_localtime(root)
+    return judge(read_drop_ins(root, directories), root, dry_run=dry_run)
+
+
+def judge(fragments: tuple[Fragment, ...], root: Path, *, dry_run: bool = False) -> Loaded:
+    """Judge these drop-ins as those of the host below `root`; what is wrong is inside."""
+    localtime = read_localtime(root)
     config = decode_config(fragments, localtime=localtime)
     settings = config.settings
     host = read_identity(root, node_uuid=settings.identity.node_uuid)

@@ -1,32 +1,35 @@
 """One value of the configuration at a time: TOML in, a checked value out.
 
-A rule takes what TOML gave and returns the typed value, or raises `UnfitError`.
+A check takes what TOML gave and returns the typed value, or raises `UnfitError`. What programs and
+people can be told of it beforehand stands beside it.
 """
 
 import re
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, tzinfo
 from enum import StrEnum
 from functools import cache
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from rebootmgr.config.base_url import fault_of, redact
 from rebootmgr.config.cures import cure_for_zone
-from rebootmgr.core.model import LONGEST_NAME, LONGEST_SERVER, Source
-from rebootmgr.core.policy import ClockRule, Respect, Strategy
+from rebootmgr.config.rules import Either, Flag, Rule, Several, Text, Whole, Words, wanted
+from rebootmgr.core.model import LONGEST_NAME, LONGEST_SERVER
+from rebootmgr.core.policy import Respect, Strategy
 from rebootmgr.text import nearest
 
 LOCALTIME: Final = "localtime"
 
-Rule: TypeAlias = Callable[[object], object]
 Word = TypeVar("Word", bound=StrEnum)
 
 # Relative, without dots: a name can never lead out of the zoneinfo directory.
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,3}")
-_UUID: Final = re.compile(
-    r"(?:urn:uuid:)?\{?[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}\}?"
+_UUID: Final = (
+    r"(?:[Uu][Rr][Nn]:[Uu][Uu][Ii][Dd]:)?\{?[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1"
+    r"[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}\}?"
 )
+_GROUP: Final = "[a-zA-Z0-9.-]+"
+_MODE: Final = "0?[0-7]{3}"
 
 
 class UnfitError(ValueError):
@@ -66,26 +69,40 @@ def shown(value: object) -> str:
             return "a table"
 
 
+FLAG: Final = Flag()
+
+
 def boolean(value: object) -> bool:
     """Take a flag."""
     if isinstance(value, bool):
         return value
-    raise UnfitError(f"must be true or false, not {shown(value)}", "write it without quotes")
+    raise UnfitError(f"must be {wanted(FLAG)}, not {shown(value)}", "write it without quotes")
 
 
-def whole(low: int, high: int, *, hint: str = "") -> Rule:
+def whole(low: int, high: int, meaning: str = "", *, unit: str = "", hint: str = "") -> Rule:
     """Make a rule that takes a whole number within these bounds, both included."""
+    accepts = Whole(low, high, unit)
 
-    def rule(value: object) -> int:
+    def check(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        message = f"must be a whole number from {low} to {high}, not {shown(value)}"
+        message = f"must be {wanted(accepts)}, not {shown(value)}"
         raise UnfitError(message, hint or "write digits, without quotes")
 
-    return rule
+    return Rule(check, accepts, meaning)
 
 
 DEFAULT_GROUP: Final = "default"
+TEXT: Final = Text()
+GROUP: Final = Text("letters, digits, dots and dashes", f"(?:{_GROUP})?", LONGEST_NAME)
+UUID: Final = Text("a UUID", f"(?:{_UUID})?")
+_STRATEGIES: Final = Words(tuple(Strategy))
+STRATEGY: Final = Either((_STRATEGIES, Several(_STRATEGIES, once=True), Words(("",))))
+RESPECT: Final = Either((Flag(), Words((Respect.ROOT,))))
+URL: Final = Text("an http or https URL", longest=LONGEST_SERVER)
+FILE: Final = Text("the absolute path of a file", "(?:/.*)?")
+MODE: Final = Text("three or four octal digits", _MODE)
+ZONE: Final = Text('the name of a time zone, or "localtime"')
 
 
 def text(value: object) -> str:
@@ -103,7 +120,7 @@ def too_long(value: str, most: int) -> tuple[str, str]:
 def group(value: object) -> str:
     """Take the name of a FleetLock group; "" is the default one, as for Zincati."""
     name = text(value) or DEFAULT_GROUP
-    if not re.fullmatch(r"[a-zA-Z0-9.-]+", name):
+    if not re.fullmatch(_GROUP, name):
         raise UnfitError(f"{shown(name)} is no group name", "use letters, digits, dots and dashes")
     if len(name) > LONGEST_NAME:
         raise UnfitError(*too_long(name, LONGEST_NAME))
@@ -113,7 +130,7 @@ def group(value: object) -> str:
 def node_uuid(value: object) -> str:
     """Take a UUID in any of its usual spellings, as 32 lower-case hex digits; "" stays."""
     spelled = text(value)
-    if not spelled or _UUID.fullmatch(spelled.lower()):
+    if not spelled or re.fullmatch(_UUID, spelled):
         return re.sub(r"[^0-9a-f]", "", spelled.lower().removeprefix("urn:uuid:"))
     raise UnfitError(f"{shown(spelled)} is no UUID", "write 32 hex digits, with or without dashes")
 
@@ -131,16 +148,6 @@ def strategy(value: object) -> frozenset[Strategy]:
     if Strategy.OFF in found and len(found) > 1:
         raise UnfitError('combines "off" with another strategy', 'write only "off", or remove it')
     return frozenset(found)
-
-
-def source(value: object) -> Source:
-    """Take where updates come from."""
-    return choice(value, Source)
-
-
-def clock_rule(value: object) -> ClockRule:
-    """Take when the clock must be synchronized."""
-    return choice(value, ClockRule)
 
 
 def respect(value: object) -> Respect:
@@ -174,14 +181,14 @@ def secret_file(value: object) -> str:
     path = text(value)
     if not path or (path.startswith("/") and path.isprintable()):
         return path
-    raise UnfitError("must be the absolute path of a file", 'write a path that starts with "/"')
+    raise UnfitError(f"must be {FILE.form}", 'write a path that starts with "/"')
 
 
 def socket_mode(value: object) -> int:
     """Take permission bits, written as in chmod."""
-    if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value):
+    if isinstance(value, str) and re.fullmatch(_MODE, value):
         return int(value, 8)
-    message = f"must be three or four octal digits, not {shown(value)}"
+    message = f"must be {MODE.form}, not {shown(value)}"
     raise UnfitError(message, 'write them in quotes, like "0666"')
 
 
@@ -214,11 +221,15 @@ def _zones() -> list[str]:
     return sorted(available_timezones())  # opens every file there
 
 
+def one_of(kind: type[StrEnum], meaning: str = "") -> Rule:
+    """Make a rule that takes one of a closed set of words."""
+    return Rule(lambda value: choice(value, kind), Words(tuple(kind)), meaning)
+
+
 def choice(value: object, kind: type[Word]) -> Word:
     """Take one of a closed set of words."""
     if isinstance(value, str) and value in [word.value for word in kind]:
         return kind(value)
-    known = ", ".join(f'"{word}"' for word in kind)
     close = nearest(value, kind) if isinstance(value, str) else ""
     hint = f'did you mean "{close}"?' if close else "write one of these, in quotes"
-    raise UnfitError(f"must be one of {known}, not {shown(value)}", hint)
+    raise UnfitError(f"must be {wanted(Words(tuple(kind)))}, not {shown(value)}", hint)

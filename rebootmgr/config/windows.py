@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
+from rebootmgr.config.rules import Day, Moment, Several, Text, wanted
 from rebootmgr.config.values import UnfitError, quoted, shown, text
 from rebootmgr.core.window import Blackout, Ruled, Weekly, check_blackout_rule, check_rule
 from rebootmgr.text import harmless, nearest
@@ -15,6 +16,18 @@ _NUMBERS: Final = {word: number for number, name in enumerate(_DAYS) for word in
 _MOST_SHOWN: Final = 7
 _FIRST: Final = date(2000, 1, 3)
 _YEARS: Final = range(1970, 3000)
+_DAY: Final = "|".join(
+    f"{''.join(f'[{letter.upper()}{letter}]' for letter in word)}" for word in _NUMBERS
+)
+_CLOCK: Final = "(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9]"
+
+DAYS: Final = Several(
+    Text("days of the week, or ranges of them", rf"(?:{_DAY})(?:(?: ?- ?|\.\.)(?:{_DAY}))?")
+)
+CLOCK_TIME: Final = Text("a time of day from 00:00 to 23:59", _CLOCK)
+DATE: Final = Day("a date from 1970 to 2999")
+MOMENT: Final = Moment("a date or a date with time from 1970 to 2999")
+RECURRENCE: Final = Text("a recurrence rule of RFC 5545 about days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +102,10 @@ def _meant(wrong: Sequence[object]) -> str:
 
 def clock_time(value: object) -> time:
     """Take a time of day, `hh:mm`."""
-    parts = re.fullmatch(r"([0-9]{1,2}):([0-9]{1,2})", value) if isinstance(value, str) else None
-    if parts and int(parts[1]) < 24 and int(parts[2]) < 60:
-        return time(int(parts[1]), int(parts[2]))
-    message = f"must be a time of day from 00:00 to 23:59, not {shown(value)}"
+    if isinstance(value, str) and re.fullmatch(_CLOCK, value):
+        hour, minute = map(int, value.split(":"))
+        return time(hour, minute)
+    message = f"must be {wanted(CLOCK_TIME)}, not {shown(value)}"
     raise UnfitError(message, 'write it as "hh:mm", in quotes')
 
 
@@ -100,7 +113,7 @@ def day_of_year(value: object) -> date:
     """Take a TOML local date."""
     if isinstance(value, date) and not isinstance(value, datetime) and value.year in _YEARS:
         return value
-    message = f"must be a date from 1970 to 2999, not {shown(value)}"
+    message = f"must be {wanted(DATE)}, not {shown(value)}"
     raise UnfitError(message, "write it without quotes, like 2026-01-31")
 
 
@@ -108,7 +121,7 @@ def moment(value: object) -> datetime:
     """Take a TOML date-time, or a date for its midnight; naive means local."""
     if isinstance(value, date) and value.year in _YEARS:
         return value if isinstance(value, datetime) else datetime.combine(value, time())
-    message = f"must be a date or a date with time from 1970 to 2999, not {shown(value)}"
+    message = f"must be {wanted(MOMENT)}, not {shown(value)}"
     raise UnfitError(message, "write it without quotes, like 2026-12-18T00:00:00")
 
 
@@ -134,28 +147,43 @@ def decode_window(item: Item, zone: tzinfo) -> Weekly | Ruled | tuple[Fault, ...
     return Ruled(rule=found["rrule"], first=first, start=start, length=length, zone=zone)
 
 
-def _window_faults(item: Item) -> Iterator[Fault]:
-    for key, example in (("start_time", '"23:30"'), ("length_minutes", "60")):
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to say on which days something is: its key, and those that go with it alone."""
+
+    key: str
+    goes_with: frozenset[str] = frozenset()
+
+
+WINDOW_WAYS: Final = (Way("days"), Way("rrule", frozenset({"start_date"})))
+WINDOW_NEEDS: Final[Mapping[str, str]] = {"start_time": '"23:30"', "length_minutes": "60"}
+BLACKOUT_NEEDS: Final = dict.fromkeys(("start", "end"), "2026-12-18T00:00:00")
+"""What each must say, with an example."""
+
+
+def _missing(item: Item, needs: Mapping[str, str]) -> Iterator[Fault]:
+    for key, example in needs.items():
         if key not in item.written:
             yield Fault("", f"has no {key}", f"add {key} = {example}")
-    match "days" in item.written, "rrule" in item.written:
-        case True, True:
-            yield Fault("rrule", "stands beside days", "keep one of them")
-        case False, False:
-            yield Fault("", "has neither days nor rrule", 'add days = ["Sat"], or an rrule')
-        case True, False if "start_date" in item.written:
-            yield Fault("start_date", "has no meaning beside days", "remove it, or use rrule")
-        case _:
-            pass
+
+
+def _window_faults(item: Item) -> Iterator[Fault]:
+    yield from _missing(item, WINDOW_NEEDS)
+    ways = [way for way in WINDOW_WAYS if way.key in item.written]
+    if not ways:
+        yield Fault("", "has neither days nor rrule", 'add days = ["Sat"], or an rrule')
+    for way in ways[1:]:
+        yield Fault(way.key, f"stands beside {ways[0].key}", "keep one of them")
+    if len(ways) == 1:
+        for other in WINDOW_WAYS:
+            for key in sorted(other.goes_with & item.written - ways[0].goes_with):
+                what = f"has no meaning beside {ways[0].key}"
+                yield Fault(key, what, f"remove it, or use {other.key}")
 
 
 def decode_blackout(item: Item, zone: tzinfo) -> Blackout | tuple[Fault, ...]:
     """Make a blackout, naive times being local in `zone`, or say what is wrong with it."""
-    faults = tuple(
-        Fault("", f"has no {key}", f"add {key} = 2026-12-18T00:00:00")
-        for key in ("start", "end")
-        if key not in item.written
-    )
+    faults = tuple(_missing(item, BLACKOUT_NEEDS))
     if faults or item.written - item.found.keys():
         return faults
     found = {key: value.value for key, value in item.found.items()}

@@ -8,8 +8,9 @@ from typing import Final, TypeAlias
 
 from rebootmgr.config import values
 from rebootmgr.config.grammar import Grammar, tables_of
+from rebootmgr.config.rules import Check
 from rebootmgr.config.schema import MINUTES_OF_A_WEEK
-from rebootmgr.config.values import Rule, UnfitError, shown
+from rebootmgr.config.values import UnfitError, shown
 from rebootmgr.text import harmless
 
 MOST_SLOTS: Final = 100_000
@@ -117,7 +118,7 @@ def unsupported(value: object) -> object:
     raise UnfitError(message, "remove it, and do not rely on it")
 
 
-KEYS: Final[Mapping[str, Rule]] = {
+KEYS: Final[Mapping[str, Check]] = {
     "any_group": values.boolean,
     "server.listen": listen,
     "server.plain_http": values.boolean,
@@ -151,7 +152,7 @@ KEYS: Final[Mapping[str, Rule]] = {
     "hosts.*.labels.*": name,
 }
 
-ITEMS: Final[Mapping[str, Mapping[str, Rule]]] = {}
+ITEMS: Final[Mapping[str, Mapping[str, Check]]] = {}
 
 LOCKD: Final = Grammar(
     keys=KEYS,

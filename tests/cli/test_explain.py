@@ -7,6 +7,7 @@ import pytest
 
 from rebootmgr.cli.explain_verb import RULES
 from rebootmgr.cli.main import main
+from rebootmgr.config.rules import wanted
 from rebootmgr.config.schema import ITEMS, KEYS
 from rebootmgr.core.model import Reason
 from rebootmgr.core.reasons import WORDS
@@ -41,14 +42,15 @@ def test_a_key_is_explained_in_full_and_by_its_last_word(
     key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for word in (key, key.rpartition(".")[2]):
-        assert f"Key: {key} Takes: " in told(word, tmp_path, capsys)
+        means = f"Key: {key} Means: {RULES[key].meaning} Takes: {wanted(RULES[key].accepts)}"
+        assert means in told(word, tmp_path, capsys)
 
 
 def test_what_a_key_takes_and_its_default_are_those_of_the_program(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown = told("updates.fleet_lock.timeout_seconds", tmp_path, capsys)
-    assert "Takes: a whole number from 1 to 86400; write digits, without quotes" in shown
+    assert "Takes: a whole number from 1 to 86400 (seconds)" in shown
     assert "Default: 1800" in shown
 
 

@@ -65,6 +65,8 @@ drwxr-xr-x root:root - /usr/share/fish/vendor_completions.d
 -rw-r--r-- root:root d /usr/share/man/man8/rebootmgrd.8.gz
 -rw-r--r-- root:root - /usr/share/polkit-1/actions/org.rebootmgr1.policy
 -rw-r--r-- root:root - /usr/share/polkit-1/rules.d/50-rebootmgr.rules
+drwxr-xr-x root:root - /usr/share/rebootmgr
+-rw-r--r-- root:root - /usr/share/rebootmgr/rebootmgr.toml.schema.json
 drwxr-xr-x root:root - /usr/share/zsh
 drwxr-xr-x root:root - /usr/share/zsh/site-functions
 -rw-r--r-- root:root - /usr/share/zsh/site-functions/_rebootmgrctl
