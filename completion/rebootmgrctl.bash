@@ -63,7 +63,7 @@ _rebootmgrctl() {
                 more='--root --version'
             else
                 known='status why metrics explain wait is-active hold holds release reboot cancel forgive
-                    history reload plan check-config cat-config config fleet-lock simulate help version'
+                    history reload plan check-config cat-config config id fleet-lock simulate help version'
             fi
             ;;
         status) more='--watch --quiet' ;;
@@ -72,7 +72,7 @@ _rebootmgrctl() {
         is-active) more='--quiet' ;;
         help)
             known='status why metrics explain wait is-active hold holds release reboot cancel forgive
-                history reload plan check-config cat-config config fleet-lock simulate version'
+                history reload plan check-config cat-config config id fleet-lock simulate version'
             ;;
         hold) more='--reason --until --for --forever --quiet' ;;
         release) ask='holds id' ;;

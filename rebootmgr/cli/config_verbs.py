@@ -1,4 +1,4 @@
-"""The verbs that need no daemon: cat-config, plan; check-config is beside (SPEC 11)."""
+"""The verbs that need no daemon: cat-config, id, plan; check-config is beside (SPEC 11)."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
@@ -50,6 +50,22 @@ def _cat_config(_: Namespace, context: Context) -> int:
         for each in values
     ]
     context.emit({"settings": listed}, encode_config(values))
+    return 0
+
+
+# id
+
+
+def _id(_: Namespace, context: Context) -> int:
+    loaded = _load(context)
+    if isinstance(loaded.host, MissingIdentity):
+        raise RebootmgrError(f"this host has no FleetLock id: {loaded.host.detail}")
+    if loaded.policy.invalid:
+        raise RebootmgrError(loaded.policy.invalid)
+    who = loaded.policy.identity
+    server = who.server or None
+    lines = (f"id: {who.id}", f"group: {who.group}", f"server: {server or 'none is asked'}")
+    context.emit({"id": who.id, "group": who.group, "server": server}, lines)
     return 0
 
 
@@ -153,5 +169,12 @@ VERBS: Final = (
         examples=("rebootmgrctl cat-config", "rebootmgrctl --json cat-config"),
         arguments=no_arguments,
         run=_cat_config,
+    ),
+    Verb(
+        name="id",
+        summary="who this host is to a lock server: id, group, server",
+        examples=("rebootmgrctl id", "rebootmgrctl --json id | jq -r .id"),
+        arguments=no_arguments,
+        run=_id,
     ),
 )

@@ -72,6 +72,8 @@ def _summary(status: Record, page: Page) -> Iterator[str]:
     yield from page.field("Next reboot", _predicted(status, page))
     yield from page.field("Window", _window(status, page))
     yield from page.field("Slot", _slot(status))
+    if (identity := status.part("identity")) is not None:
+        yield from page.field("FleetLock", identity_of(identity))
     yield from page.field("Last reboot", _last(status, page))
     problems = status.texts("config_problems")
     if problems or not status.is_true("config_valid"):
@@ -301,6 +303,13 @@ def _slot(status: Record) -> str:
     if status.is_true("lock_held"):
         return "granted"
     return PRESUMED if status.is_true("lock_presumed") else "none"
+
+
+def identity_of(identity: Record) -> str:
+    """Say who this host is to a lock server, and to which."""
+    known = identity.members.get("server") is not None
+    server = identity.text("server") if known else "no server is asked"
+    return f"id {identity.text('id')}, group {identity.text('group')}, {server}"
 
 
 def _last(status: Record, page: Page) -> str:

@@ -30,6 +30,7 @@ MODULES: Final = {
     "check-config": "check_config",
     "cat-config": "config_verbs",
     "config": "new_config",
+    "id": "config_verbs",
     "fleet-lock": "fleet_verbs",
     "simulate": "simulate_verb",
     "help": "about_verbs",

@@ -43,6 +43,7 @@ def resolve_policy(
         clock=updates.clock.require_synchronized,
         dry_run=dry_run,
         seed=node_id,
+        group=config.settings.identity.group,
         patience=Patience(release_again_s=again_s),
     )
 

@@ -26,6 +26,7 @@ def encode_status(status: Status) -> dict[str, Json]:
         "sentence": status.sentence,
         "source_why": None if status.source is None else status.source.why,
         "behind_since": _instant(status.behind_since),
+        "identity": _identity(status.identity),
         "strategies": list(status.strategies),
         "booted": _deployment(status.booted),
         "window": _opening(status.window),
@@ -137,6 +138,12 @@ def _owed(owed: PresumedSlot) -> Json:
 
 def _slot(slot: Slot) -> dict[str, Json]:
     return {"server": slot.server, "group": slot.group, "id": slot.id}
+
+
+def _identity(identity: Slot | None) -> Json:
+    if identity is None:
+        return None
+    return {**_slot(identity), "server": identity.server or None}
 
 
 def _hold(hold: Hold) -> Json:

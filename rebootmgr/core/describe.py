@@ -148,6 +148,7 @@ def describe(
         state=name_of(state),
         verdict=_verdict(state),
         strategies=tuple(one.value for one in Strategy if one in policy.strategies),
+        identity=policy.identity,
         source=source,
         booted=None if os is None else os.booted,
         pending=target,

@@ -60,7 +60,7 @@ class Policy:
     """Everything that decides. `slot` is set exactly when the strategy asks a lock server.
 
     `invalid` says what is wrong with the configuration ("" when nothing is); `seed` makes the
-    jitter of this host differ from its neighbours'.
+    jitter of this host differ from its neighbours'; `group` is shown, and decides nothing.
     """
 
     enabled: bool = True
@@ -77,4 +77,10 @@ class Policy:
     invalid: str = ""
     dry_run: bool = False
     seed: str = ""
+    group: str = ""
     patience: Patience = field(default_factory=Patience)
+
+    @property
+    def identity(self) -> Slot:
+        """Who this host is to a lock server; the server is "" where none is asked."""
+        return self.slot or Slot(server="", group=self.group, id=self.seed)

@@ -96,7 +96,8 @@ class ShownRequest:
 class Status:
     """Where we are and why, at one instant (`at`). All instants are aware and in UTC.
 
-    `pending` is what a reboot would boot into, `pending_since` that one update, `behind_since` the
+    `identity` is who this host is to a lock server, its server "" where none is asked. `pending` is
+    what a reboot would boot into, `pending_since` that one update, `behind_since` the
     first of those that this host has not booted; `predicted` the earliest instant at which the
     known gates allow it, None where it cannot be known; `lock_held`: a slot was granted and is not
     given back; `lock_presumed`: one was asked for, and no clean answer came; `slot_claimed`: this
@@ -107,6 +108,7 @@ class Status:
     state: StateName
     verdict: Verdict
     strategies: tuple[str, ...]
+    identity: Slot | None = None
     source: Choice | None = None
     booted: Deployment | None = None
     pending: Deployment | None = None

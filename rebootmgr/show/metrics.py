@@ -27,6 +27,7 @@ from rebootmgr.text import harmless
 PREFIX: Final = "rebootmgr_"
 API: Final = ("api",)
 LONGEST_LABEL: Final = 120
+LONGEST_GROUP: Final = 64
 _encode_float: Final[Callable[[float], str]] = floatToGoString
 
 
@@ -56,6 +57,10 @@ def _quoted(value: str) -> str:
 
 def _collect(status: Status, counters: Counters, process: Process) -> Iterator[Metric]:
     yield _labelled("build_info", "Version of rebootmgr.", {"version": __version__})
+    group = status.identity.group if status.identity else ""
+    about = "The group at the lock server; 0: unknown."
+    shown = harmless(group, longest=LONGEST_GROUP)
+    yield _labelled("identity_info", about, {"group": shown}, float(bool(group)))
     yield from _decision(status)
     yield from _windows(status)
     yield from _slots(status)
@@ -69,30 +74,28 @@ def _decision(status: Status) -> Iterator[Metric]:
     blocked = {blocker.reason for blocker in status.blockers}
     noticed = {notice.kind for notice in status.notices}
     strategies = {name for name in Strategy if name in status.strategies}
-    yield _one_of(
-        "state", "Where the attempt to reboot is: 1 for one state.", StateName, {status.state}
-    )
+    yield _one_of("state", "Where the attempt to reboot is.", StateName, {status.state})
     pending = status.pending is not None
-    yield _gauge("reboot_pending", "An update is staged and waits for a reboot.", pending)
+    yield _gauge("reboot_pending", "An update is staged.", pending)
     since = status.pending_since if pending else None
-    yield _instant("pending_since", "Since when an update is staged.", since)
-    yield _instant("behind_since", "Since when an update waits unbooted.", status.behind_since)
+    yield _instant("pending_since", "Since when it is staged.", since)
+    yield _instant("behind_since", "Since when the host is behind.", status.behind_since)
     requested = status.request is not None
     yield _gauge("reboot_requested", "A reboot was asked for.", requested)
     yield _instant("predicted_reboot", "Earliest reboot by what is known.", status.predicted)
-    yield _deployment("pending_update_info", "The staged update; 0: there is none.", status.pending)
-    yield _deployment("booted_info", "The booted deployment; 0: unknown.", status.booted)
+    yield _deployment("pending_update_info", "The staged update; 0: none.", status.pending)
+    yield _deployment("booted_info", "What is booted; 0: unknown.", status.booted)
     yield _one_of(
         "blocked",
-        "Why an update is not booted: 1 for each.",
+        "Gates that are closed.",
         Reason,
         blocked,
         label="reason",
     )
-    yield _one_of("notice", "What people should know, never blocking.", NoticeKind, noticed)
+    yield _one_of("notice", "What people should know.", NoticeKind, noticed)
     yield _one_of("strategy_info", "Strategies in use.", Strategy, strategies, label="strategy")
     yield _gauge("logged_in_users", "Sessions that delay a reboot.", status.users)
-    yield _gauge("holds", "Holds in force; each forbids reboots.", len(status.holds))
+    yield _gauge("holds", "Holds in force.", len(status.holds))
     oldest = min((hold.since for hold in status.holds), default=None)
     yield _instant("oldest_hold", "When the oldest hold was placed.", oldest)
 
@@ -123,7 +126,7 @@ def _reboots(status: Status) -> Iterator[Metric]:
     )
     outcomes = CounterMetricFamily(
         PREFIX + "reboot_outcomes",
-        "What became of these reboots, on all boots.",
+        "What became of them.",
         labels=("outcome",),
     )
     counted = dict(status.outcomes)
@@ -132,7 +135,7 @@ def _reboots(status: Status) -> Iterator[Metric]:
     yield outcomes
     durations = GaugeMetricFamily(
         PREFIX + "last_reboot_duration_seconds",
-        "Last reboot by phase, total from hooks on; 0: unknown.",
+        "Last reboot by phase; total: from hooks on.",
         labels=("phase",),
     )
     measured = (past for past in reversed(status.history) if past.seconds > 0)
@@ -150,10 +153,10 @@ def _fleet_lock(counters: Counters) -> Iterator[Metric]:
         name + "requests", "Requests sent to the lock server.", labels=API
     )
     errors = CounterMetricFamily(
-        name + "errors", "Requests that failed or were refused, by kind.", labels=("api", "kind")
+        name + "errors", "Those that failed or were refused.", labels=("api", "kind")
     )
     durations = SummaryMetricFamily(
-        name + "request_duration_seconds", "Duration of the requests that ended.", labels=API
+        name + "request_duration_seconds", "How long an answer took.", labels=API
     )
     for api in Api:
         calls: Calls = counters.calls(api)
@@ -169,15 +172,11 @@ def _fleet_lock(counters: Counters) -> Iterator[Metric]:
 def _health(status: Status, counters: Counters) -> Iterator[Metric]:
     yield _gauge(
         "config_valid",
-        "The configuration in force is valid.",
+        "The configuration is valid.",
         status.config_valid,
     )
-    yield _gauge(
-        "config_reload_successful", "The last load of the configuration worked.", counters.reload_ok
-    )
-    yield _instant(
-        "config_last_reload", "When the configuration was last loaded.", counters.reloaded
-    )
+    yield _gauge("config_reload_successful", "Its last load worked.", counters.reload_ok)
+    yield _instant("config_last_reload", "When it was last loaded.", counters.reloaded)
     yield _gauge("dbus_connected", "The system bus is connected.", counters.dbus_connected)
 
 

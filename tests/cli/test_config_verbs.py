@@ -320,3 +320,30 @@ def test_a_terminal_without_unicode_is_no_obstacle(tmp_path: Path) -> None:
     done = run_program(tmp_path, "check-config", **ascii_only)
     assert done.returncode == 78
     assert "gr\\xf6\\xdfe" in done.stdout
+
+
+UUID = "0123456789abcdef0123456789abcdef"
+
+
+def test_id_says_who_the_host_is_to_a_lock_server_and_to_which(tmp_path: Path) -> None:
+    url = "https://me:secret@Lock.example/${group}"
+    text = f"""
+identity = {{ node_uuid = "{UUID}", group = "web" }}
+updates.strategy = "fleet_lock"
+updates.fleet_lock.base_url = "{url}"
+"""
+    drop_in(tmp_path, text)
+    server = "https://lock.example/web"
+    assert answer(tmp_path, "id") == {"id": UUID, "group": "web", "server": server}
+    assert run(tmp_path, "id").stdout == f"id: {UUID}\ngroup: web\nserver: {server}\n"
+
+
+def test_id_names_no_server_where_none_is_asked(tmp_path: Path) -> None:
+    drop_in(tmp_path, f"identity.node_uuid = '{UUID}'")
+    assert answer(tmp_path, "id") == {"id": UUID, "group": "default", "server": None}
+
+
+def test_a_host_without_an_id_says_what_to_do(tmp_path: Path) -> None:
+    done = run(tmp_path, "id")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "run systemd-machine-id-setup, or set identity.node_uuid" in done.stderr

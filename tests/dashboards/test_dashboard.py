@@ -26,7 +26,11 @@ DATA_SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS: Final = 24
 KINDS: Final = {"row", "stat", "timeseries", "table", "bargauge"}  # all of Grafana's own
 # Left out: the daemon's process. Where node_exporter passes the text on, they are its own.
-LEFT_OUT: Final = {name for name in ALL_METRICS if name.startswith("process_")}
+# And the group that the host itself goes by: panels go by that of the scrape configuration.
+LEFT_OUT: Final = {
+    "rebootmgr_identity_info",
+    *(name for name in ALL_METRICS if name.startswith("process_")),
+}
 
 
 def expressions(panel: dict[str, Any]) -> list[str]:
@@ -119,6 +123,7 @@ def fleet() -> list[dict[str, str]]:
             if not line.startswith("#"):
                 name, value = line.rsplit(" ", 1)
                 metric, _, labels = name.rstrip("}").partition("{")
+                labels = labels.replace("group=", "exported_group=")  # as Prometheus does
                 labels = ",".join([*labels.split(","), f'job="j",instance="{instance}",group="g"'])
                 grows = metric.endswith(("_total", "_count", "_sum"))
                 values = f"{value}+1x60" if grows else f"{value}x60"

@@ -49,6 +49,8 @@ BOOTED: Final = deployment("42.20291201.3.0", "a")
 UPDATE: Final = deployment("42.20300102.3.0", "b")
 SLOT: Final = Slot(server="https://lock.example.org/base", group="workers", id="5f2c1e")
 
+WHO: Final = Slot(server="", group="default", id="0123456789abcdef0123456789abcdef")
+
 SOURCE: Final = Choice(Source.RPM_OSTREE, "rpm-ostreed is on the bus, or can be started")
 
 
@@ -63,6 +65,7 @@ def gates(*blocking: Reason, unasked: tuple[Reason, ...] = ()) -> tuple[Gate, ..
 
 IDLE: Final = Status(
     at=NOW,
+    identity=WHO,
     state=StateName.IDLE,
     verdict=Verdict.IDLE,
     strategies=("immediate",),
@@ -75,6 +78,7 @@ IDLE: Final = Status(
 
 WAITING: Final = Status(
     at=NOW,
+    identity=SLOT,
     state=StateName.WAITING,
     verdict=Verdict.WAIT,
     strategies=("periodic", "fleet_lock"),
@@ -135,6 +139,7 @@ WAITING: Final = Status(
 
 STUCK: Final = Status(
     at=NOW,
+    identity=SLOT,
     state=StateName.WAITING,
     verdict=Verdict.WAIT,
     strategies=("fleet_lock",),
@@ -180,6 +185,7 @@ STUCK: Final = Status(
 
 REBOOTING: Final = Status(
     at=NOW,
+    identity=WHO,
     state=StateName.REBOOTING,
     verdict=Verdict.REBOOT,
     strategies=("immediate",),

@@ -186,6 +186,7 @@ def test_each_file_has_its_owner_its_mode_and_its_flags(package: Package) -> Non
 
 def test_every_module_is_in_it_and_nothing_else_of_python(package: Package) -> None:
     modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("rebootmgr/**/*.py")}
+    modules |= {str(path.relative_to(ROOT)) for path in ROOT.glob("rebootmgr/**/*.toml")}
     inside = {path.removeprefix(f"{SITELIB}/") for path in package.files() if SITELIB in path}
     folders = {str(parent) for path in modules for parent in Path(path).parents} - {"."}
     assert inside == modules | folders

@@ -21,6 +21,7 @@ from rebootmgr.core.model import (
     NoticeKind,
     Outcome,
     Reason,
+    Slot,
     UpdateKey,
 )
 from rebootmgr.core.status import StateName, Status
@@ -41,7 +42,8 @@ rebootmgr_config_last_reload_timestamp_seconds rebootmgr_config_reload_successfu
 rebootmgr_config_valid rebootmgr_dbus_connected rebootmgr_fleet_lock_errors_total
 rebootmgr_fleet_lock_request_duration_seconds_count
 rebootmgr_fleet_lock_request_duration_seconds_sum rebootmgr_fleet_lock_requests_total
-rebootmgr_holds rebootmgr_last_reboot_duration_seconds rebootmgr_lock_held rebootmgr_lock_presumed
+rebootmgr_holds rebootmgr_identity_info rebootmgr_last_reboot_duration_seconds
+rebootmgr_lock_held rebootmgr_lock_presumed
 rebootmgr_logged_in_users rebootmgr_next_window_end_timestamp_seconds
 rebootmgr_next_window_start_timestamp_seconds rebootmgr_notice
 rebootmgr_oldest_hold_timestamp_seconds rebootmgr_pending_since_timestamp_seconds
@@ -92,7 +94,8 @@ def test_every_series_is_there_from_the_first_scrape() -> None:
     first = set(series(STARTING))
     for status in (IDLE, REBOOTING, STUCK, WAITING):
         new = {name for name, labels in set(series(status)) - first}
-        assert new <= {"rebootmgr_booted_info", "rebootmgr_pending_update_info"}
+        told = {"booted_info", "pending_update_info", "identity_info"}
+        assert new <= {f"rebootmgr_{name}" for name in told}
     found = [labels for name, labels in first if name == "rebootmgr_blocked"]
     assert {labels[0][1] for labels in found} == set(Reason)
 
@@ -177,6 +180,15 @@ def test_a_host_whose_update_failed_is_shown_as_one() -> None:
     assert value(shown, "config_valid") == 0
 
 
+def test_who_the_host_is_to_a_lock_server_is_its_group_and_nothing_more() -> None:
+    assert value(series(STUCK), "identity_info", group="workers") == 1
+    assert value(series(IDLE), "identity_info", group="default") == 1
+    assert value(series(STARTING), "identity_info", group="") == 0
+    text = encode_metrics(STUCK, Counters(), PROCESS).decode()
+    assert STUCK.identity is not None
+    assert STUCK.identity.id not in text
+
+
 def test_nothing_pending_is_zero_and_not_absent() -> None:
     shown = series(IDLE)
     assert value(shown, "reboot_pending") == 0
@@ -236,6 +248,7 @@ def test_a_megabyte_of_version_stays_small() -> None:
         WAITING,
         booted=deployment,
         pending=deployment,
+        identity=Slot(server=monster, group=monster, id=monster),
         notices=(Notice(NoticeKind.SLOT_KEPT, monster),),
     )
     text = encode_metrics(status, Counters(), PROCESS)
