@@ -105,7 +105,7 @@ def test_what_a_template_has_commented_out_is_valid_as_well(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "example", list(toml_examples(GUIDES | MAN_PAGES)), ids=lambda each: str(each[0])
+    "example", [*toml_examples(GUIDES), *toml_examples(MAN_PAGES)], ids=lambda each: str(each[0])
 )
 def test_an_example_of_a_document_is_valid_unless_the_program_refuses_it_as_well(
     example: tuple[str, Example],
