@@ -84,7 +84,7 @@ def _way(way: Way, ways: Sequence[Way]) -> Schema:
     """Write that this way is taken, so that nothing stands there which goes with others alone."""
     others = {key for each in ways for key in each.goes_with} - way.goes_with
     return {
-        "required": [way.key],
+        "required": [way.key, *way.needs],
         **({"properties": dict.fromkeys(sorted(others), False)} if others else {}),
     }
 

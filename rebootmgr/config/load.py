@@ -65,7 +65,7 @@ def judge(fragments: tuple[Fragment, ...], root: Path, *, dry_run: bool = False)
     nameless = tuple(_nameless(config, host))
     policy = resolve_policy(config, node_id=host.node_id, variables=host.variables, dry_run=dry_run)
     if nameless and not policy.invalid:
-        policy = Policy(invalid=str(nameless[0]), dry_run=dry_run)
+        policy = Policy(invalid=str(nameless[0]), dry_run=dry_run, group="")
     servers = {}
     if policy.slot is not None:
         url = request_url(config, host.variables)

@@ -26,7 +26,7 @@ def resolve_policy(
     problems = [*config.errors, *url_problems(config, variables)]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return Policy(invalid=f"{problems[0]}{more}", dry_run=dry_run, seed=node_id)
+        return Policy(invalid=f"{problems[0]}{more}", dry_run=dry_run, seed=node_id, group="")
     updates = config.settings.updates
     again_s = min(float(updates.fleet_lock.timeout_seconds), _LONGEST_AGAIN_S)  # SPEC 6
     return Policy(

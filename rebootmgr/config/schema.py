@@ -146,6 +146,12 @@ ITEMS: Final[Mapping[str, Mapping[str, Rule]]] = {
             windows.RECURRENCE,
             "Instead of days: a rule of RFC 5545 about days, such as FREQ=MONTHLY;BYDAY=2SU.",
         ),
+        "on_calendar": Rule(
+            windows.on_calendar,
+            windows.ON_CALENDAR,
+            "Instead of days and start_time: an event of systemd.time(7), such as "
+            '"Sat,Sun *-*-* 01:30".',
+        ),
         "start_date": Rule(
             windows.day_of_year,
             windows.DATE,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from rebootmgr.core.model import Source
 from rebootmgr.core.policy import ClockRule, Respect, Strategy
-from rebootmgr.core.window import Blackout, Ruled, Weekly
+from rebootmgr.core.window import Blackout, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Periodic:
     time_zone: str = "UTC"
     splay_minutes: int = 0
     fit: bool = True
-    window: tuple[Weekly | Ruled, ...] = ()
+    window: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from rebootmgr.config.rules import Day, Moment, Several, Text, wanted
 from rebootmgr.config.values import UnfitError, quoted, shown, text
-from rebootmgr.core.window import Blackout, Ruled, Weekly, check_blackout_rule, check_rule
+from rebootmgr.core.calendar_event import LONGEST_EVENT, CalendarEvent, decode_event
+from rebootmgr.core.window import (
+    Blackout,
+    Evented,
+    Ruled,
+    Weekly,
+    Window,
+    check_blackout_rule,
+    check_rule,
+)
 from rebootmgr.text import harmless, nearest
 
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -27,6 +36,9 @@ DAYS: Final = Several(
 CLOCK_TIME: Final = Text("a time of day from 00:00 to 23:59", _CLOCK)
 DATE: Final = Day("a date from 1970 to 2999")
 MOMENT: Final = Moment("a date or a date with time from 1970 to 2999")
+ON_CALENDAR: Final = Text(
+    "a calendar event of systemd.time(7), once a day at most", longest=LONGEST_EVENT
+)
 RECURRENCE: Final = Text("a recurrence rule of RFC 5545 about days")
 
 
@@ -125,18 +137,31 @@ def moment(value: object) -> datetime:
     raise UnfitError(message, "write it without quotes, like 2026-12-18T00:00:00")
 
 
+def on_calendar(value: object) -> CalendarEvent:
+    """Take a calendar event of systemd.time(7)."""
+    written = text(value)
+    try:
+        return decode_event(written)
+    except ValueError as error:
+        what, _, cure = str(error).partition("; ")
+        raise UnfitError(f"{shown(written)}: {what}", cure) from error
+
+
 def label(value: object) -> str:
     """Take text that will be shown."""
     return harmless(text(value))
 
 
-def decode_window(item: Item, zone: tzinfo) -> Weekly | Ruled | tuple[Fault, ...]:
+def decode_window(item: Item, zone: tzinfo) -> Window | tuple[Fault, ...]:
     """Make a window in `zone`, or say everything that is wrong between its keys."""
     faults = tuple(_window_faults(item))
     if faults or item.written - item.found.keys():
         return faults
     found = {key: value.value for key, value in item.found.items()}
-    start, length = found["start_time"], timedelta(minutes=found["length_minutes"])
+    length = timedelta(minutes=found["length_minutes"])
+    if "on_calendar" in found:
+        return Evented(event=found["on_calendar"], length=length, zone=zone)
+    start = found["start_time"]
     if "days" in found:
         return Weekly(days=found["days"], start=start, length=length, zone=zone)
     first = found.get("start_date", _FIRST)
@@ -149,16 +174,31 @@ def decode_window(item: Item, zone: tzinfo) -> Weekly | Ruled | tuple[Fault, ...
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to say on which days something is: its key, and those that go with it alone."""
+    """One way to say when something is: its key, what it needs (with an example) and may have."""
 
     key: str
-    goes_with: frozenset[str] = frozenset()
+    needs: Mapping[str, str]
+    may_have: frozenset[str] = frozenset()
+
+    @property
+    def goes_with(self) -> frozenset[str]:
+        """Name the keys that go with it, and not with every other way."""
+        return self.may_have | self.needs.keys()
 
 
-WINDOW_WAYS: Final = (Way("days"), Way("rrule", frozenset({"start_date"})))
-WINDOW_NEEDS: Final[Mapping[str, str]] = {"start_time": '"23:30"', "length_minutes": "60"}
+_START: Final = {"start_time": '"23:30"'}
+WINDOW_WAYS: Final = (
+    Way("days", _START),
+    Way("rrule", _START, frozenset({"start_date"})),
+    Way("on_calendar", {}),
+)
+WINDOW_NEEDS: Final[Mapping[str, str]] = {"length_minutes": "60"}
 BLACKOUT_NEEDS: Final = dict.fromkeys(("start", "end"), "2026-12-18T00:00:00")
 """What each must say, with an example."""
+
+
+def _of_others(way: Way) -> frozenset[str]:
+    return frozenset().union(*(each.goes_with for each in WINDOW_WAYS)) - way.goes_with
 
 
 def _missing(item: Item, needs: Mapping[str, str]) -> Iterator[Fault]:
@@ -168,17 +208,19 @@ def _missing(item: Item, needs: Mapping[str, str]) -> Iterator[Fault]:
 
 
 def _window_faults(item: Item) -> Iterator[Fault]:
-    yield from _missing(item, WINDOW_NEEDS)
     ways = [way for way in WINDOW_WAYS if way.key in item.written]
     if not ways:
-        yield Fault("", "has neither days nor rrule", 'add days = ["Sat"], or an rrule')
+        cure = 'add days = ["Sat"], an rrule or on_calendar'
+        yield Fault("", "has neither days nor rrule nor on_calendar", cure)
+    needs = [way.needs for way in ways] or [_START]
+    yield from _missing(item, {**(needs[0] if len(needs) == 1 else {}), **WINDOW_NEEDS})
     for way in ways[1:]:
         yield Fault(way.key, f"stands beside {ways[0].key}", "keep one of them")
     if len(ways) == 1:
-        for other in WINDOW_WAYS:
-            for key in sorted(other.goes_with & item.written - ways[0].goes_with):
-                what = f"has no meaning beside {ways[0].key}"
-                yield Fault(key, what, f"remove it, or use {other.key}")
+        for key in sorted(_of_others(ways[0]) & item.written):
+            users = " or ".join(way.key for way in WINDOW_WAYS if key in way.goes_with)
+            what = f"has no meaning beside {ways[0].key}"
+            yield Fault(key, what, f"remove it, or use {users}")
 
 
 def decode_blackout(item: Item, zone: tzinfo) -> Blackout | tuple[Fault, ...]:

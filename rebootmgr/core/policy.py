@@ -77,7 +77,7 @@ class Policy:
     invalid: str = ""
     dry_run: bool = False
     seed: str = ""
-    group: str = ""
+    group: str = "default"
     patience: Patience = field(default_factory=Patience)
 
     @property

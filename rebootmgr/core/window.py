@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from rebootmgr.core import recurrence
+from rebootmgr.core.calendar_event import CalendarEvent
 from rebootmgr.core.recurrence import check_blackout_rule, check_rule
 
 Span = tuple[datetime, datetime]  # [start, end)
@@ -50,6 +51,7 @@ __all__ = [
     "HORIZON",
     "Blackout",
     "Calendar",
+    "Evented",
     "Opening",
     "Outlook",
     "Ruled",
@@ -101,7 +103,21 @@ class Ruled:
     zone: tzinfo
 
 
-Window = Weekly | Ruled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evented:
+    """Opens at the local instants of a calendar event of systemd.time(7)."""
+
+    event: CalendarEvent
+    length: timedelta
+    zone: tzinfo
+
+    @property
+    def start(self) -> time:
+        """Say at which local time."""
+        return self.event.start
+
+
+Window = Weekly | Ruled | Evented
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +313,8 @@ def _days(window: Window, low: int, high: int) -> Iterator[date]:
                 yield from map(date.fromordinal, range(low + (weekday + 1 - low) % 7, high, 7))
         case Ruled(rule=rule, first=first):
             yield from recurrence.days(rule, first, low, high)
+        case Evented(event=event):
+            yield from event.within(low, high)
 
 
 def _occurrences(blackout: Blackout, start: datetime, end: datetime) -> Iterator[Span]:

@@ -127,8 +127,9 @@ def test_a_validator_names_a_wrong_key_and_its_table() -> None:
     ("window", "complaint"),
     [
         ("start_time='1:0'", "'length_minutes' is a required property"),
-        ("days=['Sat']\nrrule='FREQ=DAILY'", "is valid under each of"),
+        ("days=['Sat']\nrrule='FREQ=DAILY'\nstart_time='1:0'", "is valid under each of"),
         ("days=['Sat']\nstart_date=2026-01-01", "is not valid under any of"),
+        ("on_calendar='Sat 1:00'\nstart_time='1:0'", "is not valid under any of"),
         ("days=['Someday']", "'Someday' does not match"),
         ("start_time='24:00'", "'24:00' does not match"),
         ("length_minutes=0", "0 is less than the minimum of 1"),
@@ -197,6 +198,7 @@ def test_most_rules_say_all_or_have_a_pattern() -> None:
         "updates.periodic.time_zone",
         "updates.fleet_lock.base_url",
         "updates.periodic.window.rrule",
+        "updates.periodic.window.on_calendar",
         "updates.periodic.window.time_zone",
         "updates.blackout.name",
         "updates.blackout.rrule",

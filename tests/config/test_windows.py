@@ -189,3 +189,24 @@ def test_days_may_be_ranges_also_over_the_end_of_the_week(
 def test_what_is_no_range_of_days_is_named(written: str) -> None:
     with pytest.raises(UnfitError, match="is no day of the week"):
         days([written])
+
+
+EVENT = "[[updates.periodic.window]]\nlength_minutes = 60\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("on_calendar = 'Sat 1:00'\nstart_time = '2:00'", "start_time: has no meaning beside on_"),
+        ("on_calendar = 'Sat 1:00'\nstart_date = 2026-01-01", "remove it, or use rrule"),
+        ("on_calendar = 'Sat 1:00'\ndays = ['Sat']", "on_calendar: stands beside days"),
+        ("on_calendar = 'hourly'", '"hourly": comes more than once a day (write it as "Sat,Sun'),
+        ("on_calendar = '1:00 UTC'", '(write time_zone = "UTC" instead)'),
+        ("on_calendar = 5", "must be text, not 5"),
+        ("days = ['Sat']", "has no start_time"),
+    ],
+)
+def test_a_calendar_event_stands_alone_and_comes_once_a_day(keys: str, told: str) -> None:
+    config = decode_config((DropIn("a.toml", f"{EVENT}{keys}"),), localtime=None)
+    [problem] = config.errors
+    assert told in str(problem)

@@ -145,4 +145,32 @@ MUTANTS: Final = (
         '    digest = hashlib.sha256(node_id[:8].encode("utf-8", "surrogatepass")).digest()',
         ("tests/core/test_splay.py::test_neighbours_are_not_neighbours_in_time",),
     ),
+    Mutant(
+        "a range from the end of a month that its steps do not fill begins too early",
+        "calendar_event.py",
+        "Part(length + 1 - each.greatest, length",
+        "Part(length + 1 - each.last, length",
+        ("tests/core/test_calendar_event.py",),
+    ),
+    Mutant(
+        "the last day of a month is the day before",
+        "calendar_event.py",
+        "        Part(length + 1 - each.first, length, each.step)\n",
+        "        Part(length - each.first, length, each.step)\n",
+        ("tests/core/test_calendar_event.py",),
+    ),
+    Mutant(
+        "a calendar event is on every day of the week",
+        "calendar_event.py",
+        "        if day.weekday() not in self.weekdays:\n            return False\n",
+        "",
+        ("tests/core/test_calendar_event.py",),
+    ),
+    Mutant(
+        "steps of a calendar event are not taken",
+        "calendar_event.py",
+        " and not (value - self.first) % self.step",
+        "",
+        ("tests/core/test_calendar_event.py",),
+    ),
 )
