@@ -1,11 +1,11 @@
 """Servers that are killed under load, and what their clients were told and found on disk.
 
-No client waits for anything but its answer: it asks, and if it was granted, it gives back at once
-or later, in this life of the server or in another. What counts is what it was told.
+The server is the program, and speaks HTTP. No client waits for anything but its answer: it asks,
+and if it was granted, it gives back at once or later, in this life of the server or in another.
+What counts is what it was told.
 """
 
 import asyncio
-import json
 import os
 import random
 import shutil
@@ -14,13 +14,26 @@ import sqlite3
 import sys
 from collections import Counter
 from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+from tests.lockd.program import (
+    PRE_REBOOT,
+    PROTOCOL,
+    STEADY_STATE,
+    Line,
+    configure,
+    kept_alive,
+    question,
+)
+
 HOSTS: Final = 50
 SLOTS: Final = 5
-MOST_ANSWERS: Final = 400
+MOST_ANSWERS: Final = 250
 LONGEST_START_S: Final = 0.1
+EVENTS: Final = ("granted", "returned", "refused", "no answer", "hung up")
+_GONE: Final = (ConnectionError, asyncio.IncompleteReadError)
 
 
 class BrokenPromiseError(AssertionError):
@@ -33,32 +46,37 @@ class Kills:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.chance = folder, random.Random(seed)  # noqa: S311 - repeatable
         self.told: set[str] = set()
-        self.left, self.pid, self.later_s = 0, 0, 0.0
+        self.left, self.pid, self.port, self.later_s = 0, 0, 0, 0.0
         self.killing: asyncio.TimerHandle | None = None
         self.tally: Counter[str] = Counter()
 
-    async def run(self, lives: int) -> Counter[str]:
-        """Let the server live and die; what was told on the way."""
+    async def run(self, lives: int, *, each: int = 0) -> Counter[str]:
+        """Let the server live and die so often, and until each event came `each` times.
+
+        Gives what happened, and how often it was killed.
+        """
+        configure(self.folder, f"[groups.default]\nslots = {SLOTS}\n")
         nursery = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.lockd.nursery", str(SLOTS),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            *(sys.executable, "-m", "tests.lockd.nursery"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
         assert nursery.stdin is not None
         assert nursery.stdout is not None
         try:
-            for _ in range(lives):
-                nursery.stdin.write(f"{self.folder}/lockd.sqlite {self.folder}/socket\n".encode())
-                pid = int(await nursery.stdout.readline())
-                await self.live(pid)
+            while self.tally["kills"] < lives or any(self.tally[one] < each for one in EVENTS):
+                nursery.stdin.write(f"{self.folder}\n".encode())
+                self.pid, self.port = map(int, (await nursery.stdout.readline()).split())
+                await self.live()
+                self.tally["kills"] += 1
                 self.look_at_the_disk()
         finally:
             nursery.stdin.close()
             await nursery.wait()
         return self.tally
 
-    async def live(self, pid: int) -> None:
+    async def live(self) -> None:
         """Ask until the server is dead: while it starts, or soon after so many answers."""
-        self.pid = pid
         self.left = self.chance.choice([0, self.chance.randrange(1, MOST_ANSWERS)])
         self.later_s = self.chance.uniform(0.0, 0.003 if self.left else LONGEST_START_S)
         if not self.left:
@@ -68,7 +86,7 @@ class Kills:
                 tasks.create_task(self.be(f"h{number}"))
         if self.killing is not None:
             self.killing.cancel()
-        os.kill(pid, signal.SIGKILL)  # all may have hung up before; it is not waited for yet
+        os.kill(self.pid, signal.SIGKILL)  # all may have hung up before; it is not waited for yet
 
     def end(self) -> None:
         """Kill it in a moment."""
@@ -78,47 +96,48 @@ class Kills:
     async def be(self, host: str) -> None:
         """One host, until the server is gone."""
         try:
-            reader, writer = await asyncio.open_unix_connection(f"{self.folder}/socket")
+            line = Line(*await asyncio.open_connection("127.0.0.1", self.port))
         except OSError:
             return
         try:
-            while await self.goes_on(host, reader, writer):
+            while await self.goes_on(host, line):
                 pass
-        except ConnectionError:
-            pass
         finally:
-            writer.close()
+            line.writer.close()
 
-    async def goes_on(
-        self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
+    async def goes_on(self, host: str, line: Line) -> bool:
         """Say one thing and hear the answer; not if it hangs up, or the server is gone."""
         gives_back = host in self.told and self.chance.random() < 0.7
         if gives_back:
             self.told.remove(host)
-        held_s = self.chance.choice([0.0, 0.0, 0.05])
-        asked = {"wants": not gives_back, "id": host, "wait_s": held_s}
-        writer.write(json.dumps(asked).encode() + b"\n")
+        waits = {"Prefer": "wait=1"} if self.chance.random() < 0.3 else {}
+        path = STEADY_STATE if gives_back else PRE_REBOOT
+        line.writer.write(kept_alive(path, question(host), headers=PROTOCOL | waits))
         if self.chance.random() < 0.02:
             self.tally["hung up"] += 1
             return False
-        answer = (await reader.readline()).decode().strip()
-        self.tally[answer or "no answer"] += 1
-        if answer not in {"", "Unavailable"}:
+        try:
+            status = (await line.next_answer()).status
+        except _GONE:
+            self.tally["no answer"] += 1
+            return False
+        self.tally[_event(status, gives_back=gives_back)] += 1
+        if status != HTTPStatus.SERVICE_UNAVAILABLE:
             self.left -= 1
             if self.left == 0:
                 self.end()
-        if answer == "Granted":
+        if status == HTTPStatus.OK and not gives_back:
             self.told.add(host)
             if len(self.told) > SLOTS:
                 raise BrokenPromiseError(f"{sorted(self.told)} all have one of {SLOTS} slots")
-        return bool(answer)
+        return True
 
     def look_at_the_disk(self) -> None:
         """See that nothing granted is forgotten, on a copy: the next life finds it as it was."""
+        store = self.folder / "var/lib/rebootmgr-lockd/lockd.sqlite"
         copy = self.folder / "copy.sqlite"
         for suffix in ("", "-wal"):
-            found = self.folder / f"lockd.sqlite{suffix}"
+            found = store.with_name(store.name + suffix)
             copy.with_name(copy.name + suffix).unlink(missing_ok=True)
             if found.exists():
                 shutil.copy(found, copy.with_name(copy.name + suffix))
@@ -130,3 +149,15 @@ class Kills:
             raise BrokenPromiseError(f"forgotten: {sorted(self.told - holders)}")
         if len(holders) > SLOTS:
             raise BrokenPromiseError(f"{sorted(holders)} hold {SLOTS} slots")
+
+
+def _event(status: int, *, gives_back: bool) -> str:
+    match status:
+        case HTTPStatus.OK:
+            return "returned" if gives_back else "granted"
+        case HTTPStatus.LOCKED:
+            return "refused"
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            return "store unavailable"
+        case _:
+            raise BrokenPromiseError(f"answered {status}")

@@ -1,11 +1,10 @@
-"""Servers to be killed: `python -m tests.lockd.nursery SLOTS` forks one for each line it reads.
+"""Servers to be killed: `python -m tests.lockd.nursery` forks one for each line it reads.
 
-A line is the path of a store and that of a socket; the answer is the server's process id. A server
-lends over the socket: one line of JSON asks, one answers, and whoever closes has hung up.
+A line is the root folder of a server; the answer is its process id and its port on loopback. What
+is forked is the program from its command line on, with a socket as from systemd; all that it does
+not do is to load its modules anew.
 """
 
-import asyncio
-import json
 import os
 import signal
 import socket
@@ -13,73 +12,41 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from rebootmgr.lending.questions import PreReboot, Question, SteadyState
-from rebootmgr.lending.terms import Rules, Terms
-from rebootmgr.lockd.lender import Lender
-from rebootmgr.lockd.stores.sqlite import SqliteStore
+from rebootmgr.lockd.main import main as lend
+from tests.lockd.program import free_socket
 
-GROUP = "default"
+HANDED_OVER = 3
 
 
 def main() -> None:
     """Fork until nobody wants more; the last one ends with us."""
-    slots, pid = int(sys.argv[1]), 0
+    pid = 0
     for line in sys.stdin:
-        store, path = line.split()
+        root = line.strip()
         if pid:
             os.waitpid(pid, 0)
-        listener = socket.socket(socket.AF_UNIX)
-        Path(path).unlink(missing_ok=True)
-        listener.bind(path)
-        listener.listen(128)
+        listener = free_socket()
+        port = listener.getsockname()[1]
         pid = os.fork()
         if pid == 0:
-            asyncio.run(lend(Path(store), listener, slots))
-            os._exit(0)
+            become_a_server(Path(root), listener)
         listener.close()
-        sys.stdout.write(f"{pid}\n")
+        sys.stdout.write(f"{pid} {port}\n")
         sys.stdout.flush()
     if pid:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
-async def lend(store: Path, listener: socket.socket, slots: int) -> None:
+def become_a_server(root: Path, listener: socket.socket) -> None:
     """Serve until killed."""
-    lender = Lender(SqliteStore(store), Rules(groups={GROUP: Terms(slots=slots)}))
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = await _line(reader)
-        while line:
-            async with asyncio.TaskGroup() as tasks:
-                asking = tasks.create_task(lender.ask(_question(line)))
-                closing = tasks.create_task(_line(reader))
-                await asyncio.wait([asking, closing], return_when=asyncio.FIRST_COMPLETED)
-                if not asking.done():  # it hung up
-                    asking.cancel()
-                    writer.close()
-                    return
-                writer.write(f"{type(asking.result()).__name__}\n".encode())
-                line = await closing
-
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(lender.run())
-        async with await asyncio.start_unix_server(serve, sock=listener) as server:
-            await server.serve_forever()
-
-
-async def _line(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.readline()
-    except ConnectionError:
-        return b""
-
-
-def _question(line: bytes) -> Question:
-    asked = json.loads(line)
-    if asked["wants"]:
-        return PreReboot(GROUP, asked["id"], wait_s=asked["wait_s"])
-    return SteadyState(GROUP, asked["id"])
+    if listener.fileno() != HANDED_OVER:
+        os.dup2(listener.detach(), HANDED_OVER)
+    log = os.open(root / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 2)
+    os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+    sys.argv = ["rebootmgr-lockd", "--root", str(root)]
+    os._exit(lend())
 
 
 if __name__ == "__main__":

@@ -76,7 +76,14 @@ def question(host: str = "h1", group: str = "default") -> bytes:
 def request(
     path: str, body: bytes = b"", method: str = "POST", headers: Mapping[str, str] = PROTOCOL
 ) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close"]
+    return kept_alive(path, body, method, {"Connection": "close", **headers})
+
+
+def kept_alive(
+    path: str, body: bytes = b"", method: str = "POST", headers: Mapping[str, str] = PROTOCOL
+) -> bytes:
+    """A request after which the connection stays open."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: x"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body or method == "POST":
         lines.append(f"Content-Length: {len(body)}")
