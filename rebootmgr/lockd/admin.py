@@ -1,7 +1,10 @@
 """What administrators on this host get, over a socket that knows who they are."""
 
+import asyncio
+import errno
 import grp
 import os
+import pwd
 import socket
 import struct
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from rebootmgr.lockd.http.guest import Guest
+from rebootmgr.lockd.http.seats import Doing
 from rebootmgr.lockd.http.wire_words import Said
 from rebootmgr.lockd.lender import Lender
 from rebootmgr.lockd.stores.keeper import StoreError
@@ -23,7 +27,7 @@ MODE: Final = 0o666  # who may do what is asked of each request
 MOST_CONNECTIONS: Final = 16
 
 _SO_PEERGROUPS: Final = 59  # socket(7); Python has no name for it
-_MOST_GROUPS: Final = 65536
+_MOST_GROUPS: Final = 256  # in 1,024 bytes, the most that Python's getsockopt() takes
 
 
 class AdminPages:
@@ -38,7 +42,7 @@ class AdminPages:
 
     async def answer(self, request: web.BaseRequest, guest: Guest) -> web.StreamResponse:
         """Answer one request."""
-        del guest
+        guest.seat.turn_to(Doing.ASKING, asyncio.get_running_loop().time())  # whatever its body
         if request.path != BACKUP:
             value = f"there is no {request.path[:60]}"
             return self.respond(request, Said(status=404, kind="not_found", value=value))
@@ -89,8 +93,22 @@ def may_change(request: web.BaseRequest) -> bool:
     wanted = _gid_of(GROUP)
     if wanted is None:
         return False
-    packed = found(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MOST_GROUPS)
-    return wanted in {gid, *_numbers(packed)}
+    try:
+        groups = set(_numbers(found(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MOST_GROUPS)))
+    except OSError as error:
+        if error.errno != errno.ERANGE:
+            raise
+        groups = _groups_of(uid)
+    return wanted in {gid, *groups}
+
+
+def _groups_of(uid: int) -> set[int]:
+    """Ask the database of users, for whoever is in more groups than the kernel can tell us."""
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        return set()
+    return set(os.getgrouplist(user.pw_name, user.pw_gid))
 
 
 def _numbers(packed: bytes) -> Iterator[int]:

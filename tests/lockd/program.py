@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,14 @@ ROOT: Final = Path(__file__).parents[2]
 PROTOCOL: Final = {"fleet-lock-protocol": "true"}
 PRE_REBOOT: Final = "/v1/pre-reboot"
 STEADY_STATE: Final = "/v1/steady-state"
+
+
+NAMESPACE: Final = ("unshare", "--map-root-user", "--mount")
+
+
+def may_mount() -> bool:
+    """Whether a namespace may be made here in which something is mounted."""
+    return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
 
 
 def configure(root: Path, text: str, name: str = "50-test.toml") -> Path:
@@ -186,16 +195,14 @@ async def serving(
     text: str = "",
     *,
     listener: socket.socket | None = None,
-    limits: Mapping[str, int] | None = None,
+    wrapper: Sequence[str] = (),
     until: str = "READY=1",
 ) -> AsyncIterator[Server]:
-    """Run the server on loopback until the block ends."""
+    """Run the server on loopback, by way of `wrapper`, until the block ends."""
     configure(root, text)
     given = listener or free_socket()
     log = root / "log"
     manager = heard_in(root)
-    bounds = [f"--{name}={value}" for name, value in (limits or {}).items()]
-    wrapper = ["prlimit", *bounds, "--"] if bounds else []
     async with manager:
         with given, log.open("wb") as said:
             process = await asyncio.create_subprocess_exec(

@@ -4,22 +4,33 @@ import asyncio
 import os
 import sqlite3
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from rebootmgr.lockd.admin import BACKUP, SOCKET
-from tests.lockd.program import PRE_REBOOT, Answered, parsed, question, request, serving
+from rebootmgr.lockd.admin import BACKUP, GROUP, SOCKET
+from tests.lockd.program import (
+    PRE_REBOOT,
+    Answered,
+    may_mount,
+    parsed,
+    question,
+    request,
+    serving,
+)
 
 NOBODY: Final = 65534
+OURS, OTHERS = 54321, 54322
 ASK_AS: Final = """\
 import os, socket, sys
-user, raw = int(sys.argv[1]), sys.stdin.buffer.read()
+user, group, *others = map(int, sys.argv[1:])
+raw = sys.stdin.buffer.read()
 if user != os.geteuid():
-    os.setgroups([])
-    os.setresgid(user, user, user)
+    os.setgroups(others)
+    os.setresgid(group, group, group)
     os.setresuid(user, user, user)
 with socket.socket(socket.AF_UNIX) as line:
     line.connect("admin.sock")
@@ -30,10 +41,12 @@ with socket.socket(socket.AF_UNIX) as line:
 """From inside the folder, so that whoever may not come by its path is asked about all the same."""
 
 
-async def ask_as(user: int, root: Path, raw: bytes) -> Answered:
-    """Ask as some user of this host, in a process of its own."""
+async def ask_as(
+    user: int, root: Path, raw: bytes, *, groups: Sequence[int] = (NOBODY,)
+) -> Answered:
+    """Ask as some user of this host, who is in these groups, in a process of its own."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", ASK_AS, str(user)),
+        *(sys.executable, "-c", ASK_AS, str(user), *map(str, groups)),
         cwd=(root / SOCKET).parent,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -75,6 +88,24 @@ async def test_any_other_user_of_the_host_gets_none(tmp_path: Path) -> None:
         assert (answer.status, answer.kind) == (403, "forbidden")
         assert answer.value == "only root and the group rebootmgr-lockd may do that"
         assert left_over(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not may_mount(), reason="only root may become another")
+async def test_whoever_is_in_the_servers_group_gets_one_however_it_came_by_it(
+    tmp_path: Path,
+) -> None:
+    """The server alone sees a file of groups that has it."""
+    (tmp_path / "group").write_text(f"root:x:0:\n{GROUP}:x:{OURS}:\n")
+    mounting = f'mount --bind {tmp_path}/group /etc/group && exec "$@"'
+    wrapper = ("unshare", "--mount", "sh", "-c", mounting, "sh")
+    async with serving(tmp_path, wrapper=wrapper) as server:
+        assert (await server.ask("h1")).status == 200
+        for groups in ((OURS,), (NOBODY, OTHERS, OURS)):
+            answer = await ask_as(NOBODY, tmp_path, backup(), groups=groups)
+            assert answer.status == 200
+            assert b"h1" in answer.body
+        others = await ask_as(NOBODY, tmp_path, backup(), groups=(NOBODY, OTHERS))
+        assert others.status == 403
 
 
 async def test_it_lends_no_slot_and_says_what_it_does_not_know(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from rebootmgr.lending.questions import Frozen, Joined, Left, Lent, SlotsSet, Ta
 from rebootmgr.lending.saved import Saved
 from rebootmgr.lockd.stores.keeper import StoreError
 from rebootmgr.lockd.stores.sqlite import SqliteStore
+from tests.lockd.program import NAMESPACE, may_mount
 
 AT = datetime(2030, 1, 6, 12, 30, 15, 123456, tzinfo=UTC)
 LENT = Lent("g", "a", "worker-1", AT)
@@ -261,13 +262,6 @@ async def test_the_log_does_not_grow_without_bound(store: SqliteStore, path: Pat
         await store.write(tuple(Left("g", f"h{n}") for n in range(2000)))
     log = path.with_name("lockd.sqlite-wal")
     assert 0 < log.stat().st_size < 2**24 + 2**20
-
-
-NAMESPACE = ("unshare", "--map-root-user", "--mount")
-
-
-def may_mount() -> bool:
-    return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.skipif(not may_mount(), reason="no mount namespace may be made here")

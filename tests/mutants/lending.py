@@ -170,6 +170,26 @@ MUTANTS: Final = (
         ("tests/lockd/test_lender.py::test_who_hung_up_gets_nothing",),
     ),
     Mutant(
+        "whoever sends its body slowly keeps its seat",
+        "../lockd/http/guest.py",
+        "        if not request.can_read_body:\n            guest.seat",
+        "        if True:\n            guest.seat",
+        (
+            "tests/lockd/test_hang_ups.py::"
+            "test_where_there_is_no_room_whoever_sends_its_body_slowly_goes_without_a_word",
+        ),
+    ),
+    Mutant(
+        "only the first group of an administrator counts",
+        "../lockd/admin.py",
+        "    return wanted in {gid, *groups}",
+        "    return wanted == gid",
+        (
+            "tests/lockd/test_admin.py::"
+            "test_whoever_is_in_the_servers_group_gets_one_however_it_came_by_it",
+        ),
+    ),
+    Mutant(
         "a frozen group lends",
         "../lending/group.py",
         "        stands = standstill((fleet.freeze, group.freeze), calendar, at.wall)",

@@ -18,6 +18,7 @@ from rebootmgr.rates import Hourly
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 1.0
+_RECEIVED: Final = slice(128, 136)  # struct tcp_info, tcpi_bytes_received
 _SCARCE: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -29,6 +30,7 @@ class Entrance:
         self._seats = reception.seats
         self._context = context
         self._hourly = Hourly()
+        self._unbegun: set[socket.socket] = set()
         self._loop = asyncio.get_running_loop()
 
     async def open(self, listener: socket.socket) -> None:
@@ -45,7 +47,8 @@ class Entrance:
                 if context is None:
                     await self._let_in(client)
                 else:
-                    handshakes.create_task(self._shake_hands(client, address, context))
+                    handshake = self._shake_hands(client, address, context)
+                    self._seat(client, handshakes.create_task(handshake))
 
     async def _recover(self, error: OSError) -> None:
         """Go on after what an accept may meet; with no descriptors left, wait for one."""
@@ -63,13 +66,26 @@ class Entrance:
             client.close()
             log.debug("a client went away: %s", error)
 
+    def _seat(self, client: socket.socket, handshake: asyncio.Task[None]) -> None:
+        """Give it a seat before the next is accepted, which may be before it begins."""
+        seat = self._seats.take(
+            lambda: _cancel(handshake), client.fileno(), lambda: _has_spoken(client)
+        )
+        self._unbegun.add(client)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            self._seats.leave(seat)
+            if client in self._unbegun:
+                self._unbegun.discard(client)
+                client.close()
+
+        handshake.add_done_callback(ended)
+
     async def _shake_hands(
         self, client: socket.socket, address: object, context: ssl.SSLContext
     ) -> None:
         """Let in whoever speaks TLS, and has a certificate where one is asked for."""
-        shaking = asyncio.current_task()
-        assert shaking is not None  # noqa: S101 - this is its code
-        seat = self._seats.take(lambda: _cancel(shaking), client.fileno())
+        self._unbegun.discard(client)
         try:
             await self._loop.connect_accepted_socket(
                 self._reception, client, ssl=context, ssl_handshake_timeout=HEAD_S
@@ -77,14 +93,21 @@ class Entrance:
         except OSError as error:
             client.close()
             self._tell(address, error)
-        finally:
-            self._seats.leave(seat)
 
     def _tell(self, address: object, error: OSError) -> None:
         host = address[0] if isinstance(address, tuple) else "a local client"
         why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
         if self._hourly.is_due(host, self._loop.time()):
             log.info("no TLS with %s: %s", host, why or "it hung up or said nothing")
+
+
+def _has_spoken(client: socket.socket) -> bool:
+    """Whether anything ever came from it, as the kernel counts (tcp(7))."""
+    try:
+        known = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.stop)
+    except OSError:  # it is gone, or comes from this host by a path
+        return False
+    return any(known[_RECEIVED])
 
 
 def _cancel(task: asyncio.Task[None]) -> None:

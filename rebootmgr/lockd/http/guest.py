@@ -61,7 +61,7 @@ class Guest(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Count the time for a request from its first byte."""
-        if self.seat.doing is Doing.RESTING:
+        if self.seat.doing in {Doing.NEW, Doing.RESTING}:
             self.seat.turn_to(Doing.RECEIVING, self._loop.time())
         super().data_received(data)
 
@@ -107,7 +107,8 @@ class Reception(web.Server):
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         guest = request.protocol
         assert isinstance(guest, Guest)  # noqa: S101 - we made it
-        guest.seat.turn_to(Doing.ASKING, self._loop.time())
+        if not request.can_read_body:
+            guest.seat.turn_to(Doing.ASKING, self._loop.time())
         try:
             return await self._answering(request, guest)
         finally:

@@ -13,7 +13,7 @@ from rebootmgr.fleetlock import header_names
 from rebootmgr.lending.questions import Answer, PreReboot, Question
 from rebootmgr.lockd.http.guest import Guest
 from rebootmgr.lockd.http.letting_in import Door
-from rebootmgr.lockd.http.seats import HEAD_S, HELD_AFTER_S, Seats
+from rebootmgr.lockd.http.seats import HEAD_S, HELD_AFTER_S, Doing, Seats
 from rebootmgr.lockd.http.wire_words import (
     Client,
     Said,
@@ -130,7 +130,8 @@ class Pages:
         if request.headers.get(header_names.PROTOCOL) != "true":
             value = f'the header "{header_names.PROTOCOL}: true" is missing'
             return Said(status=400, kind="missing_fleetlock_header", value=value)
-        client = await _read_client(request)
+        client = await _read_client(request, guest.seat.since_s + HEAD_S)
+        guest.seat.turn_to(Doing.ASKING, self._loop.time())
         if isinstance(client, Said):
             return client
         said = {"host": request.headers.get(header_names.HOST, "")}
@@ -159,10 +160,10 @@ def _wrong_method(request: web.BaseRequest, allow: str) -> Said:
     return Said(status=405, kind="method_not_allowed", value=value, allow=allow)
 
 
-async def _read_client(request: web.BaseRequest) -> Client | Said:
+async def _read_client(request: web.BaseRequest, until_s: float) -> Client | Said:
     """Read who asks; what is no question is answered at once."""
     try:
-        async with asyncio.timeout(HEAD_S):
+        async with asyncio.timeout_at(until_s):
             body = await request.read()
     except TimeoutError:
         return Said(status=408, kind="request_timeout", value="the body did not come in time")

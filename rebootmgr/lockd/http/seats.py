@@ -15,6 +15,8 @@ KEEP_S: Final = 75.0
 """So long may a connection that has been of use wait for the next request."""
 GRACE_S: Final = 0.2
 """Where there is no room, who has said nothing for so long goes."""
+HANDSHAKE_S: Final = 1.0
+"""And so long is given to who has begun to shake hands, which takes a few ways there and back."""
 HELD_AFTER_S: Final = 1.0
 MOST_HELD: Final = 64
 _SWEEP_S: Final = 1.0
@@ -32,7 +34,7 @@ class Doing(Enum):
 
 _PATIENCE_S: Final = {
     Doing.NEW: HEAD_S,
-    Doing.RECEIVING: HEAD_S,
+    Doing.RECEIVING: HEAD_S + _SWEEP_S,  # whoever reads its body says so before
     Doing.ASKING: inf,  # whoever answers sees to that
     Doing.HELD: inf,
     Doing.RESTING: KEEP_S,
@@ -41,11 +43,15 @@ _PATIENCE_S: Final = {
 
 @dataclass(eq=False, slots=True)
 class Seat:
-    """One connection. `drop` ends it at once, whatever is still to be sent."""
+    """One connection. `drop` ends it at once, whatever is still to be sent.
+
+    `shakes` tells whether it has begun to shake hands.
+    """
 
     drop: Callable[[], None]
     descriptor: int
     since_s: float
+    shakes: Callable[[], bool]
     doing: Doing = field(default=Doing.NEW)
 
     def turn_to(self, doing: Doing, at_s: float) -> None:
@@ -81,9 +87,11 @@ class Seats:
         """How many wait for an answer that is not held back."""
         return sum(seat.doing is Doing.ASKING for seat in self._taken)
 
-    def take(self, drop: Callable[[], None], descriptor: int) -> Seat:
+    def take(
+        self, drop: Callable[[], None], descriptor: int, shakes: Callable[[], bool] = bool
+    ) -> Seat:
         """Give a connection its seat."""
-        seat = Seat(drop, descriptor, self._loop.time())
+        seat = Seat(drop, descriptor, self._loop.time(), shakes)
         self._taken[seat] = None
         if self._sweep is None:
             self._sweep = self._loop.call_later(_SWEEP_S, self._look_around)
@@ -156,14 +164,15 @@ class Seats:
 
     def _idle(self, longer_than_s: float) -> Seat | None:
         """Find who has not asked anything for longest, and says nothing now."""
-        before_s = self._loop.time() - longer_than_s
+        now_s = self._loop.time()
         idle = (
             seat
             for seat in self._taken
-            if seat.doing not in {Doing.ASKING, Doing.HELD} and seat.since_s <= before_s
+            if seat.doing not in {Doing.ASKING, Doing.HELD}
+            and now_s - seat.since_s >= longer_than_s
         )
         oldest_first = sorted(idle, key=lambda seat: seat.since_s)
-        return next((seat for seat in oldest_first if seat.is_silent), None)
+        return next((seat for seat in oldest_first if _may_go(seat, now_s)), None)
 
     def _look_around(self) -> None:
         """End those that are silent or slow."""
@@ -174,3 +183,9 @@ class Seats:
                 self.leave(seat)
         again = bool(self._taken)
         self._sweep = self._loop.call_later(_SWEEP_S, self._look_around) if again else None
+
+
+def _may_go(seat: Seat, now_s: float) -> bool:
+    if now_s - seat.since_s < HANDSHAKE_S and seat.shakes():
+        return False
+    return seat.is_silent
