@@ -5,6 +5,7 @@ AssertionError where the program took something in that it must not.
 """
 
 import json
+import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,16 @@ from rebootmgr.fleetlock.words import (
 )
 from rebootmgr.hooks import words as hooks
 from rebootmgr.hooks.words import LONGEST_TIMEOUT_S, Order, Ran, decode_order, encode_order
+from rebootmgr.lending.questions import Unavailable
+from rebootmgr.lockd.http.wire_words import (
+    LONGEST_WAIT_S,
+    Client,
+    Unfit,
+    decode_client,
+    decode_question,
+    decode_wait_s,
+    encode_answer,
+)
 from rebootmgr.logind.words import (
     decode_inhibitors,
     decode_logind,
@@ -151,6 +162,7 @@ STATE: Final = encode_state(
 REPLY: Final = json.dumps(
     {"status": 409, "retry_after": "120", "body": '{"kind": "all_slots_full", "value": "full"}'}
 ).encode()
+QUESTION: Final = b'{"client_params": {"id": "049ad0f57ade4723", "group": "default"}}'
 INHIBITORS: Final = [["shutdown:sleep", "dnf", "installing", "block", 0, 77]]
 SESSION: Final = {
     "Id": "1",
@@ -320,6 +332,24 @@ def fuzz_control(data: bytes) -> None:
             past.number("seconds")
 
 
+def fuzz_question(data: bytes) -> None:
+    """Whatever a host sends to the lock server, as its body and as its headers."""
+    dice = Dice(data)
+    client = decode_client(dice.altered(QUESTION))
+    headers = {"host": dice.said(), "prefer": dice.pick((dice.said(), f"wait={dice.said()}"))}
+    assert 0.0 <= decode_wait_s(headers["prefer"]) <= LONGEST_WAIT_S
+    match client:
+        case Unfit(why):
+            assert_clean([why])
+        case Client(group, host):
+            assert re.fullmatch(r"[a-zA-Z0-9.-]{1,253}", group), group
+            assert re.fullmatch(r"[a-zA-Z0-9.-]{1,253}", host), host
+            question = decode_question(dice.pick(tuple(Api)), client, headers, {})
+            assert_clean(texts_of(question))
+            said = encode_answer(Unavailable(), client)
+            assert json.loads(said.body)["kind"] == said.kind
+
+
 TARGETS: Final[dict[str, Target]] = {
     "config": fuzz_config,
     "deployments": fuzz_deployments,
@@ -330,4 +360,5 @@ TARGETS: Final[dict[str, Target]] = {
     "hooks": fuzz_hooks,
     "control": fuzz_control,
     **sources.TARGETS,
+    "question": fuzz_question,
 }

@@ -27,6 +27,7 @@ from rebootmgr.core.memory import Memory
 from rebootmgr.errors import BusError, RebootmgrError
 from rebootmgr.fleetlock.words import decode_reply
 from rebootmgr.hooks.words import decode_order
+from rebootmgr.lockd.http.wire_words import decode_client
 from rebootmgr.spans import decode_span
 from rebootmgr.state.words import decode_state, encode_state
 from rebootmgr.updates.gvariant_words import decode_dictionary
@@ -36,7 +37,7 @@ from tests.fakes.statuses import IDLE
 from tests.fuzz.clean import Target
 from tests.fuzz.dice import NUMBERS, Dice
 from tests.fuzz.targets import CONFIG, DRIVER, STAGED, STATE, TARGETS
-from tests.fuzz.transports import fuzz_http, fuzz_metrics
+from tests.fuzz.transports import fuzz_http, fuzz_lockd, fuzz_metrics
 
 DATA: Final = st.binary(max_size=60) | st.binary(min_size=120, max_size=400)
 SIZE: Final = 2**15
@@ -66,6 +67,12 @@ def test_a_lock_server_may_answer_anything(data: bytes) -> None:
 @given(DATA)
 def test_a_client_of_the_metrics_may_do_anything(data: bytes) -> None:
     fuzz_metrics(data)
+
+
+@settings(max_examples=120, deadline=None, database=None)
+@given(DATA)
+def test_a_host_may_send_anything_to_the_lock_server(data: bytes) -> None:
+    fuzz_lockd(data)
 
 
 def config(data: bytes) -> None:
@@ -101,6 +108,7 @@ READERS: Final[dict[str, Callable[[bytes], object]]] = {
     "order": decode_order,
     "status": shown,
     "span": span,
+    "question": decode_client,
 }
 LARGE: Final = {
     "zeros": bytes(SIZE),

@@ -1,6 +1,7 @@
-"""What comes over sockets: raw answers of lock servers, and clients of the metrics socket."""
+"""What comes over sockets: raw answers of lock servers, and clients of ours and of the metrics."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,9 +14,24 @@ import aiohttp
 from rebootmgr.fleetlock.proxy_words import Direct
 from rebootmgr.fleetlock.request import Errand, UnsendableError, _post, _url
 from rebootmgr.fleetlock.words import LONGEST_BODY
+from rebootmgr.lending.questions import Granted, PreReboot, Question, SteadyState
+from rebootmgr.lockd.http.entrance import Entrance
+from rebootmgr.lockd.http.guest import Reception
+from rebootmgr.lockd.http.pages import Pages
+from rebootmgr.lockd.http.seats import Seats
 from rebootmgr.show.metrics_socket import MOST_CLIENTS, MetricsSocket
 from tests.fuzz.dice import Dice
+from tests.lockd.program import (
+    PRE_REBOOT,
+    PROTOCOL,
+    Line,
+    free_socket,
+    kept_alive,
+    question,
+    request,
+)
 
+MOST_SEATS: Final = 4
 TEXT: Final = b"".join(b"rebootmgr_series_%d 1.0\n" % number for number in range(2000))
 HTTP: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 41\r\n"
@@ -121,7 +137,54 @@ def _act(client: socket.socket, dice: Dice) -> None:
             pass  # it only holds on
 
 
+def fuzz_lockd(data: bytes) -> None:
+    """A host that sends any bytes to the lock server; another asks behind it."""
+    asyncio.run(_be_asked(Dice(data)))
+
+
+async def _be_asked(dice: Dice) -> None:
+    asked: list[str] = []
+
+    async def ask(asking: Question) -> Granted:
+        assert isinstance(asking, PreReboot | SteadyState)
+        asked.append(asking.id)
+        return Granted()
+
+    seats = Seats(MOST_SEATS)
+    pages = Pages(ask, seats, trouble=lambda: "", scrape=lambda: b"")
+    entrance = Entrance(Reception(pages.answer, pages.respond, seats), lambda: None)
+    raw = kept_alive(PRE_REBOOT, question(), headers={**PROTOCOL, "Prefer": "wait=5"})
+    with free_socket() as listener:
+        listener.setblocking(False)  # noqa: FBT003 - takes no keyword
+        port = listener.getsockname()[1]
+        async with asyncio.TaskGroup() as tasks:
+            opened = tasks.create_task(entrance.open(listener))
+            odd = Line(*await asyncio.open_connection("127.0.0.1", port))
+            odd.writer.write(dice.altered(raw * (1 + dice.below(3))))
+            another = Line(*await asyncio.open_connection("127.0.0.1", port))
+            another.writer.write(request(PRE_REBOOT, question("another")))
+            assert (await another.answer()).status == 200
+            heard = await _all_of(odd)
+            seats.close()
+            opened.cancel()
+    assert asked.count("another") == 1
+    statuses = [int(found) for found in re.findall(rb"HTTP/1\.[01] (\d+) ", heard)]
+    assert all(200 <= status < 500 for status in statuses), heard
+
+
+async def _all_of(line: Line) -> bytes:
+    """Hang up, and hear what was said before."""
+    heard = b""
+    with suppress(OSError):
+        line.writer.write_eof()
+        while chunk := await line.reader.read(2**16):
+            heard += chunk
+    line.writer.close()
+    return heard
+
+
 TRANSPORTS: Final[dict[str, Callable[[bytes], None]]] = {
     "lock-server": fuzz_http,
     "metrics-client": fuzz_metrics,
+    "lockd": fuzz_lockd,
 }

@@ -14,7 +14,6 @@ from rebootmgr.lending.terms import Rules, Terms
 from rebootmgr.lockd.http.entrance import Entrance
 from rebootmgr.lockd.http.guest import Reception
 from rebootmgr.lockd.http.pages import Pages
-from rebootmgr.lockd.http.scrape import Scrape
 from rebootmgr.lockd.http.seats import Seats
 from rebootmgr.lockd.lender import Lender
 from rebootmgr.lockd.stores.sqlite import SqliteStore
@@ -65,7 +64,7 @@ async def serving(root: Path, *, most: int = 256) -> AsyncIterator[Place]:
     store = Stuck(root / "lockd.sqlite")
     lender = Lender(store, Rules(groups={"default": Terms(slots=3)}))
     seats = Seats(most)
-    pages = Pages(lender.ask, seats, trouble=lambda: lender.trouble, scrape=Scrape(lender).text)
+    pages = Pages(lender.ask, seats, trouble=lambda: lender.trouble, scrape=bytes)
     entrance = Entrance(Reception(pages.answer, pages.respond, seats), lambda: None)
     with free_socket() as listener:
         listener.setblocking(False)  # noqa: FBT003 - positional only
