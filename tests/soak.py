@@ -47,9 +47,9 @@ Seen = Counter[str] | Broken
 
 
 def live_as_a_fleet(seed: int, *, agents: int) -> Seen:
-    """One fleet, from the first update to the last; what it saw."""
+    """One fleet, from the first update to the last, at our server if odd; what it saw."""
     try:
-        tally = fleet.Fleet(seed, agents=agents).run()
+        tally = fleet.Fleet(seed, agents=agents, own=seed % 2 == 1).run()
     except fleet.ViolationError as error:
         return Broken(seed, str(error))
     return Counter(grants=tally.grants, faults=tally.faults)

@@ -14,7 +14,7 @@ from tests.days.oracle import Oracle, Wish
 from tests.days.rules import Rules
 from tests.days.updates import Fate
 from tests.fleet.agent import Agent
-from tests.fleet.server import Network
+from tests.fleet.server import LockServer, Network
 from tests.fleet.world import World
 
 MINUTE: Final = 60.0
@@ -31,6 +31,7 @@ class Home:
     machine: Machine
     oracle: Oracle
     network: Network
+    server: LockServer
     people: int = 0
 
     @property

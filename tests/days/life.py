@@ -230,8 +230,8 @@ def _find_server(home: Home) -> None:
 
 def _crowd_out(home: Home) -> None:
     """Somebody else of the group takes its last slot."""
-    home.network.server.take_all(home.oracle.rules.group)
-    home.later(MINUTE, HOUR, home.network.server.leave_all, home.oracle.rules.group)
+    home.server.take_all(home.oracle.rules.group)
+    home.later(MINUTE, HOUR, home.server.leave_all, home.oracle.rules.group)
 
 
 Incident = Callable[[Home], None]

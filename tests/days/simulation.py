@@ -76,7 +76,7 @@ class Days:
         agent.disk = replace(agent.disk, last_seen=machine.at.wall)  # it has run here before
         oracle = Oracle(agent, machine, rules)
         oracle.stormy = not self.world.weather.is_fine
-        return Home(agent, machine, oracle, self.network)
+        return Home(agent, machine, oracle, self.network, self.server)
 
     def run_for(self, seconds: float) -> None:
         """Let time pass; ViolationError when a promise is broken."""

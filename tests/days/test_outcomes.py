@@ -41,7 +41,7 @@ def reasons(home: Home) -> list[Reason]:
 
 
 def holds_a_slot(home: Home) -> bool:
-    return home.agent.name in home.network.server.holders.get(GROUPS[0], {})
+    return home.agent.name in home.server.holders.get(GROUPS[0], {})
 
 
 def is_at_peace(home: Home) -> bool:
@@ -293,11 +293,11 @@ def test_the_booted_commit_deployed_again_is_an_update_like_any_other() -> None:
 
 def test_a_new_serial_in_the_queue_takes_over_the_place() -> None:
     days, home = settled()
-    home.network.server.take_all(GROUPS[0])
+    home.server.take_all(GROUPS[0])
     home.machine.offer()
     days.run_for(HOUR)
     home.machine.redeploy()
-    home.network.server.leave_all(GROUPS[0])
+    home.server.leave_all(GROUPS[0])
     days.run_for(HOUR)
     assert home.machine.booted.id == "os-2.1"
     assert home.oracle.outcomes == {Outcome.SUCCEEDED: 1}

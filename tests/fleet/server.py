@@ -6,9 +6,9 @@ repeated too, but never arrives after its client has gone: the protocol has no a
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from rebootmgr.core.counters import Api
 from rebootmgr.core.model import Slot
@@ -39,6 +39,32 @@ DIALECTS: Final = (
 )
 
 
+class Server(Protocol):
+    """Who is asked, of whatever make."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in stories."""
+
+    @property
+    def holders(self) -> Mapping[str, Collection[str]]:
+        """Who holds what."""
+
+    def is_granted(self, group: str, host: str, now: float) -> bool:
+        """Whether this host holds a slot and is drained."""
+
+    def handle(
+        self, api: Api, body: bytes, now: float, answered: Callable[[Answer], None]
+    ) -> Callable[[], None]:
+        """Do what the request asks for; what comes back is called when the client hangs up."""
+
+    def start(self) -> None:
+        """Come up with what was not lost."""
+
+    def stop(self) -> None:
+        """Be gone at once."""
+
+
 class LockServer:
     """Who holds what; `taken` and `freed` are told of every change."""
 
@@ -57,6 +83,17 @@ class LockServer:
         self._taken = taken
         self._freed = freed
 
+    @property
+    def name(self) -> str:
+        """Whose dialect it speaks."""
+        return self.dialect.name
+
+    def start(self) -> None:
+        """It has forgotten nothing."""
+
+    def stop(self) -> None:
+        """It has nothing under way."""
+
     def is_granted(self, group: str, host: str, now: float) -> bool:
         """Whether this host holds a slot and is drained."""
         drained_at = self.holders.get(group, {}).get(host)
@@ -70,8 +107,14 @@ class LockServer:
         """They have gone."""
         self._crowded.discard(group)
 
-    def handle(self, api: Api, body: bytes, now: float) -> Answer:
-        """Do what the request asks for."""
+    def handle(
+        self, api: Api, body: bytes, now: float, answered: Callable[[Answer], None]
+    ) -> Callable[[], None]:
+        """Do what the request asks for, at once."""
+        answered(self._answer(api, body, now))
+        return _nothing
+
+    def _answer(self, api: Api, body: bytes, now: float) -> Answer:
         params = json.loads(body)["client_params"]
         group, host = params["group"], params["id"]
         holders = self.holders.setdefault(group, {})
@@ -88,10 +131,18 @@ class LockServer:
         return Answer(200 if holders[host] <= now else 202)
 
 
+def _unheard(_: Answer) -> None:
+    """Nobody is there to hear it."""
+
+
+def _nothing() -> None:
+    """Who hangs up now has been answered."""
+
+
 class Network:
     """Carries requests, and says when each was sent."""
 
-    def __init__(self, world: World, server: LockServer) -> None:
+    def __init__(self, world: World, server: Server) -> None:
         self.world = world
         self.server = server
         self.up = True
@@ -107,11 +158,13 @@ class Network:
         """Stop the server and start it again: it remembers its slots, and answers nobody."""
         if self.up:
             self.up = False
+            self.server.stop()
             self.restarts += 1
             self.world.faults += 1
             self.world.agenda.after(self.world.dice.uniform(1, 40), self._come_up)
 
     def _come_up(self) -> None:
+        self.server.start()
         self.up = True
 
 
@@ -128,6 +181,7 @@ class Call:
         self._body = encode_body(slot)
         self._heard: Callable[[Reply], None] | None = heard
         self._under_way = 0
+        self._connected: list[Callable[[], None]] = []
         self._spoilt: Reply | None = None
         if self._world.happens(self._world.weather.trouble):
             self._world.dice.choice(_TROUBLES)(self)
@@ -137,10 +191,11 @@ class Call:
     def close(self) -> None:
         """The client has gone. A steady-state is with the server by now, or never will be."""
         self._heard = None
+        self._hang_up()
         if self._api is Api.STEADY_STATE and self._under_way:
             self._under_way = 0
             if self._network.up and self._world.dice.random() < 0.5:
-                self._handle()
+                self._handle(_unheard)()
 
     def _go(self, delay_s: float, *, answer_s: float = 0.05) -> None:
         """Send it on its way; a negative `answer_s`: nobody will hear the answer."""
@@ -155,17 +210,28 @@ class Call:
         if not self._network.up:
             self._hear(Silence("connection refused"), restarts)
             return
-        answer = self._handle()
-        if answer_s >= 0:
-            self._world.agenda.after(answer_s, self._hear, self._spoilt or answer, restarts)
 
-    def _handle(self) -> Answer:
-        return self._network.server.handle(self._api, self._body, self._world.agenda.now)
+        def answered(answer: Answer) -> None:
+            if answer_s >= 0:
+                self._world.agenda.after(answer_s, self._hear, self._spoilt or answer, restarts)
+
+        self._connected.append(self._handle(answered))
+
+    def _handle(self, answered: Callable[[Answer], None]) -> Callable[[], None]:
+        now = self._world.agenda.now
+        return self._network.server.handle(self._api, self._body, now, answered)
+
+    def _hang_up(self) -> None:
+        """The server sees that nobody is there any more."""
+        connected, self._connected = self._connected, []
+        for hang_up in connected:
+            hang_up()
 
     def _hear(self, reply: Reply, restarts: int) -> None:
         if self._heard is None:
             return
         heard, self._heard = self._heard, None
+        self._hang_up()
         if self._api is Api.STEADY_STATE:
             self._under_way = 0
         lost = restarts != self._network.restarts

@@ -20,8 +20,9 @@ from rebootmgr.core.states import State
 from tests.fleet.agent import Agent
 from tests.fleet.hands import Client
 from tests.fleet.host import Host
+from tests.fleet.lockd import Lockd
 from tests.fleet.misfortune import GROUPS, befall
-from tests.fleet.server import DIALECTS, TIMEOUT_S, LockServer, Network
+from tests.fleet.server import DIALECTS, TIMEOUT_S, LockServer, Network, Server
 from tests.fleet.world import Weather, World
 
 SLOTS: Final = 3
@@ -77,7 +78,9 @@ class Fleet:
         client: Client | None = None,
         policy_of: Callable[[str], Policy] = policy_of,
         fine: bool = False,
+        own: bool = False,
     ) -> None:
+        """`own`: they ask rebootmgr-lockd; else one of the other makes."""
         self.seed = seed
         self.client = client or Client()
         self.grants = 0
@@ -85,9 +88,14 @@ class Fleet:
         dice = Random(seed)  # noqa: S311 - it must be repeatable
         storm = Weather(trouble=0.2, crash=0.004, misfortune=0.06)
         self.world = World(dice, Weather() if fine else storm)
-        self.server = LockServer(
-            dice.choice(DIALECTS), slots=SLOTS, taken=self._taken, freed=self._freed
-        )
+        self.server: Server
+        if own:
+            self.server = Lockd(
+                self.world, GROUPS, slots=SLOTS, taken=self._taken, freed=self._freed
+            )
+        else:
+            dialect = dice.choice(DIALECTS)
+            self.server = LockServer(dialect, slots=SLOTS, taken=self._taken, freed=self._freed)
         self.network = Network(self.world, self.server)
         self.agents = {
             name: Agent(
@@ -170,7 +178,7 @@ class Fleet:
     def _violation(self, what: str, *involved: Agent) -> ViolationError:
         lines = [
             f"seed {self.seed}, {self.world.agenda.now:.3f} s: {what}",
-            f"the server speaks as {self.server.dialect.name} and lends {self.server.holders}",
+            f"the server speaks as {self.server.name} and lends {self.server.holders}",
         ]
         for agent in involved:
             lines.append(f"{agent.name}, booted {agent.host.booted.version}, up {agent.host.up}:")

@@ -16,6 +16,7 @@ from tests.fleet.simulation import AGENTS, Fleet, Tally, ViolationError
 FIRST_SEED = 1
 BLOCKS, BLOCK, FULL_EVERY = 20, 10, 4
 FEW_AGENTS = 50
+OWN_BLOCKS = 4
 HARD_SEEDS = range(95, 195)  # the rarest flaw shows in every tenth; the first that shows it ends it
 
 
@@ -29,6 +30,21 @@ def test_a_fleet_under_fire_keeps_its_promises(
         tally = live_through(seed, agents=agents)
         assert tally.grants >= agents / 2
         assert tally.faults >= agents
+        for name in ("grants", "faults"):
+            record_property(name, getattr(tally, name))
+        record_property("seed", seed)
+
+
+@pytest.mark.parametrize("block", range(OWN_BLOCKS))
+def test_a_fleet_under_fire_keeps_its_promises_with_our_own_server(
+    block: int, record_property: Callable[[str, object], None]
+) -> None:
+    """What rebootmgr-lockd decides, on a disk that fails and through restarts."""
+    first = FIRST_SEED + block * BLOCK
+    for seed in range(first, first + BLOCK):
+        tally = live_through(seed, agents=FEW_AGENTS, own=True)
+        assert tally.grants >= FEW_AGENTS / 2
+        assert tally.faults >= FEW_AGENTS
         for name in ("grants", "faults"):
             record_property(name, getattr(tally, name))
         record_property("seed", seed)
@@ -51,10 +67,12 @@ def breaks_a_promise(seed: int, client: Client) -> bool:
     return False
 
 
-def live_through(seed: int, *, agents: int, client: Client | None = None) -> Tally:
+def live_through(
+    seed: int, *, agents: int, client: Client | None = None, own: bool = False
+) -> Tally:
     """Run one simulation; looking for garbage all the while would take a fifth of the time."""
     gc.disable()
     try:
-        return Fleet(seed, agents=agents, client=client).run()
+        return Fleet(seed, agents=agents, client=client, own=own).run()
     finally:
         gc.enable()
