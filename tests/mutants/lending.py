@@ -4,6 +4,9 @@ from typing import Final
 
 from tests.mutants.mutant import LEND, LENDING_WORLD, SQLITE, Mutant
 
+ADMIN: Final = "tests/lockd/test_admin.py::"
+HANG_UPS: Final = "tests/lockd/test_hang_ups.py::"
+
 MUTANTS: Final = (
     Mutant(
         "a slot too many is lent",
@@ -175,8 +178,8 @@ MUTANTS: Final = (
         "        if not request.can_read_body:\n            guest.seat",
         "        if True:\n            guest.seat",
         (
-            "tests/lockd/test_hang_ups.py::"
-            "test_where_there_is_no_room_whoever_sends_its_body_slowly_goes_without_a_word",
+            HANG_UPS
+            + "test_where_there_is_no_room_whoever_sends_its_body_slowly_goes_without_a_word",
         ),
     ),
     Mutant(
@@ -184,10 +187,7 @@ MUTANTS: Final = (
         "../lockd/admin.py",
         "    return wanted in {gid, *groups}",
         "    return wanted == gid",
-        (
-            "tests/lockd/test_admin.py::"
-            "test_whoever_is_in_the_servers_group_gets_one_however_it_came_by_it",
-        ),
+        (ADMIN + "test_whoever_is_in_the_servers_group_gets_one_however_it_came_by_it",),
     ),
     Mutant(
         "a frozen group lends",
