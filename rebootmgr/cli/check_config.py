@@ -25,14 +25,16 @@ from rebootmgr.core.policy import Strategy
 from rebootmgr.errors import Problem
 from rebootmgr.hooks.files import NoProgram, Skipped, Unfit, find_hooks
 from rebootmgr.state.store import StateStore
-from rebootmgr.systemd.units import find_starting_link, read_commands
+from rebootmgr.systemd.units import find_starting_link, read_assigned
 from rebootmgr.text import harmless
-from rebootmgr.updates.choice import is_composefs
+from rebootmgr.updates.choice import foretell_source, is_composefs
+from rebootmgr.updates.ostree_files import BOOTED
 
 _INVALID: Final = 78
 _ZINCATI: Final = "zincati.service"
 _BOOTC: Final = "bootc-fetch-apply-updates.service"
 _BOOTC_TIMER: Final = "bootc-fetch-apply-updates.timer"
+_PATH_EXISTS: Final = "ConditionPathExists"
 
 
 def _check_config(arguments: Namespace, context: Context) -> int:
@@ -46,7 +48,13 @@ def _check_config(arguments: Namespace, context: Context) -> int:
     valid = not errors and not (arguments.strict and warnings)
     lists = {"errors": [*map(asdict, errors)], "warnings": [*map(asdict, warnings)]}
     lines = [*_overriding(config), *report(errors, warnings, valid=valid)]
-    context.emit({"valid": valid, **lists}, lines)
+    told = None
+    if not config.errors:
+        source = foretell_source(context.root, config.settings.updates.source)
+        told = {"name": source.source, "why": source.why}
+        if valid:
+            lines.append(f"Source of updates: {source.source}: {source.why}")
+    context.emit({"valid": valid, **lists, "source": told}, lines)
     return 0 if valid else _INVALID
 
 
@@ -100,12 +108,19 @@ def _host(root: Path, loaded: Loaded) -> Iterator[Problem]:
 def _bootc(root: Path) -> Problem | None:
     """Say that bootc's timer is enabled and reboots, where its service may run at all."""
     link = find_starting_link(root, _BOOTC_TIMER)
-    applies = any("--apply" in command.split() for command in read_commands(root, _BOOTC))
-    if link is None or not applies or is_composefs(root):
+    commands = read_assigned(root, _BOOTC, "ExecStart")
+    applies = any("--apply" in command.split() for command in commands)
+    if link is None or not applies or not _may_start(root, _BOOTC_TIMER, _BOOTC):
         return None
     message = "bootc's timer is enabled, and reboots this host beside rebootmgr (--apply)"
     hint = f"systemctl mask --now {_BOOTC_TIMER}, or let it stage only: docs/bootc.md"
     return _problem(link, message, hint)
+
+
+def _may_start(root: Path, *units: str) -> bool:
+    """Whether their conditions can hold: of what ostree boots, nothing is there on composefs."""
+    conditions = [path for unit in units for path in read_assigned(root, unit, _PATH_EXISTS)]
+    return f"/{BOOTED}" not in conditions or not is_composefs(root)
 
 
 def _unfit_hooks(root: Path) -> Iterator[Problem]:

@@ -195,8 +195,8 @@ def find_starting_link(root: Path, unit: str) -> Path | None:
     return next((link for link in links.values() if not _is_mask(link)), None)
 
 
-def read_commands(root: Path, unit: str) -> tuple[str, ...]:
-    """Read what a service below `root` starts (ExecStart): its file, then its drop-ins by name.
+def read_assigned(root: Path, unit: str, key: str) -> tuple[str, ...]:
+    """Read the values of a list, as ExecStart, below `root`: a unit's file, then its drop-ins.
 
     An empty assignment drops what stands before it (systemd.service(5)). What cannot be read says
     nothing.
@@ -211,8 +211,8 @@ def read_commands(root: Path, unit: str) -> tuple[str, ...]:
     for path in (*files, *(drop_ins[name] for name in sorted(drop_ins))):
         with suppress(OSError):
             for line in path.read_text(errors="replace").splitlines():
-                key, _, value = line.partition("=")
-                if key.strip() == "ExecStart":
+                name, _, value = line.partition("=")
+                if name.strip() == key:
                     found = [*found, value.strip()] if value.strip() else []
     return tuple(found)
 

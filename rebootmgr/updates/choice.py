@@ -14,17 +14,36 @@ from rebootmgr.updates.rpm_ostree import NAME, RpmOstree
 from rebootmgr.updates.source import Told, UpdateSource
 
 _PATIENCE_S: Final = 25.0
+_ACTIVATION: Final = f"dbus-1/system-services/{NAME}.service"
+_SERVICES: Final = ("etc", "run", "usr/local/share", "usr/share")  # dbus-daemon(1)
 
 
 async def choose_source(bus: Bus, root: Path, wanted: Source) -> Choice:
     """Say where this host has its updates from, and why; BusError."""
+    if (settled := _settled(root, wanted)) is not None:
+        return settled
+    if await _is_on(bus, NAME):
+        return Choice(Source.RPM_OSTREE, "rpm-ostreed is on the bus, or can be started")
+    return Choice(Source.OSTREE, "there is no rpm-ostreed on the bus, nor one to start")
+
+
+def foretell_source(root: Path, wanted: Source) -> Choice:
+    """Say which source a daemon would take below `root`, and why, by files alone."""
+    if (settled := _settled(root, wanted)) is not None:
+        return settled
+    kind = "" if (root / BOOTED).exists() else "; on a composefs of bootc it would be `composefs`"
+    if any((root / folder / _ACTIVATION).exists() for folder in _SERVICES):
+        return Choice(Source.RPM_OSTREE, f"rpm-ostreed can be started{kind}")
+    return Choice(Source.OSTREE, f"there is no rpm-ostreed to start{kind}")
+
+
+def _settled(root: Path, wanted: Source) -> Choice | None:
+    """Choose what nobody needs to be asked for."""
     if wanted is not Source.AUTO:
         return Choice(wanted, "updates.source says so")
     if is_composefs(root):
         return Choice(Source.COMPOSEFS, "/ is a composefs of bootc")
-    if await _is_on(bus, NAME):
-        return Choice(Source.RPM_OSTREE, "rpm-ostreed is on the bus, or can be started")
-    return Choice(Source.OSTREE, "there is no rpm-ostreed on the bus, nor one to start")
+    return None
 
 
 def is_composefs(root: Path) -> bool:

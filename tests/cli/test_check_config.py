@@ -307,12 +307,45 @@ def test_the_timer_of_bootc_that_only_stages_is_no_news(root: Path) -> None:
     assert check(root) == []
 
 
-def test_the_timer_of_bootc_is_no_news_on_composefs_where_it_never_runs(root: Path) -> None:
-    write(root, f"{BOOTC}.timer", "[Timer]\nOnBootSec=1h\n")
-    write(root, f"{BOOTC}.service", "[Service]\nExecStart=/usr/bin/bootc upgrade --apply --quiet\n")
+def test_the_timer_of_bootc_is_no_news_on_composefs_unless_its_conditions_were_reset(
+    root: Path,
+) -> None:
+    example = ROOT / "docs/examples/bootc-fetch-apply-updates.service.d/60-composefs.conf"
+    condition = "[Unit]\nConditionPathExists=/run/ostree-booted\n"
+    write(root, f"{BOOTC}.timer", f"{condition}[Timer]\nOnBootSec=1h\n")
+    write(root, f"{BOOTC}.service", f"{condition}[Service]\nExecStart=bootc upgrade --apply\n")
     link(root, BOOTC_WANTS, "/usr/lib/systemd/system/bootc-fetch-apply-updates.timer")
+    assert len(check(root)) == 1, "ostree may boot this image"
     ComposefsHost(root).install("42.1")
     assert check(root) == []
+    for kind in ("service", "timer"):
+        write(root, f"{BOOTC}.{kind}.d/60-composefs.conf", example.read_text())
+    assert len(check(root)) == 1
+
+
+def test_the_source_of_updates_is_told_with_its_reason(root: Path) -> None:
+    service = "usr/share/dbus-1/system-services/org.projectatomic.rpmostree1.service"
+    unless = "; on a composefs of bootc it would be `composefs`"
+    assert source(root) == ("ostree", f"there is no rpm-ostreed to start{unless}")
+    write(root, service)
+    assert source(root) == ("rpm-ostree", f"rpm-ostreed can be started{unless}")
+    write(root, "run/ostree-booted")
+    assert source(root) == ("rpm-ostree", "rpm-ostreed can be started")
+    ComposefsHost(root).install("42.1")
+    assert source(root) == ("composefs", "/ is a composefs of bootc")
+    write(root, f"{DROP_INS}/50-a.toml", 'updates.source = "ostree"\n')
+    assert source(root) == ("ostree", "updates.source says so")
+
+
+def source(root: Path) -> tuple[str, str]:
+    outs = []
+    for options in (["--json"], []):
+        with redirect_stdout(StringIO()) as out:
+            assert main(["--root", str(root), *options, "check-config"]) == 0
+        outs.append(out.getvalue())
+    said = json.loads(outs[0])["source"]
+    assert f"Source of updates: {said['name']}: {said['why']}" in outs[1]
+    return said["name"], said["why"]
 
 
 def test_a_window_is_held_against_what_reboots_took_here(root: Path) -> None:

@@ -66,9 +66,14 @@ def test_a_host_without_drop_ins_is_valid_and_told_what_that_means(tmp_path: Pat
     (warning,) = found["warnings"]
     assert warning["message"].endswith("defaults apply: reboots as soon as an update is staged")
     drop_in(tmp_path, "# as by default\n")
-    assert answer(tmp_path, "check-config") == {"valid": True, "errors": [], "warnings": []}
+    found = answer(tmp_path, "check-config")
+    source = found.pop("source")
+    assert found == {"valid": True, "errors": [], "warnings": []}
     done = run(tmp_path, "check-config")
-    assert done.stdout == "configuration valid: 0 errors, 0 warnings\n"
+    assert done.stdout.splitlines() == [
+        "configuration valid: 0 errors, 0 warnings",
+        f"Source of updates: ostree: {source['why']}",
+    ]
 
 
 def test_what_one_drop_in_overrides_of_another_is_said_with_both_places(tmp_path: Path) -> None:
@@ -104,6 +109,7 @@ def test_check_config_names_every_error_in_json(tmp_path: Path) -> None:
             },
         ],
         "warnings": [],
+        "source": None,
     }
 
 
