@@ -24,6 +24,7 @@ from rebootmgr.updates.ostree_files import (
     read_content,
     read_mounts,
     read_sysroot_holders,
+    why_unlike,
     written_at,
 )
 from rebootmgr.updates.sight import OddError, Sight
@@ -45,7 +46,7 @@ def look_at_composefs(root: Path) -> Sight | NotOstree | OsUnknown:
         if booted is None and identity(root / BOOTED) is not None:
             return OsUnknown(f"/ is a deployment of ostree, not a composefs of bootc: {NO_SOURCE}")
         if booted is None:
-            return NotOstree("/ is not mounted from a composefs of bootc")
+            return NotOstree(why_unlike(root, "/ is not mounted from a composefs of bootc"))
         staged = _staged(root)
         mark = identity(root / STAGED_IMAGE)
         target = staged if staged is not None and staged.id != booted else None
@@ -73,7 +74,7 @@ def look_at_composefs(root: Path) -> Sight | NotOstree | OsUnknown:
 def _staged(root: Path) -> StagedImage | None:
     staged = decode_staged_image(read_content(root / STAGED_IMAGE))
     if isinstance(staged, UnreadableFile):
-        cure = f"`chmod a+rx /run/composefs; chmod a+r /{STAGED_IMAGE}`"
+        cure = f"`chmod a+r /{STAGED_IMAGE}; chmod a+rx /run/composefs`"  # we are told of the last
         raise OddError(f"what is staged cannot be read: {staged.detail} ({_UMASK}: {cure})")
     return staged
 
@@ -83,7 +84,7 @@ def _image(root: Path, name: str, *, is_new: bool) -> Image:
     content = read_content(root / STATE / name / f"{name}.origin")
     match content:
         case UnreadableFile(detail):
-            cure = f"`chmod a+rx /{STATE} /{STATE}/*; chmod a+r /{STATE}/*/*.origin`"
+            cure = f"`chmod a+r /{STATE}/*/*.origin; chmod a+rx /{STATE}/* /{STATE}`"
             raise OddError(f"an origin cannot be read: {detail} ({_UMASK}: {cure})")
         case None if is_new:
             raise OddError(f"{name[:12]} has no origin: it is being made, or taken away")

@@ -9,7 +9,7 @@ from typing import Final
 
 from rebootmgr.core.facts import NotOstree, OsUnknown
 from rebootmgr.text import harmless
-from rebootmgr.updates.boot_words import decode_root
+from rebootmgr.updates.boot_words import decode_boot_entry, decode_root
 from rebootmgr.updates.lock_words import decode_device, decode_holders, decode_mount_id
 from rebootmgr.updates.words import LONGEST_FILE, FileContent, UnreadableFile
 
@@ -22,6 +22,7 @@ DRIVER: Final = "run/rpm-ostree/update-driver.gv"
 SYSROOT_LOCK: Final = "ostree/lock"
 WATCHED: Final = (BOOTED, LIVE, STAGED, LOCK, DEPLOY, DRIVER, SYSROOT_LOCK)
 NO_SOURCE: Final = 'remove `updates.source`, or write "auto"'
+_CONTAINED: Final = "bootc on composefs is not supported from a container (docs/bootc.md)"
 _PROC: Final = Path("/proc")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_NS: Final = 253_402_300_799 * 10**9  # the year 9999
@@ -57,7 +58,7 @@ def read_ostree_files(root: Path) -> OstreeFiles | NotOstree | OsUnknown:
         if identity(root / BOOTED) is None:
             if decode_root(read_mounts(root)) is not None:
                 return OsUnknown(f"/ is a composefs of bootc, not of ostree: {NO_SOURCE}")
-            return NotOstree(f"not booted from ostree: there is no /{BOOTED}")
+            return NotOstree(why_unlike(root, f"not booted from ostree: there is no /{BOOTED}"))
         if identity(root / LIVE) is not None:
             return NotOstree(f"a live system: there is /{LIVE}")
         return OstreeFiles(
@@ -78,6 +79,19 @@ def written_at(mark: Identity) -> datetime | None:
     if not 0 <= written_ns <= _LATEST_NS:
         return None
     return _EPOCH + timedelta(microseconds=written_ns // 1000)
+
+
+def why_unlike(root: Path, why: str) -> str:
+    """Say why it is not such a host, or what the kernel was told that it is: OSError.
+
+    Where its root is another than the kernel was told, we are in a container: mounts and locks of
+    processes outside of it cannot be seen.
+    """
+    own = root / "proc/cmdline"
+    text = (own if own.exists() else _PROC / "cmdline").read_text(errors="replace")
+    if not decode_boot_entry(f"options {text}").composefs:
+        return why
+    return f"{_CONTAINED}: {why}"
 
 
 def read_mounts(root: Path) -> str:

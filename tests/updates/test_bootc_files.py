@@ -15,13 +15,14 @@ from rebootmgr.updates.boot_words import (
 from rebootmgr.updates.commit_words import decode_commit
 from rebootmgr.updates.composefs_files import look_at_composefs
 from rebootmgr.updates.composefs_words import decode_staged_image
+from rebootmgr.updates.lock_words import decode_holders
 from rebootmgr.updates.sight import Sight
 from rebootmgr.updates.tree_files import look_at_trees
 from rebootmgr.updates.tree_words import decode_backing
 from rebootmgr.updates.words import UnreadableFile
-from tests.fakes.composefs_host import ComposefsHost
+from tests.fakes.composefs_host import MOUNT, ComposefsHost
 from tests.fakes.gvariant import Pair, Value, encode_commit, encode_dictionary
-from tests.fakes.ostree_host import OstreeHost
+from tests.fakes.ostree_host import Lock, OstreeHost
 
 ID = "ab" * 64
 IMAGE = {
@@ -240,3 +241,43 @@ def test_each_source_says_whose_host_it_is_on(trees: OstreeHost) -> None:
     ComposefsHost(trees.root).install("41.1")
     assert "not of ostree" in unknown(look_at_trees(trees.root))
     assert 'write "auto"' in unknown(look_at_trees(trees.root))
+
+
+@pytest.mark.parametrize("lock", ["file", "gvariant"])
+def test_either_sign_of_a_lock_locks(trees: OstreeHost, lock: Lock) -> None:
+    trees.stage("41.2", lock=lock)
+    assert seen(look_at_trees(trees.root)).finalization is Finalization.LOCKED
+
+
+def test_who_waits_for_a_lock_holds_nothing() -> None:
+    locks = (
+        "1: FLOCK  ADVISORY  WRITE 1234 00:1e:77 0 EOF\n"
+        "1: -> FLOCK  ADVISORY  WRITE 1235 00:1e:77 0 EOF\n"
+        "2: OFDLCK ADVISORY  WRITE -1 fd:01:77 0 EOF\n"
+        "3: LEASE  ACTIVE    READ 1236 00:1e:77 0 EOF\n"
+    )
+    assert decode_holders(locks, (0, 30), 77) == (1234,)
+    assert decode_holders(locks, None, 77) == (1234, -1)
+    assert decode_holders(locks, None, 7) == ()
+
+
+def test_what_a_soft_reboot_left_behind_hides_no_rollback(images: ComposefsHost) -> None:
+    images.stage("41.2")
+    images.soft_reboot()
+    images.rollback()
+    found = seen(look_at_composefs(images.root))
+    assert (found.booted.version, found.default.version, found.staged) == ("41.2", "41.1", False)
+
+
+def test_in_a_container_composefs_is_said_to_be_unsupported(images: ComposefsHost) -> None:
+    (images.root / "proc/cmdline").write_text(f"rw composefs={ID} quiet\n")
+    (images.root / "proc/self/mountinfo").write_text(MOUNT.format("overlay"))
+    for look in (look_at_composefs, look_at_trees):
+        found = look(images.root)
+        assert isinstance(found, NotOstree)
+        assert "not supported from a container" in found.detail
+    (images.root / "proc/cmdline").write_text("rw quiet\n")
+    for look in (look_at_composefs, look_at_trees):
+        found = look(images.root)
+        assert isinstance(found, NotOstree)
+        assert "container" not in found.detail
