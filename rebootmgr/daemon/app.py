@@ -27,7 +27,7 @@ from rebootmgr.core.events import (
 )
 from rebootmgr.core.facts import Deployments, Look
 from rebootmgr.core.memory import Memory, Unreadable
-from rebootmgr.core.model import BootId
+from rebootmgr.core.model import BootId, Source
 from rebootmgr.core.states import State
 from rebootmgr.core.status import Status
 from rebootmgr.daemon.hands import Hands, Store, Tools
@@ -245,6 +245,8 @@ class App:
         self._herald.note_source(self._os.choice)
         if is_other:
             self._runner.tell(HostChanged(Look.OS, f"updates come from {self._os.name}"))
+        elif self._os.name is not Source.RPM_OSTREE:  # which tells of everything, and may sleep
+            self._runner.tell(HostChanged(Look.OS, "the configuration was reloaded"))
         return ()
 
     async def _watch(self) -> None:

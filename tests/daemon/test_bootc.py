@@ -122,6 +122,18 @@ async def test_a_rollback_is_told_and_never_rebooted_for(bare: BootcHost) -> Non
     assert bare.reboots() == 0
 
 
+async def test_a_rollback_while_the_daemon_runs_is_told_at_a_reload_at_the_latest(
+    bare: BootcHost,
+) -> None:
+    bare.stage("42.2")
+    bare.boot()
+    await bare.start()
+    await bare.until_state("idle")
+    bare.rollback()
+    assert await bare.reload() == ""
+    await bare.until(lambda status: bool(status["notices"]))
+
+
 async def test_a_rollback_that_a_staged_update_overtakes_is_told(bare: BootcHost) -> None:
     bare.logind.add_inhibitor(HOLD_ON)
     bare.stage("42.2")
