@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import pytest
 
 from tests.fakes.fleetlock import FakeFleetLock
+from tests.system.composefs_machine import ComposefsMachine
 from tests.system.layers import layers_of
 from tests.system.machine import Machine
 from tests.system.ostree_machine import MakeHost, OstreeMachine
@@ -85,6 +86,13 @@ async def host(request: pytest.FixtureRequest, make_host: MakeHost) -> OstreeMac
 async def rpm_ostree_host(make_host: MakeHost) -> OstreeMachine:
     """One with rpm-ostreed, for what is its alone."""
     return await make_host()
+
+
+@pytest.fixture
+async def composefs(tmp_path: Path) -> AsyncIterator[ComposefsMachine]:
+    """A host of bootc on composefs with the product in its image, not booted yet."""
+    async with ComposefsMachine(tmp_path) as machine:
+        yield machine
 
 
 @pytest.fixture
