@@ -11,6 +11,7 @@ from tests.mutants import (
     lending,
     outcomes,
     shown,
+    sources,
     strangers,
 )
 
@@ -22,6 +23,7 @@ MUTANTS: Final = (
     *calendars.MUTANTS,
     *lending.MUTANTS,
     *shown.MUTANTS,
+    *sources.MUTANTS,
     *hooking.MUTANTS,
     *strangers.MUTANTS,
 )
