@@ -48,6 +48,8 @@ BUDGETS: Final[Mapping[str, tuple[Ratio | Count | Growth, ...]]] = {
     "footprint": MEMORY,
     "waking": (
         Count(0, "idle, wake-ups", f"idle, {BEATS}"),
+        Count(0, "idle, ostree, wake-ups", f"idle, ostree, {BEATS}"),
+        Count(0, "idle, composefs, wake-ups", f"idle, composefs, {BEATS}"),
         Count(0, "waits for its window, wake-ups", f"waits for its window, {BEATS}"),
         Count(5, "window opens, no update, wake-ups", f"window opens, no update, {BEATS}"),
         Count(5, "window opens, update held, wake-ups", f"window opens, update held, {BEATS}"),

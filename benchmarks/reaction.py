@@ -1,9 +1,10 @@
-"""From rpm-ostree's PropertiesChanged to our call of logind: `python -m benchmarks.reaction`.
+"""From what is staged to our call of logind, for each source: `python -m benchmarks.reaction`.
 
-The real daemon on a real bus, strategy immediate. logind's stand-in refuses each reboot, the update
-is withdrawn, and the next round begins, with a daemon that does not know of the refusal. Beside it,
-in the same run, what no daemon could do without: as many calls on the same bus, one after the
-other, and one save of the state.
+The real daemon on a real bus, strategy immediate. rpm-ostree's stand-in tells it by
+PropertiesChanged, files of ostree and of bootc on composefs by inotify. logind's stand-in refuses
+each reboot, the update is withdrawn, and the next round begins, with a daemon that does not know of
+the refusal. Beside it, in the same run, what no daemon could do without: as many calls on the same
+bus, one after the other, and one save of the state.
 """
 
 import asyncio
@@ -12,9 +13,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from benchmarks.figures import Figures, milliseconds, table
+from benchmarks.figures import Figure, Figures, milliseconds, table
 from rebootmgr.core.memory import Memory
 from rebootmgr.state.store import StateStore
+from tests.fakes.bootc_host import KINDS, BootcHost
 from tests.fakes.host import Host
 from tests.fakes.logind import Mode
 
@@ -36,17 +38,35 @@ class Calls(list[tuple[str, list[Any]]]):
             self.rebooting.set()
 
 
+async def stage(host: Host, version: str) -> None:
+    """Stage an update, as the source of this host has it done."""
+    match host:
+        case BootcHost():
+            host.stage(version)
+        case _:
+            await host.os.stage(version)
+
+
+async def withdraw(host: Host) -> None:
+    """Withdraw it."""
+    match host:
+        case BootcHost():
+            host.withdraw()
+        case _:
+            host.trees.cleanup()
+            await host.os.refresh()
+
+
 async def react(host: Host, number: int) -> float:
     """Seconds from staging to the call that reaches logind; then all is as it was."""
     host.logind.calls = calls = Calls()
     begin = perf_counter()
-    await host.os.stage(f"42.{number + 2}")
+    await stage(host, f"42.{number + 2}")
     async with asyncio.timeout(PATIENCE_S):
         await calls.rebooting.wait()
     taken = perf_counter() - begin
     await host.until_blocked("logind_unreachable")
-    host.trees.cleanup()
-    await host.os.refresh()
+    await withdraw(host)
     await host.until_state("idle")
     await host.stop()  # the next daemon does not know that logind refused, and puts nothing off
     await host.start()
@@ -75,24 +95,28 @@ def save(store: StateStore) -> float:
 
 
 async def measure(rounds: int = ROUNDS) -> Figures:
-    """All three, round by round."""
-    reactions, exchanges, saves = [], [], []
-    with tempfile.TemporaryDirectory(prefix="rebootmgr-bench-") as scratch:
-        async with Host(Path(scratch)) as host:
-            host.configure("[updates.limits]\nreboots_per_day = 1000\n")
-            host.logind.mode = Mode.REFUSE
-            store = StateStore(Path(scratch, "elsewhere"))
-            await host.start()
-            await host.until_state("idle")
-            for number in range(rounds):
-                reactions.append(await react(host, number))
-                exchanges.append(await exchange(host))
-                saves.append(save(store))
-    least = [calls + save for calls, save in zip(exchanges, saves, strict=True)]
-    return {
-        f"{CALLS} calls on the bus, one save": milliseconds(least),
-        "update staged to reboot called": milliseconds(reactions).against(milliseconds(least)),
-    }
+    """Each source, and what is beside it, round by round."""
+    found: dict[str, Figure] = {}
+    kinds: dict[str, type[Host]] = {"rpm-ostree": Host, **KINDS}
+    for name, kind in kinds.items():
+        reactions, exchanges, saves = [], [], []
+        with tempfile.TemporaryDirectory(prefix="rebootmgr-bench-") as scratch:
+            async with kind(Path(scratch)) as host:
+                host.configure("[updates.limits]\nreboots_per_day = 1000\n")
+                host.logind.mode = Mode.REFUSE
+                store = StateStore(Path(scratch, "elsewhere"))
+                await host.start()
+                await host.until_state("idle")
+                for number in range(rounds):
+                    reactions.append(await react(host, number))
+                    exchanges.append(await exchange(host))
+                    saves.append(save(store))
+        least = milliseconds([calls + one for calls, one in zip(exchanges, saves, strict=True)])
+        found |= {
+            f"{name}, {CALLS} calls on the bus, one save": least,
+            f"{name}, update staged to reboot called": milliseconds(reactions).against(least),
+        }
+    return found
 
 
 def run() -> Figures:

@@ -95,11 +95,13 @@ async def _end(process: Process) -> None:
 
 
 @asynccontextmanager
-async def daemon(config: str, *, watchdog_s: int = 0) -> AsyncIterator[Daemon]:
+async def daemon(
+    config: str, *, watchdog_s: int = 0, kind: type[Host] = Host
+) -> AsyncIterator[Daemon]:
     """Run rebootmgrd on a host of its own, which is not yet asked for anything."""
     async with AsyncExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="rebootmgr-bench-"))
-        host = await stack.enter_async_context(Host(Path(scratch)))
+        host = await stack.enter_async_context(kind(Path(scratch)))
         manager = await stack.enter_async_context(ServiceManager(host.dbus.dir))
         host.configure(config)
         host.more_environ["NOTIFY_SOCKET"] = manager.path

@@ -1,8 +1,9 @@
 """How often it wakes up, and what that costs, while nothing happens: `python -m benchmarks.waking`.
 
-Some daemons watch one wall-clock minute together, each on a host of its own: one has nothing to
-do, one waits for its window, one for a lock server that refuses, and for three a window opens. A
-wake-up is a voluntary context switch of any thread: it went to sleep, so it had been woken.
+Some daemons watch one wall-clock minute together, each on a host of its own: one of each source of
+updates has nothing to do, one waits for its window, one for a lock server that refuses, and for
+three a window opens. A wake-up is a voluntary context switch of any thread: it went to sleep, so it
+had been woken.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from benchmarks import subjects
 from benchmarks.budgets import BEATS
 from benchmarks.figures import Figure, Figures, count, table
 from benchmarks.processes import children_ms, processor_ms, wake_ups
+from tests.fakes.bootc_host import KINDS
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import fleet_lock
@@ -85,6 +87,10 @@ async def measure() -> Figures:
         ):
             daemons[name] = await stack.enter_async_context(
                 subjects.daemon(config, watchdog_s=WATCHDOG_S)
+            )
+        for name, kind in KINDS.items():
+            daemons[f"idle, {name}"] = await stack.enter_async_context(
+                subjects.daemon("", watchdog_s=WATCHDOG_S, kind=kind)
             )
         await _give_them_something_to_wait_for(daemons)
         await _until(opening - timedelta(seconds=EARLY_S))
