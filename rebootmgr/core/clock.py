@@ -139,12 +139,25 @@ def adopt_holds(memory: Memory, boot: BootId) -> Memory:
     return replace(memory, holds=tuple(map(adopted, memory.holds)))
 
 
+def waits_for_clock(state: State) -> bool:
+    """Whether a good clock would say how much of an earlier boot's hold is left for this one."""
+    boot, holds = state.known.boot, state.memory.holds
+    is_open = any(hold.span and hold.span.is_dated and hold.span.boot != boot for hold in holds)
+    return is_open and not state.known.clock_synchronized
+
+
 def _dated(hold: Hold, state: State, at: Moment) -> Hold:
-    if hold.span is None or hold.span.boot != state.known.boot:
+    span, is_vouched_for = hold.span, bool(state.known.clock_synchronized)
+    if span is None:
         return hold
-    until = at.wall + timedelta(seconds=hold.span.ends - at.mono)
-    is_dated = bool(state.known.clock_synchronized)
-    return replace(hold, until=until, span=replace(hold.span, is_dated=is_dated))
+    if span.boot == state.known.boot:
+        until = at.wall + timedelta(seconds=span.ends - at.mono)
+        return replace(hold, until=until, span=replace(span, is_dated=is_vouched_for))
+    if not span.is_dated or not is_vouched_for or hold.until is None:
+        return hold
+    # From here on it counts by this boot's uptime: whoever sets the clock later changes nothing.
+    ends = min(at.mono + (hold.until - at.wall).total_seconds(), span.seconds)
+    return replace(hold, span=replace(span, boot=state.known.boot, ends=ends))
 
 
 def left_of(hold: Hold, state: State, at: Moment) -> float | None:
@@ -186,10 +199,14 @@ def say_end(said: datetime | None, left_s: float, at: Moment) -> datetime:
 
 
 def has_ended(hold: Hold, state: State, policy: Policy, at: Moment) -> bool:
-    """Whether a hold is over for good: where a wall clock says so, it has to be a good one."""
+    """Whether a hold is over for good: where a wall clock says so, it has to be a good one.
+
+    Where no clock is required, a hold for a span is still there should the clock be set back.
+    """
     if is_in_force(hold, state, at):
         return False
     is_timed = left_of(hold, state, at) is not None
     is_over = hold.span is not None and at.mono >= hold.span.seconds and not is_timed
     is_trusted = is_good(state, at) or _may_assume(state, at)
-    return is_timed or is_over or is_trusted or policy.clock is ClockRule.NEVER
+    is_dateless = hold.span is None and policy.clock is ClockRule.NEVER
+    return is_timed or is_over or is_trusted or is_dateless

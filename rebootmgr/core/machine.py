@@ -9,7 +9,7 @@ from dataclasses import replace
 from rebootmgr.core import slots
 from rebootmgr.core.attempt import advance, after_hooks, after_lock
 from rebootmgr.core.backoff import Retry, next_retry
-from rebootmgr.core.clock import adopt_holds, date_anew, date_holds
+from rebootmgr.core.clock import adopt_holds, date_anew, date_holds, waits_for_clock
 from rebootmgr.core.events import (
     Cancelled,
     ClockJumped,
@@ -138,6 +138,7 @@ def _absorb(turn: Turn, event: Event) -> None:
             _stop(turn)
         case ClockJumped():
             turn.remember(date_holds(turn.state, turn.at))
+            _ask_for_clock(turn)
         case RebootAccepted() | Ticked():
             pass
 
@@ -174,10 +175,18 @@ def _learn(turn: Turn, facts: Facts, look: Look) -> None:
         known.os_unknown or facts.sysroot_locked != known.is_sysroot_locked
     ):
         turn.state = replace(turn.state, look_next=turn.state.look_next | Look.OS)
+    if Look.CLOCK not in look:
+        _ask_for_clock(turn)
     _note_change(turn)
     note_withdrawal(turn)
     turn.heard = look
     turn.fresh = turn.state.look_next is Look.NOWHERE and Look.HOST in look
+
+
+def _ask_for_clock(turn: Turn) -> None:
+    """A good clock may say today how much is left of a hold, and somebody may set it tomorrow."""
+    if waits_for_clock(turn.state):
+        turn.state = replace(turn.state, look_next=turn.state.look_next | Look.CLOCK)
 
 
 def _learn_os(known: Known, found: Deployments | OsUnknown | NotOstree, mono: float) -> Known:

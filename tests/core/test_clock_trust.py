@@ -126,6 +126,31 @@ def test_a_clock_that_was_a_year_ahead_makes_no_hold_for_an_hour_last_a_year() -
     assert script.later(3600.0).settle().state.memory.holds == ()
 
 
+def test_what_is_left_of_a_hold_is_a_span_of_the_next_boot_whatever_its_clock_is_set_to() -> None:
+    """A good clock has told once, as soon as it could: somebody sets it by hand, much later."""
+    memory = running(synchronized=True).on(HoldAdded(HOLD, for_s=7200.0)).settle().state.memory
+    began = EPOCH + timedelta(seconds=3600)
+    script = up_again(memory, began=began, seconds=60.0, synchronized=False)
+    script.synchronized = True
+    script.on(ClockJumped()).settle()
+    for wall in (EPOCH + timedelta(days=20), SUNDAY_1970):
+        assert set_clock(script, wall).settle().reasons == [Reason.HELD]
+    assert script.later(60.0 + 3600.0 - script.seconds - 1.0).reasons == [Reason.HELD]
+    assert script.later(1.0).settle().state.memory.holds == ()
+
+
+def test_where_no_clock_is_required_a_hold_for_a_span_outlives_a_clock_that_was_wrong() -> None:
+    """A real time clock runs a month ahead until the time servers are heard, seconds later."""
+    never = replace(IMMEDIATE, clock=ClockRule.NEVER)
+    memory = running(never, synchronized=True).on(HoldAdded(HOLD, for_s=7200.0)).settle().state.memory
+    wrong = {"began": EPOCH + timedelta(days=30), "seconds": 30.0, "synchronized": False}
+    script = running(never, memory=memory, boot=BootId("b2"), **wrong)
+    script.synchronized = True
+    set_clock(script, EPOCH + timedelta(seconds=3600)).settle()
+    script.staged = NEW
+    assert script.on(HostChanged(Look.OS)).settle().reasons == [Reason.HELD]
+
+
 def test_a_hold_from_before_the_first_look_belongs_to_this_boot() -> None:
     """The daemon was started anew, long after boot."""
     script = Script(IMMEDIATE, settled(), staged=NEW).on(HoldAdded(HOLD, for_s=3600.0))

@@ -351,7 +351,8 @@ class Oracle:
                     self.quarantined.add(key)
                 bad = outcome is Outcome.ROLLED_BACK or key in self.quarantined
                 if bad and self.rules.keep:
-                    self.kept |= {debt.slot.group for debt in self._disk.debts}
+                    # Of the others, a server was only to confirm that nothing is ours there.
+                    self.kept |= {debt.slot.group for debt in self._disk.debts if debt.asked}
             case Outcome.SUPERSEDED | Outcome.INTERRUPTED:
                 pass
 
