@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -40,23 +41,37 @@ _TELLING: Final = {
 # That of systemd 257 lives on, but stays away for good, when the bus was restarted under it.
 NOT_THERE: Final = "systemd-logind is not on the bus (systemctl restart systemd-logind)"
 
+IN_VAIN_AFTER_S: Final = 300.0
+"""logind prepares a shutdown as soon as it has accepted it: none will come of a call so old."""
+
 log = logging.getLogger(__name__)
+
+
+def _uptime_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Login1:
     """One logind on one bus; `patience_s` bounds a whole look.
 
     `call_patience_s` bounds a reboot call: logind waits 25 s for polkit, and whoever gives up
-    before it has answered could see the machine go down after all.
+    before it has answered could see the machine go down after all. `uptime_s` tells the time.
     """
 
     def __init__(
-        self, bus: Bus, *, patience_s: float = 10.0, call_patience_s: float = 60.0
+        self,
+        bus: Bus,
+        *,
+        patience_s: float = 10.0,
+        call_patience_s: float = 60.0,
+        uptime_s: Callable[[], float] = _uptime_s,
     ) -> None:
         self._peer = Peer(bus, _NAME, patience_s=patience_s)
         self._polkit = Peer(bus, _POLKIT, patience_s=patience_s)
         self._patience_s = patience_s
         self._call_patience_s = call_patience_s
+        self._uptime_s = uptime_s
+        self._announced_at = 0.0
         self._is_announced = False
         self._is_announced_in_vain = False  # if no shutdown is under way
 
@@ -95,11 +110,11 @@ class Login1:
 
         The message of a reboot that did not come about is withdrawn then.
         """
-        in_vain = self._is_announced_in_vain
+        announced_at, in_vain = self._announced_at, self._announces_nothing()
         try:
             async with asyncio.timeout(self._patience_s):
                 found = await self._look()
-                if in_vain and self._is_announced_in_vain and not found.preparing:
+                if in_vain and announced_at == self._announced_at and not found.preparing:
                     await self._withdraw(found)
                 return found
         except TimeoutError:
@@ -115,6 +130,7 @@ class Login1:
         It respects block inhibitors, unless it `overrides` them and polkit grants that.
         """
         self._is_announced, self._is_announced_in_vain = True, False
+        self._announced_at = self._uptime_s()
         await self._announce(message)
         answer = await self._ask_for_reboot(overrides=overrides)
         match answer:
@@ -126,6 +142,10 @@ class Login1:
             case RebootAccepted():
                 pass
         return answer
+
+    def _announces_nothing(self) -> bool:
+        is_old = self._uptime_s() - self._announced_at >= IN_VAIN_AFTER_S
+        return self._is_announced_in_vain or (self._is_announced and is_old)
 
     async def _withdraw(self, found: Logind) -> None:
         """Take the message back, unless whoever has scheduled a shutdown since left his own."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -57,6 +58,20 @@ class Interface:
     methods: Mapping[str, Method] = field(default_factory=dict)
 
 
+class _Socket:
+    """A socket that is full takes nothing, and no more: dbus-next would end the connection."""
+
+    def __init__(self, plain: socket.socket) -> None:
+        self._plain = plain
+        self.sendmsg = plain.sendmsg
+
+    def send(self, data: memoryview) -> int:
+        try:
+            return self._plain.send(data)
+        except BlockingIOError:
+            return 0
+
+
 class Service:
     """One name on the bus. `objects` is path to interface name to interface."""
 
@@ -68,6 +83,7 @@ class Service:
 
     async def start(self) -> None:
         await self._bus.connect()
+        self._bus._writer.sock = _Socket(self._bus._sock)
         self._bus.add_message_handler(self._heard)
         await self.enter()
 

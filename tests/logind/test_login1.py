@@ -308,6 +308,23 @@ async def test_the_message_is_withdrawn_when_the_shutdown_is_called_off(
         assert logind.wall_message == ""
 
 
+async def test_the_message_is_withdrawn_when_nothing_has_come_of_a_call_that_was_accepted(
+    address: str, bus: Bus
+) -> None:
+    now = 1000.0
+    async with FakeLogind(address, mode=Mode.NOTHING) as logind:
+        login1 = Login1(bus, patience_s=PATIENT_S, uptime_s=lambda: now)
+        assert await login1.reboot("update", overrides=False) == RebootAccepted()
+        for now, message in ((1299.0, "update"), (1300.0, "")):  # noqa: B007 - the lambda's
+            await login1.read()
+            assert logind.wall_message == message
+        assert await login1.reboot("another", overrides=False) == RebootAccepted()
+        now += 600.0
+        logind.preparing = True  # however long it takes
+        await login1.read()
+        assert logind.wall_message == "another"
+
+
 async def test_who_has_scheduled_a_shutdown_since_keeps_his_message(address: str, bus: Bus) -> None:
     async with FakeLogind(address, mode=Mode.LOST) as logind:
         login1 = patient(bus)
