@@ -78,6 +78,7 @@ def is_clear(world: World) -> bool:
     doubts = known.clock_synchronized is not None and known.clock_synchronized != world.vouched
     vouched = known.clock_synchronized is not None or world.vouched
     clock = vouched or not world.nature.clock_lies
+    same_os &= facts.hooks == known.hooks and not known.logind_unknown
     return same_os and facts.logind == known.logind and clock and not doubts
 
 

@@ -3,12 +3,25 @@
 import os
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
+from rebootmgr.core.memory import Debt, Intent, Memory, Quarantine
 from rebootmgr.core.model import Phase
 from rebootmgr.core.policy import ClockRule, Policy, Strategy
 from tests.core import canonical
-from tests.core.world import ALL_HOOKS, MONDAYS_FROZEN, PATIENCE, S1, S2, SUNDAYS, A, B, Nature
+from tests.core.world import (
+    ALL_HOOKS,
+    HOLD,
+    MONDAYS_FROZEN,
+    OLD,
+    PATIENCE,
+    S1,
+    S2,
+    SUNDAYS,
+    A,
+    B,
+    Nature,
+)
 
 IMMEDIATE: Final = Policy(patience=PATIENCE, sessions_grace=timedelta(seconds=canonical.SOON))
 GROWING: Final = replace(PATIENCE, longest_retry_s=4 * canonical.SOON)
@@ -23,6 +36,34 @@ WINDOWED: Final = replace(
 DOUBTING: Final = replace(IMMEDIATE, strategies=frozenset({Strategy.PERIODIC}), calendar=SUNDAYS)
 FROZEN: Final = replace(IMMEDIATE, calendar=MONDAYS_FROZEN)
 BOLD: Final = replace(FLEET, attempts_per_deployment=1, reboots_per_day=2)
+
+INTENT: Final = Intent(
+    target=A.id,
+    key=A.key,
+    version=A.version,
+    booted=OLD.id,
+    boot=canonical.OTHER,
+    at=canonical.THEN,
+    mono=0.0,
+)
+MINE: Final = Debt(slot=S1, granted=True)
+DRAINED: Final = Memory(booted=OLD, drained=True, debts=(MINE,))
+REMEMBERED: Final = (
+    replace(DRAINED, settled=canonical.OTHER, intent=INTENT),
+    replace(
+        DRAINED, settled=canonical.OTHER, intent=replace(INTENT, shutdown_seen=True), holds=(HOLD,)
+    ),
+    replace(DRAINED, settled=canonical.THIS, intent=replace(INTENT, boot=canonical.THIS)),
+    replace(DRAINED, settled=canonical.THIS, debts=(MINE, Debt(slot=S2, granted=True))),
+    Memory(
+        settled=canonical.OTHER,
+        booted=A,
+        debts=(replace(MINE, kept=True),),
+        attempts=((A.key, 1),),
+        quarantine=(Quarantine(key=A.key, why="failed", since=canonical.THEN),),
+    ),
+)
+"""What a daemon may find: a reboot that came or did not, a drain, slots, a hold, a quarantine."""
 
 SHALLOW: Final = (
     Nature(name="slow looks", policies=(FLEET,), slow_looks=True, crashes=False),
@@ -176,43 +217,69 @@ SHALLOW: Final = (
         inhibits=False,
         crashes=False,
     ),
-)
-DEEP: Final = (
     Nature(
-        name="two updates and an rpm-ostree that falls silent",
+        name="hooks that come and go",
         policies=(IMMEDIATE,),
-        updates=(A, B),
-        slow_looks=True,
-        unknowns=True,
-        crashes=False,
-    ),
-    Nature(name="another server", policies=(FLEET, OTHER_FLEET), inhibits=False, crashes=False),
-    Nature(
-        name="requests and holds around hooks in a fleet",
-        policies=(WINDOWED,),
         hooks=frozenset({Phase.PRE_REBOOT, Phase.ABANDONED}),
-        spans=True,
-        window_moves=True,
-        just_over=True,
+        hooks_move=True,
         inhibits=False,
         crashes=False,
     ),
     Nature(
-        name="clocks that are set, both ways",
-        policies=(FROZEN, DOUBTING),
-        window_moves=True,
-        clock_lies=True,
-        spans=True,
+        name="hooks that come and go in a fleet",
+        policies=(FLEET,),
+        hooks=ALL_HOOKS,
+        hooks_move=True,
+        inhibits=False,
+    ),
+    Nature(
+        name="a logind that is not always there",
+        policies=(FLEET,),
+        hooks=ALL_HOOKS,
+        logind_silent=True,
+        inhibits=False,
+    ),
+    Nature(
+        name="a memory that is not empty",
+        policies=(FLEET,),
+        hooks=frozenset({Phase.PRE_REBOOT, Phase.ABANDONED}),
+        memories=REMEMBERED,
         inhibits=False,
         crashes=False,
     ),
-    Nature(
+)
+
+
+def deeper(sibling: str, **changes: Any) -> Nature:
+    """A sibling of a shallow one, in which more happens at once."""
+    [shallow] = (nature for nature in SHALLOW if nature.name == sibling)
+    return replace(shallow, **changes)
+
+
+DEEP: Final = (
+    deeper(
+        "two updates and an rpm-ostree that fails to answer",
+        name="two updates and an rpm-ostree that falls silent",
+        inhibits=True,
+    ),
+    deeper("another name of the server", name="another server", one_server=False),
+    deeper(
+        "requests and holds around hooks",
+        name="requests and holds around hooks in a fleet",
+        window_moves=True,
+    ),
+    deeper("a clock that is set, both ways", name="clocks that are set, both ways", spans=True),
+    deeper(
+        "people, requests and holds that end at any moment",
         name="people while looks are slow",
-        policies=(IMMEDIATE,),
-        sessions=True,
         slow_looks=True,
-        inhibits=False,
-        crashes=False,
+        spans=False,
+        just_over=False,
+    ),
+    deeper(
+        "a memory that is not empty",
+        name="a memory that is not empty, around operators",
+        operators=True,
     ),
 )
 """Most happens at once in them, which takes minutes: `make soak` walks them, too."""

@@ -142,7 +142,9 @@ def test_what_is_left_of_a_hold_is_a_span_of_the_next_boot_whatever_its_clock_is
 def test_where_no_clock_is_required_a_hold_for_a_span_outlives_a_clock_that_was_wrong() -> None:
     """A real time clock runs a month ahead until the time servers are heard, seconds later."""
     never = replace(IMMEDIATE, clock=ClockRule.NEVER)
-    memory = running(never, synchronized=True).on(HoldAdded(HOLD, for_s=7200.0)).settle().state.memory
+    memory = (
+        running(never, synchronized=True).on(HoldAdded(HOLD, for_s=7200.0)).settle().state.memory
+    )
     wrong = {"began": EPOCH + timedelta(days=30), "seconds": 30.0, "synchronized": False}
     script = running(never, memory=memory, boot=BootId("b2"), **wrong)
     script.synchronized = True

@@ -109,6 +109,8 @@ def is_known(world: World) -> bool:
         return False
     if world.user and isinstance(state.attempt, Preparing | Committing):
         return False
+    if (world.hooks, world.deaf) != (known.hooks, bool(known.logind_unknown)):
+        return False
     is_last_look = isinstance(state.attempt, Committing) and state.attempt.warned_until is None
     if (state.looking is not None and not is_last_look) or state.look_next:
         return False

@@ -60,6 +60,7 @@ from rebootmgr.core.facts import (
     Facts,
     Inhibitor,
     Logind,
+    LogindUnreachable,
     Look,
     NotOstree,
     OsUnknown,
@@ -214,6 +215,9 @@ class Nature:
     drivers: bool = False
     one_server: bool = False
     left: frozenset[Slot] = frozenset()
+    hooks_move: bool = False
+    logind_silent: bool = False
+    memories: tuple[Memory, ...] = (Memory(),)
     unclear_calls: bool = False
     ladders: bool = False
     watch: Callable[[State, Event, State], None] = field(default=ignore, compare=False)
@@ -295,6 +299,8 @@ class World:
     lies: bool = False
     vouched: bool = False
     unknown: bool = False
+    deaf: bool = False
+    bare: bool = False
     healthy: bool = True
     open: bool = True
     last: bool = False
@@ -314,6 +320,11 @@ class World:
     @property
     def policy(self) -> Policy:
         return self.nature.policies[self.ruling]
+
+    @property
+    def hooks(self) -> frozenset[Phase]:
+        """The phases for which there are programs."""
+        return frozenset() if self.bare else self.nature.hooks
 
     def at(self, mono: float = 0.0) -> Moment:
         inside = LAST if self.last else OPEN
@@ -364,6 +375,10 @@ class World:
         """What happens without anybody telling us."""
         if self.locked:
             yield "whoever had locked the sysroot was killed", replace(self, locked=False)
+        if self.nature.hooks_move and not any(isinstance(q, Running) for q in self.questions):
+            # Who takes a program away that has drained the host, undoes that himself.
+            drained = self.drained and self.bare
+            yield "hooks came or went", replace(self, bare=not self.bare, drained=drained)
         if self.nature.save_fails:
             yield "disk full" if not self.full else "disk mended", replace(self, full=not self.full)
         for slot in self.late:
@@ -417,6 +432,8 @@ class World:
             yield HostChanged(self.nature.logind_look), changed
         if self.nature.unknowns:
             yield HostChanged(Look.HOST), replace(self, unknown=not self.unknown)
+        if self.nature.logind_silent:
+            yield HostChanged(Look.LOGIND), replace(self, deaf=not self.deaf)
         if self.nature.drivers:
             yield from self._drivers()
         if self.nature.boot_fails:
@@ -509,7 +526,7 @@ class World:
                 if not cancelled:
                     yield ReleaseUnclear(ticket, slot, "lost"), free
             case Calling():
-                yield RebootAccepted(), replace(self, down=True)
+                yield RebootAccepted(), replace(self, down=True, deaf=False)
                 if self.nature.logind_refuses:
                     yield RebootAccepted(), replace(self, called=False)  # and nothing happens
                     yield RebootRefused("no"), replace(self, called=False)
@@ -547,8 +564,10 @@ class World:
             os = OsUnknown("asleep") if self.unknown else witnessed(*seen, locked=self.locked)
             if self.driver and isinstance(os, Deployments):
                 os = replace(os, driver=self.driver, registered=self.driver == "registered")
-        logind = None
-        if Look.LOGIND in look:
+        logind: Logind | LogindUnreachable | None = None
+        if Look.LOGIND in look and self.deaf:
+            logind = LogindUnreachable("no answer")
+        elif Look.LOGIND in look:
             logind = Logind(
                 inhibitors=(INHIBITOR,) if self.inhibited else (),
                 sessions=(Session(id=self.user, user="alice", tty="pts/0"),) if self.user else (),
@@ -561,7 +580,7 @@ class World:
             boot_incomplete=("" if self.healthy else "slow.service failed")
             if Look.BOOT in look
             else None,
-            hooks=self.nature.hooks if Look.HOOKS in look else None,
+            hooks=self.hooks if Look.HOOKS in look else None,
             clock_synchronized=self.vouched if Look.CLOCK in look else None,
             sysroot_locked=self.locked if Look.SYSROOT in look else None,
         )
@@ -708,7 +727,7 @@ class World:
         in_time = self.open or not self.policy.calendar.periodic
         assert self.wishes_now or (in_time and not self.last), "drains when it is too late"
         assert self.policy.slot is None or self.granted, "drains without the fleet's consent"
-        return replace(world, drained=True)
+        return replace(world, drained=not self.bare)
 
     def acquiring(self, question: Acquire) -> "World":
         slot = question.slot
@@ -754,6 +773,8 @@ class World:
         assert not self.locked, "reboots while somebody works on the deployments"
         assert not self.inhibited, "reboots past an inhibitor"
         assert not self.unknown, "reboots without knowing"
+        assert not self.deaf, "reboots past whoever logind cannot name"
+        assert self.drained or Phase.PRE_REBOOT not in self.hooks, "reboots without a drain"
         assert self.healthy, "reboots before boot-complete"
         assert self.open or not self.policy.calendar.blackouts, "reboots in a freeze"
         skips = self.wishes_now
@@ -1031,15 +1052,28 @@ class Hands:
         return ()
 
 
+def begin(nature: Nature, memory: Memory) -> World:
+    """The daemon starts with what is remembered, all of which is true."""
+    if nature.fit:
+        memory = replace(memory, reboots=canonical.MEASURED)
+    outcome = start(memory, at=Moment(wall=OPEN, mono=0.0), policy=nature.policies[0])
+    first = World(
+        nature=nature,
+        state=outcome.state,
+        disk=memory,
+        left=nature.left,
+        drained=memory.drained and memory.settled == canonical.THIS,
+        holding=frozenset(debt.slot for debt in memory.debts if debt.granted),
+        held=any(hold.id == HOLD.id and hold.until is None for hold in memory.holds),
+    )
+    return first.obey(outcome.effects).folded()
+
+
 def explore(nature: Nature) -> dict[World, list[Edge]]:
     """Every world reachable from a cold start, to the fixpoint."""
-    policy = nature.policies[0]
-    memory = Memory(reboots=canonical.MEASURED if nature.fit else ())
-    outcome = start(memory, at=Moment(wall=OPEN, mono=0.0), policy=policy)
-    first = World(nature=nature, state=outcome.state, disk=memory, left=nature.left)
-    first = first.obey(outcome.effects)
     graph: dict[World, list[Edge]] = {}
-    origin: dict[World, tuple[str, World] | None] = {first.folded(): None}
+    begun = (begin(nature, memory) for memory in nature.memories)
+    origin: dict[World, tuple[str, World] | None] = dict.fromkeys(begun)
     frontier = deque(origin)
     while frontier:
         world = frontier.popleft()
