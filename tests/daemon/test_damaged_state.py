@@ -1,5 +1,6 @@
 """Whatever became of state.json, the whole daemon starts, says what it knows, and decides."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from itertools import islice
@@ -7,6 +8,7 @@ from itertools import islice
 import pytest
 
 from rebootmgr.control.members import encode_usec
+from rebootmgr.daemon.app import Options, serve
 from rebootmgr.errors import BusError
 from rebootmgr.instants import encode_instant
 from tests.daemon.test_hostile import CONTROL, texts
@@ -14,8 +16,10 @@ from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import NODE_ID, Host, fleet_lock
 from tests.fakes.spoken import MANAGER
 from tests.state.damage import damaged
+from tests.state.starts import logged_to
 from tests.state.test_words import NOON
 
+WHOLE = 200
 AT = encode_instant(NOON)
 PAST = {"at": AT, "target": "fcos-bb.0", "version": "42"}
 HELD = {"id": "h", "owner": "root", "reason": "visit", "since": AT}
@@ -70,6 +74,25 @@ async def test_the_daemon_starts_with_files_that_were_damaged_in_any_way(host: H
         assert not [text for text in texts(status) if CONTROL.search(text)], number
         assert await host.stop() == 0, number
     assert "Traceback" not in host.log.read_text()
+
+
+async def test_hundreds_of_damaged_files_go_through_all_of_the_daemon_on_a_bus(host: Host) -> None:
+    """All but the process, which takes most of the time."""
+    host.configure(SUNDAYS)
+    await host.os.stage("42.2")
+    host.state_file.parent.mkdir(parents=True)
+    with logged_to(host.root / "log"):
+        for number, data in enumerate(damaged(WHOLE, seed=13)):
+            host.state_file.write_bytes(data)
+            host.state_file.with_name("state.json~").unlink(missing_ok=True)
+            options = Options(root=host.root, dry_run=False)
+            async with asyncio.TaskGroup() as tasks:
+                daemon = tasks.create_task(serve(options, dict(host.environ)))
+                status = await host.until(lambda status: status["state"] != "starting")
+                assert not [text for text in texts(status) if CONTROL.search(text)], number
+                assert (await host.metrics())["rebootmgr_reboot_pending"] == 1
+                daemon.cancel()
+    assert "Traceback" not in (host.root / "log").read_text("utf-8", "replace")
 
 
 async def test_hundreds_of_debts_are_paid_by_one_child_at_a_time(

@@ -5,6 +5,7 @@ from typing import Final
 from tests.mutants import (
     attempts,
     calendars,
+    field,
     gates,
     hooking,
     ledger,
@@ -26,4 +27,5 @@ MUTANTS: Final = (
     *sources.MUTANTS,
     *hooking.MUTANTS,
     *strangers.MUTANTS,
+    *field.MUTANTS,
 )

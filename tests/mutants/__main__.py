@@ -1,5 +1,7 @@
 """Try mutants: those whose name holds a NAME or whose file is one, else all.
 
+`--field`: those that break again what the field showed (tests/mutants/field.py).
+
 Each worker has a copy of the tree, breaks it in one place and runs the judges in order, until one
 notices. A mutation that survives, or no longer applies, is an error.
 """
@@ -19,6 +21,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from tests.mutants import MUTANTS
+from tests.mutants.field import FIELD
 from tests.mutants.mutant import Mutant
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -31,11 +34,14 @@ def main() -> int:
     """Try every mutant that is asked for; 1 unless each is caught."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("-j", type=int, default=os.cpu_count(), help="how many at once")
+    parser.add_argument("--field", action="store_true", help="what the field showed")
     parser.add_argument("names", nargs="*", metavar="NAME")
     asked = parser.parse_args()
+    shown = {name for names in FIELD.values() for name in names}
     chosen = [
         one
         for one in MUTANTS
+        if not asked.field or one.name in shown
         if not asked.names or any(name in one.name or name == one.file for name in asked.names)
     ]
     found: Counter[str] = Counter()

@@ -52,8 +52,8 @@ MUTANTS: Final = (
     Mutant(
         "a hold for a span ends by the wall clock",
         "clock.py",
-        "    if span.boot == state.known.boot:",
-        "    if span is None:",
+        "    if span.boot == state.known.boot:\n        return span.ends",
+        "    if span is None:\n        return span.ends",
         (CLOCK + "test_a_hold_for_a_span_is_a_span_whatever_the_clock_is_set_to",),
     ),
     Mutant(
