@@ -73,6 +73,13 @@ MUTANTS: Final = (
         IN_VAIN,
     ),
     Mutant(
+        "of two reboots of one date the older is measured",
+        "../show/metrics.py",
+        "for past in reversed(status.history)",
+        "for past in status.history",
+        ("tests/show/test_metrics.py::test_of_two_reboots_of_one_date_the_newer_is_measured",),
+    ),
+    Mutant(
         "hooks that appear in the last look are not run",
         "attempt.py",
         "    undrained = turn.has_hooks(Phase.PRE_REBOOT) and not turn.state.memory.drained",
@@ -167,6 +174,7 @@ FIELD: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "an update that was withdrawn takes its back-off along",
         ),
         "what is told": (
+            "of two reboots of one date the older is measured",
             "the end of an undoing is foretold",
             "the forecast goes no further than the first obstacle",
             "a newer update makes the host behind since now",
