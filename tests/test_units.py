@@ -179,6 +179,25 @@ def test_the_sandbox_is_as_tight_as_promised() -> None:
     assert "Overall exposure level" in run(*SECURITY, SERVICE)  # and the threshold is kept
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "otherwise"),
+    [
+        ("MemoryMax", "512M", "one answer that grows without end takes the host's memory"),
+        ("TasksMax", "128", "whoever has the daemon's user forks until nobody else can"),
+        ("OOMPolicy", "continue", "a request that grew too large ends the daemon with it"),
+        ("CPUQuota", "100%", "a flood of messages takes every core"),
+        ("LimitFSIZE", "64M", "a state.json that grows fills /var"),
+        ("LimitCORE", "0", "a crash leaves the lock server's secrets on disk"),
+        ("UMask", "0077", "others read what it writes"),
+        ("StateDirectoryMode", "0700", "others read state.json"),
+        ("NotifyAccess", "main", "a child speaks in its name"),
+        ("WatchdogSec", "3min", "a loop that hangs is never ended"),
+    ],
+)
+def test_each_limit_of_the_unit_holds_something(name: str, value: str, otherwise: str) -> None:
+    assert settings(SERVICE, name) == [value], otherwise
+
+
 def test_each_exposure_that_remains_is_explained_in_the_unit() -> None:
     comments = "".join(re.findall(r"^#   .*\n", SERVICE.read_text(), re.MULTILINE))
     found = {name.partition("/")[0] for name in exposures()}
