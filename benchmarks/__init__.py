@@ -1,0 +1,5 @@
+"""What it costs: `python -m benchmarks`."""
+
+from rebootmgr.lean import restore_typing
+
+restore_typing()  # the skeleton imports dbus-next by itself

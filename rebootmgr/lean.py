@@ -2,12 +2,21 @@
 
 dbus-next's package brings GLib, XML and proxies, prometheus_client's a web server and TLS, asyncio
 TLS: megabytes in a daemon that sleeps for weeks. Where a newer library does not stand it, it is
-imported whole.
+imported whole. And with what a newer Python took from under them.
 """
 
 import sys
+import typing
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
+
+
+def restore_typing() -> None:
+    """Give dbus-next 0.2.3 the decorator that it imports, and that Python 3.15 no longer has.
+
+    Whoever imports it calls this first; where Python has it, it stays as it is.
+    """
+    vars(typing).setdefault("no_type_check_decorator", lambda decorator: decorator)
 
 
 def import_bare(package: str, *modules: str) -> None:

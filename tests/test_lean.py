@@ -65,3 +65,18 @@ def test_who_cannot_do_without_gets_it(site: Path) -> None:
     (site / "user.py").write_text("from heavy import NAME\n")
     code = "import_without('user', 'heavy'); import user; print(user.NAME)"
     assert printed(site, code) == "whole"
+
+
+def test_dbus_next_can_be_imported_where_typing_lost_a_name(site: Path) -> None:
+    lost = "import typing; vars(typing).pop('no_type_check_decorator', None); "
+    assert "ImportError" in printed(
+        site, f"{lost}\ntry: import dbus_next.service\nexcept ImportError as e: print(repr(e))"
+    )
+    code = f"{lost}restore_typing(); import dbus_next.service as it; print(it.__name__)"
+    assert printed(site, code) == "dbus_next.service"
+
+
+def test_the_skeleton_of_the_benchmarks_starts_on_a_python_that_lost_a_name(site: Path) -> None:
+    lost = "import typing; vars(typing).pop('no_type_check_decorator', None); "
+    code = f"{lost}import benchmarks.skeleton as it; print(it.RULE[:6])"
+    assert printed(site, code) == "type='"

@@ -64,10 +64,10 @@ class Machine:
             path.write_text(f'#!/bin/sh\necho "${{0##*/}} $*" >>{self.calls}\n{doing}\n')
             path.chmod(0o755)
 
-    def prepare(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def prepare(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self.checkout / "packaging/prepare", *arguments],
-            env={"PATH": str(self.bin)},
+            env={"PATH": str(self.bin), **environ},
             cwd="/",
             stdin=subprocess.DEVNULL,
             check=False,
@@ -221,3 +221,20 @@ def test_an_environment_left_half_made_or_with_other_pins_is_made_again(complete
     mended = complete.prepare()
     assert mended.returncode == 0, mended.stderr
     assert "making .venv" in mended.stdout
+
+
+def test_the_python_that_is_asked_for_is_taken_before_that_of_the_system(machine: Machine) -> None:
+    (machine.bin / "python3.15").symlink_to((machine.bin / "python3").resolve())
+    machine.has("python3", doing="echo")
+    assert "neither apt-get nor dnf" in machine.prepare(PYTHON="python3.15").stderr
+
+
+@pytest.mark.parametrize("asked", ["python3.99", "/usr/bin/false"])
+def test_a_python_that_is_asked_for_and_is_none_is_not_replaced_by_another(
+    complete: Machine, asked: str
+) -> None:
+    done = complete.prepare(PYTHON=asked)
+    assert done.returncode == 1
+    assert f"PYTHON={asked} is no Python 3.11 or newer" in done.stderr
+    assert "cure: install it" in done.stderr
+    assert not (complete.checkout / ".venv").exists()

@@ -355,6 +355,7 @@ async def test_an_inhibitor_lives_as_long_as_its_descriptor(address: str, bus: B
 
 HOLD_AN_INHIBITOR = f"""
 import asyncio, sys
+import tests.fakes
 from dbus_next.aio import MessageBus
 from dbus_next import Message
 async def main():
