@@ -1,11 +1,12 @@
-.PHONY: help check calm system demo bench mutants soak fuzz install man rpm clean prepare
+.PHONY: help check calm system demo bench mutants soak fuzz install man rpm srpm clean prepare
 python := .venv/bin/python
 RPMFLAGS ?= --without check
+export PYTHON # the interpreter of .venv; python3 if it is not given
 
 help: ## say what there is (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-check: prepare ## install what is missing, then run every test; the linters and types are among them
+check: prepare ## run every test, linters and types too; PYTHON=python3.15 runs them on another Python
 	$(python) -m pytest -n 4 --dist worksteal
 
 calm: prepare ## run every test on a machine whose cores are all wanted by others
@@ -74,6 +75,9 @@ build/man/%: docs/man/%.md
 
 rpm: ## build the RPM into build/rpm; RPMFLAGS= also runs the suite in it, VERSION=1.2.3 renames it
 	@packaging/rpm/build $(RPMFLAGS)
+
+srpm: ## build the source RPM into build/rpm, from which Fedora's are made (docs/fedora-package.md)
+	@packaging/rpm/build source
 
 clean: ## remove everything that was made here
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
