@@ -29,6 +29,7 @@ from benchmarks.figures import FOLDER, Figures, table
 Part = tuple[str, Callable[[], Figures]]
 PARTS: Final = (
     ("footprint", footprint.run),
+    ("footprint_on_ostree", footprint.run_on_ostree),
     ("planning", planning.run),
     ("reaction", reaction.run),
     ("answers", answers.run),

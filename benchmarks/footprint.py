@@ -12,13 +12,19 @@ from typing import Final
 
 from benchmarks import subjects
 from benchmarks.figures import Figure, Figures, table
+from benchmarks.ostree_tree import ostree_tree
 from benchmarks.processes import memory
+from benchmarks.subjects import HERE, Surroundings, lean_skeleton, skeleton
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.fleetlock import FakeFleetLock
 
 ROUNDS: Final = 7
 START: Final = "start to READY"
-BASELINES: Final = {"bare interpreter": "", "skeleton": "bare interpreter"}
+BASELINES: Final = {
+    "bare interpreter": "",
+    "lean skeleton": "bare interpreter",
+    "skeleton": "bare interpreter",
+}
 
 
 class Samples:
@@ -50,23 +56,25 @@ class Samples:
         return found
 
 
-async def measure(rounds: int = ROUNDS) -> Figures:
+async def measure(rounds: int = ROUNDS, where: Surroundings = HERE) -> Figures:
     """Start each of them `rounds` times."""
     samples = Samples()
     async with FakeFleetLock() as server:
         for _ in range(rounds):
-            await _round(samples, server.url)
+            await _round(samples, server.url, where)
     return samples.figures()
 
 
-async def _round(samples: Samples, url: str) -> None:
-    async with subjects.bare() as started:
+async def _round(samples: Samples, url: str, where: Surroundings) -> None:
+    async with subjects.bare(where) as started:
         samples.begin("bare interpreter", started.pid, started.ready_s)
-    with DbusDaemon() as bus, tempfile.TemporaryDirectory() as folder:
-        async with subjects.skeleton(bus.address, metrics=Path(folder, "socket")) as started:
-            samples.begin("skeleton", started.pid, started.ready_s)
+    for name, kind in (("lean skeleton", lean_skeleton), ("skeleton", skeleton)):
+        with DbusDaemon() as bus, tempfile.TemporaryDirectory() as folder:
+            metrics = Path(folder, "socket")
+            async with kind(bus.address, metrics=metrics, where=where) as started:
+                samples.begin(name, started.pid, started.ready_s)
     for name, config in subjects.strategies(url).items():
-        async with subjects.daemon(config) as daemon:
+        async with subjects.daemon(config, where=where) as daemon:
             samples.begin(name, daemon.pid, daemon.ready_s)
             await daemon.host.metrics()
             samples.weigh(f"{name}, scraped", daemon.pid)
@@ -74,6 +82,12 @@ async def _round(samples: Samples, url: str) -> None:
 
 def run() -> Figures:
     return asyncio.run(measure())
+
+
+def run_on_ostree() -> Figures:
+    """Measure where every file is of 1970, and nothing can be written beside it."""
+    with ostree_tree() as where:
+        return asyncio.run(measure(where=where))
 
 
 if __name__ == "__main__":

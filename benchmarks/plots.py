@@ -20,6 +20,7 @@ WEAK: Final = "#93c5fd"
 RED: Final = "#dc2626"
 SUBJECTS: Final = (
     "bare interpreter",
+    "lean skeleton",
     "skeleton",
     "immediate",
     "periodic",

@@ -2,12 +2,10 @@
 
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-PYTHON: Final = ("setpriv", "--pdeathsig", "KILL", sys.executable)
 _TICK_MS: Final = 1000 / os.sysconf("SC_CLK_TCK")
 
 

@@ -1,17 +1,18 @@
 """What is measured: the bare interpreter, the skeleton, and rebootmgrd with each strategy."""
 
 import asyncio
+import os
+import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from benchmarks.processes import PYTHON
 from tests.fakes.host import Host, fleet_lock
 from tests.fakes.service_manager import ServiceManager
 
@@ -61,24 +62,54 @@ def strategies(url: str) -> dict[str, str]:
     return {"immediate": "", "periodic": periodic(), "fleet_lock": fleet_lock(url)}
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The interpreter that subjects run on, what starts it before it, and their environment."""
+
+    python: tuple[str, ...] = (sys.executable,)
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+HERE: Final = Surroundings()
+
+
 @asynccontextmanager
-async def bare() -> AsyncIterator[Started]:
+async def bare(where: Surroundings = HERE) -> AsyncIterator[Started]:
     """Run an interpreter that does nothing."""
-    async with _program("-c", BARE) as started:
+    async with _program(where, "-c", BARE) as started:
         yield started
 
 
 @asynccontextmanager
-async def skeleton(address: str, *, metrics: Path) -> AsyncIterator[Started]:
+async def skeleton(
+    address: str, *, metrics: Path, where: Surroundings = HERE
+) -> AsyncIterator[Started]:
     """Run the skeleton."""
-    async with _program("-m", "benchmarks.skeleton", address, str(metrics)) as started:
+    async with _program(where, "-m", "benchmarks.skeleton", address, str(metrics)) as started:
         yield started
 
 
 @asynccontextmanager
-async def _program(*arguments: str) -> AsyncIterator[Started]:
+async def lean_skeleton(
+    address: str, *, metrics: Path, where: Surroundings = HERE
+) -> AsyncIterator[Started]:
+    """Run the skeleton without libraries; as a script, for it needs nothing of this project."""
+    bus = address.removeprefix("unix:path=").partition(",")[0]
+    script = str(Path(__file__).with_name("lean_skeleton.py"))
+    async with _program(where, script, bus, str(metrics)) as started:
+        yield started
+
+
+@asynccontextmanager
+async def _program(where: Surroundings, *arguments: str) -> AsyncIterator[Started]:
+    environ = {**os.environ, **where.environ}
     begin = perf_counter()
-    process = await asyncio.create_subprocess_exec(*PYTHON, *arguments, stdin=PIPE, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *("setpriv", "--pdeathsig", "KILL", *where.python, *arguments),
+        stdin=PIPE,
+        stdout=PIPE,
+        env=environ,
+    )
     try:
         async with asyncio.timeout(PATIENCE_S):
             if process.stdout is None or await process.stdout.readline() != b"READY=1\n":
@@ -96,13 +127,19 @@ async def _end(process: Process) -> None:
 
 @asynccontextmanager
 async def daemon(
-    config: str, *, watchdog_s: int = 0, kind: type[Host] = Host
+    config: str,
+    *,
+    watchdog_s: int = 0,
+    kind: type[Host] = Host,
+    where: Surroundings = HERE,
 ) -> AsyncIterator[Daemon]:
     """Run rebootmgrd on a host of its own, which is not yet asked for anything."""
     async with AsyncExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="rebootmgr-bench-"))
         host = await stack.enter_async_context(kind(Path(scratch)))
         manager = await stack.enter_async_context(ServiceManager(host.dbus.dir))
+        host.python = where.python
+        host.more_environ.update(where.environ)
         host.configure(config)
         host.more_environ["NOTIFY_SOCKET"] = manager.path
         if watchdog_s:

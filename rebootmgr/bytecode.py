@@ -4,10 +4,12 @@ Python takes a .pyc for stale unless it names its source's time of change, and p
 before ostree sets all of them to 0 (https://github.com/ostreedev/ostree/issues/1469). So each
 start of each program would compile every module anew and, /usr being read-only, for nothing.
 Here a source of time 0 has the time that its .pyc names, if that is of a source of the same size.
+
+What this module imports is compiled anew itself, so it imports next to nothing: no typing, no
+collections, and of importlib what is part of the interpreter.
 """
 
 import sys
-from collections.abc import Mapping
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,
@@ -17,29 +19,28 @@ from importlib.machinery import (
     SourceFileLoader,
     SourcelessFileLoader,
 )
-from importlib.util import MAGIC_NUMBER, cache_from_source
-from typing import Final
-
-HEADER: Final = 16
-"""Bytes before the code: magic, flags, the source's time of change and size (PEP 552)."""
 
 
 class TimelessLoader(SourceFileLoader):
     """Loads modules as Python does, but for the age of a .pyc beside a source without a time."""
 
-    def path_stats(self, path: str) -> Mapping[str, float]:
+    def path_stats(self, path: str) -> dict[str, float]:
         """Time of change (s) and size (bytes) of a source; OSError if it is not there."""
-        stats: Mapping[str, float] = super().path_stats(path)
-        if stats["mtime"] != 0:
+        stats = dict(super().path_stats(path))
+        if stats["mtime"] != 0 or sys.pycache_prefix:
             return stats
+        folder, _, name = path.rpartition("/")
+        level = f".opt-{sys.flags.optimize}" if sys.flags.optimize else ""
+        tag = sys.implementation.cache_tag
+        cache = f"{folder}/__pycache__/{name.removesuffix('.py')}.{tag}{level}.pyc"  # PEP 3147, 488
         try:
-            header = self.get_data(cache_from_source(path))[:HEADER]
-        except (OSError, NotImplementedError):  # none, or an interpreter that keeps none
+            header = self.get_data(cache)[:16]  # PEP 552: magic, flags, time of change, size
+        except OSError:
             return stats
         flags, mtime, size = (int.from_bytes(header[at : at + 4], "little") for at in (4, 8, 12))
-        if not header.startswith(MAGIC_NUMBER) or flags != 0 or size != stats["size"]:
+        if flags != 0 or size != stats["size"]:
             return stats
-        return {"mtime": mtime, "size": size}
+        return {"mtime": mtime, "size": size}  # whether the magic is ours, Python itself asks
 
 
 def trust_compiled() -> None:

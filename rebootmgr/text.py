@@ -1,7 +1,6 @@
 """Making text from outside harmless where it enters (SPEC 7)."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
 
 LONGEST: Final = 200
@@ -26,6 +25,8 @@ def harmless_lines(text: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Find the known word most like `word`, case aside; "" where nothing is like it."""
+    from difflib import get_close_matches  # noqa: PLC0415 - who makes no mistake never needs it
+
     folded = {candidate.casefold(): candidate for candidate in known}
     close = get_close_matches(word[:100].casefold(), folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else ""

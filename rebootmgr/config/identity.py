@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import os
-import platform
 import re
 import struct
 from collections.abc import Mapping
@@ -61,7 +60,7 @@ def read_identity(root: Path, *, node_uuid: str) -> HostIdentity | MissingIdenti
         return node_id
     return HostIdentity(
         node_id=node_id,
-        basearch=_safe(platform.machine()),
+        basearch=_safe(os.uname().machine),
         stream=_read_stream(root),
         platform=_read_platform(root),
     )

@@ -1,7 +1,7 @@
 """What people ask of the daemon over the bus: an event each, answered once it is on record."""
 
 import logging
-import secrets
+import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -223,7 +223,7 @@ class Operators:
         if len(self._runner.state.memory.holds) >= MOST_HOLDS:
             text = f"there are {MOST_HOLDS} holds already: release some, see `rebootmgrctl holds`"
             raise RebootmgrError(text)
-        id_, owner = secrets.token_hex(4), harmless(by)
+        id_, owner = os.urandom(4).hex(), harmless(by)
         return Hold(id=id_, owner=owner, reason=reason, since=self._now(), until=until)
 
     def _target(self) -> Deployment:

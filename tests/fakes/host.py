@@ -56,6 +56,7 @@ class Host(Spoken):
         self.boots = 0
         self.program = "rebootmgr.daemon.main"
         self.more_environ: dict[str, str] = {}
+        self.python: tuple[str, ...] = (sys.executable,)
         self.daemon: Process | None = None
         self._stack = AsyncExitStack()
         self._bus: Bus | None = None
@@ -143,7 +144,7 @@ class Host(Spoken):
         """Start the daemon; with `wait` until it is on the bus."""
         with self.log.open("ab") as log:
             self.daemon = await asyncio.create_subprocess_exec(
-                *("setpriv", "--pdeathsig", "KILL", sys.executable),
+                *("setpriv", "--pdeathsig", "KILL", *self.python),
                 *("-m", self.program, "--root", str(self.root), *options),
                 stdin=DEVNULL,
                 stdout=log,
