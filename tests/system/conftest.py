@@ -1,5 +1,6 @@
 """Machines for tests, and the count that the integration run shows."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.system.composefs_machine import ComposefsMachine
 from tests.system.layers import layers_of
 from tests.system.machine import Machine
 from tests.system.ostree_machine import MakeHost, OstreeMachine
-from tests.system.roots import SUITES
+from tests.system.roots import suites_here
 from tests.system.sysroot import why_not_ostree
 
 MakeMachine: TypeAlias = Callable[..., Awaitable[Machine]]
@@ -31,13 +32,33 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in (report for outcome in ("passed", "failed") for report in stats.get(outcome, ())):
         for name, value in report.user_properties:
             terminalreporter.write_line(f"{report.nodeid.rpartition('[')[2]:<16} {name}: {value}")
+    if left_out := os.environ.get("REBOOTMGR_SYSTEM_LEFT_OUT"):
+        terminalreporter.write_line(f"system: {left_out}")
     terminalreporter.write_line(f"system: {ran} ran")
 
 
-@pytest.fixture(params=SUITES)
-def suite(request: pytest.FixtureRequest) -> str:
-    """The system of the machines."""
-    return str(request.param)
+def pytest_configure(config: pytest.Config) -> None:
+    """Name what a test says of the systems that it wants."""
+    config.addinivalue_line(
+        "markers",
+        "systems('every' or 'one'): what it shows depends on the version of systemd, logind or "
+        "rpm, or on none of them; without it a test runs on the oldest and the newest",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on the systems that can answer differently, the newest last."""
+    if "suite" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("systems")
+        suites = suites_here()
+        match marker.args[0] if marker else "ends":
+            case "every":
+                wanted = suites
+            case "one":
+                wanted = suites[-1:]
+            case _:
+                wanted = (suites[0], suites[-1])
+        metafunc.parametrize("suite", wanted)
 
 
 @pytest.fixture

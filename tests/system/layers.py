@@ -5,14 +5,18 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from tests.system.roots import CACHE, OSTREE, OSTREE_SUITE, SUITES, read_root
+from tests.system.roots import CACHE, OSTREE, ostree_suite, read_root, suites_here
 from tests.system.sysroot import SYSROOT, script_of_sysroot
 
 PROJECT: Final = Path(__file__).parents[2]
 STAND_INS: Final = Path(__file__).parent / "guest/root"
 RPMS: Final = CACHE / "rpms"
 # Debian's rpm 4.18 asks whether we mean it.
-RPM: Final = {"bookworm": ("rpm", "--nodeps", "--force-debian"), "trixie": ("rpm", "--nodeps")}
+RPM: Final = {
+    "bookworm": ("rpm", "--nodeps", "--force-debian"),
+    "trixie": ("rpm", "--nodeps"),
+    "sid": ("rpm", "--nodeps"),
+}
 
 
 def layers_of(suite: str, *, with_product: bool = True) -> tuple[Path, ...]:
@@ -40,11 +44,11 @@ def build_rpm(version: str = "", *, tree: Path = PROJECT) -> Path:
 def make_product_layers() -> None:
     """Install the RPM of this working tree above each root, as rpm does on an image."""
     rpm = build_rpm()
-    for suite in SUITES:
+    for suite in suites_here():
         _install(rpm, suite, suite)
     shutil.rmtree(SYSROOT, ignore_errors=True)
     SYSROOT.mkdir()
-    _install(rpm, OSTREE, OSTREE_SUITE, then=script_of_sysroot(_merged(OSTREE)))
+    _install(rpm, OSTREE, ostree_suite(), then=script_of_sysroot(_merged(OSTREE)))
     shutil.rmtree(CACHE / f"product-{OSTREE}")  # all of it is in the repository
 
 

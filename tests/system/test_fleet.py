@@ -17,6 +17,8 @@ from tests.system.conftest import MakeMachine
 from tests.system.machine import REBOOTED, Machine
 from tests.waiting import telling
 
+pytestmark = pytest.mark.systems("one")  # what lock servers see
+
 Event: TypeAlias = tuple[str, str]
 
 SIZE: Final = 3

@@ -17,6 +17,8 @@ from tests.system.layers import PROJECT, layers_of
 from tests.system.machine import Machine
 from tests.system.packages import NEWER, in_image, install, remove
 
+pytestmark = pytest.mark.systems("every")  # each has another rpm
+
 Take: TypeAlias = Callable[[Machine, FakeFleetLock], Awaitable[None]]
 
 UNIT: Final = "rebootmgr.service"

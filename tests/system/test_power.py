@@ -15,6 +15,8 @@ from tests.system.holds import release
 from tests.system.machine import Machine
 from tests.system.processes import Process
 
+pytestmark = pytest.mark.systems("one")  # what is on the disk is our own
+
 OSTREE: Final = "var/lib/stand-in/ostree.json"
 # Stops after the staged deployment was finalized, and takes for ever.
 LINGER: Final = """\

@@ -4,9 +4,13 @@ import asyncio
 import json
 from typing import Final
 
+import pytest
+
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.system.machine import REBOOTED, Machine, Ran
 from tests.system.people import add_users, allow, run_as
+
+pytestmark = pytest.mark.systems("every")  # polkit, and who may what on which bus
 
 MANAGE: Final = "org.rebootmgr1.manage"
 ORDINARY: Final = "alice"

@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.spans import noting_the_time
 from tests.system.guest.terminal import PROMPT
 from tests.system.machine import REBOOTED, Machine
 from tests.system.people import Program, add_users
 from tests.waiting import telling
+
+pytestmark = pytest.mark.systems("every")  # logind names classes of sessions differently
 
 MINUTE = timedelta(minutes=1)
 WARNING = "This host is about to reboot into an update of its operating system"

@@ -14,6 +14,8 @@ from tests.system.layers import RPM, layers_of, rpm_of
 from tests.system.machine import Machine
 from tests.system.processes import DAEMON, Process
 
+pytestmark = pytest.mark.systems("every")  # each systemd has a sandbox of its own
+
 LOOSEST: Final = 1.4
 MOTD: Final = "run/motd.d/85-rebootmgr.motd"
 HOOKS: Final = "rebootmgr-hook.socket"
