@@ -5,11 +5,12 @@ costs more is its libraries' and its own. It imports nothing of this project, so
 started from any place.
 """
 
-import asyncio
 import os
 import sys
 
 sys.modules |= dict.fromkeys(("ssl", "_ssl", "_hashlib"))  # type: ignore[arg-type]
+import asyncio  # noqa: E402 - after that
+
 HELLO = (
     b"l\1\0\1\0\0\0\0\1\0\0\0m\0\0\0"
     b"\1\1o\0\x15\0\0\0/org/freedesktop/DBus\0\0\0"
