@@ -66,7 +66,7 @@ async def test_it_is_as_small_there_as_anywhere_idle_and_once_scraped(
     await host.do("rebootmgrctl", "metrics")
     scraped = rss(host)
     record_property("MiB, lean skeleton, idle, scraped", f"{lean:.1f}, {idle:.1f}, {scraped:.1f}")
-    assert idle <= 30
+    assert idle <= 30.5  # 30, and what pages fall differently
     assert scraped <= 31
     assert idle <= 1.75 * lean, (idle, lean)
 
