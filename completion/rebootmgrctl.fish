@@ -51,7 +51,7 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -a why \
     -d 'each closed gate: by whom, since and until when, and what to do'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a metrics -d 'what Prometheus would scrape'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a explain \
-    -d 'what a gate, a state or a key means, and what to do'
+    -d 'what a gate, a state, a key or a metric means, and what to do'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a wait \
     -d 'return when nothing is pending or the reboot is called, or a slot is back'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a is-active \

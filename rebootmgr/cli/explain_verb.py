@@ -1,7 +1,8 @@
-"""explain: what a gate, a state or a key of the configuration means, and what to do (SPEC 11)."""
+"""explain: what a gate, a state, a key or a metric means, and what to do (SPEC 11)."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from rebootmgr.cli.page import Page
@@ -10,11 +11,13 @@ from rebootmgr.config.checked import decode_config
 from rebootmgr.config.effective import effective_values, encode_value
 from rebootmgr.config.rules import Rule, wanted
 from rebootmgr.config.schema import ITEMS, KEYS
+from rebootmgr.core.counters import Counters, Process
 from rebootmgr.core.model import Reason
 from rebootmgr.core.reasons import WORDS
 from rebootmgr.core.sentence import doing
-from rebootmgr.core.status import StateName
+from rebootmgr.core.status import StateName, Status, Verdict
 from rebootmgr.errors import UsageError
+from rebootmgr.show.metrics import PREFIX, encode_metrics
 from rebootmgr.text import harmless, nearest
 
 RULES: Final[Mapping[str, Rule]] = {
@@ -25,12 +28,12 @@ RULES: Final[Mapping[str, Rule]] = {
 
 def explained_word(word: str) -> list[tuple[str, str]]:
     """Say what a word means, as pairs of a label and a text; UsageError with a likely one."""
-    found = [*_gate(word), *_state(word), *_keys(word)]
+    found = [*_gate(word), *_state(word), *_keys(word), *_metric(word)]
     if found:
         return found
-    known = [*Reason, *StateName, *RULES, *(key.rpartition(".")[2] for key in RULES)]
+    known = [*Reason, *StateName, *RULES, *(key.rpartition(".")[2] for key in RULES), *METRICS]
     close = nearest(word, known)
-    cure = f"did you mean {close}?" if close else "gates, states and keys are known, see `man -k`"
+    cure = f"did you mean {close}?" if close else "gates, states, keys and metrics are known"
     raise UsageError(f'"{harmless(word)}" is not known; {cure}')
 
 
@@ -59,6 +62,35 @@ def _keys(word: str) -> Iterator[tuple[str, str]]:
             yield "More", "man rebootmgr.toml"
 
 
+def _families() -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each metric, as they are scraped."""
+    started = Status(
+        at=datetime.fromtimestamp(0, UTC),
+        state=StateName.STARTING,
+        verdict=Verdict.WAIT,
+        strategies=(),
+    )
+    process = Process(start=0, cpu_s=0, resident=0, virtual=0, open_fds=0, max_fds=0)
+    for line in encode_metrics(started, Counters(), process).decode().splitlines():
+        if line.startswith(HELP):
+            name, _, about = line.removeprefix(HELP).partition(" ")
+            yield name, about
+
+
+HELP: Final = "# HELP "
+METRICS: Final[Mapping[str, str]] = dict(_families())
+
+
+def _metric(word: str) -> Iterator[tuple[str, str]]:
+    """Explain a metric, with its prefix or without, whatever labels stand behind it."""
+    bare = word.partition("{")[0]
+    for name, about in METRICS.items():
+        if bare in {name, name.removeprefix(PREFIX)}:
+            yield "Metric", name
+            yield "Shows", about
+            yield "More", "man rebootmgrd, METRICS; docs/monitoring.md"
+
+
 _DEFAULTS: Final = decode_config((), localtime=None)
 
 
@@ -78,7 +110,7 @@ def _arguments(parser: ArgumentParser) -> None:
 VERBS: Final = (
     Verb(
         name="explain",
-        summary="what a gate, a state or a key means, and what to do",
+        summary="what a gate, a state, a key or a metric means, and what to do",
         examples=(
             "rebootmgrctl explain quarantined",
             "rebootmgrctl explain updates.periodic.splay_minutes",

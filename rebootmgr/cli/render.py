@@ -162,7 +162,12 @@ def _explained(blocker: Record, page: Page, heard: datetime | None) -> list[str]
 
 
 def verdict_of(status: Record) -> str:
-    """Say the verdict, and what it means."""
+    """Say the verdict, and what it means; a dry run comes to nothing."""
+    dry = "; this is a dry run, nothing will be done" if status.is_true("dry_run") else ""
+    return f"{_verdict(status)}{dry}"
+
+
+def _verdict(status: Record) -> str:
     count = len(status.parts("blockers"))
     match status.text("verdict"):
         case Verdict.REBOOT:
@@ -250,6 +255,8 @@ def _request(status: Record, page: Page) -> Iterator[str]:
 
 def _predicted(status: Record, page: Page) -> str:
     """Say when, and what nobody can know in advance, such as a lock server's answer."""
+    if status.is_true("dry_run"):
+        return "none: this is a dry run"
     at = status.instant("predicted")
     if at is not None and status.text("verdict") == Verdict.WAIT:
         asked_last = _asked_last(status)

@@ -65,6 +65,8 @@ NEVER: Final = {Reason.NOT_OSTREE, Reason.DRY_RUN, Reason.CONFIG_INVALID, Reason
 
 def why_not_active(status: Record) -> str:
     """Say why a request for a reboot would come to nothing here; "" if it would be taken."""
+    if status.is_true("dry_run"):
+        return "this is a dry run"
     closed = {blocker.text("reason") for blocker in status.parts("blockers")}
     if status.text("state") == StateName.REBOOTING:
         return "the reboot is being called already"

@@ -46,6 +46,7 @@ def encode_status(status: Status) -> dict[str, Json]:
         "outcomes": {str(outcome): count for outcome, count in status.outcomes},
         "reboots_total": status.reboots_total,
         "users": status.users,
+        "dry_run": status.dry_run,
         "config_valid": status.config_valid,
         "config_problems": list(status.config_problems),
     }

@@ -147,7 +147,7 @@ def describe(
         at=at.wall,
         state=name_of(state),
         verdict=_verdict(state),
-        strategies=tuple(one.value for one in Strategy if one in policy.strategies),
+        strategies=_strategies(policy),
         identity=policy.identity,
         source=source,
         booted=None if os is None else os.booted,
@@ -178,10 +178,17 @@ def describe(
         outcomes=memory.outcomes,
         reboots_total=memory.reboots_total,
         users=len(sessions_of(state)),
+        dry_run=policy.dry_run,
         config_valid=not policy.invalid,
         config_problems=problems,
     )
     return replace(status, sentence=sentence(status))
+
+
+def _strategies(policy: Policy) -> tuple[str, ...]:
+    """Name those in use: with an invalid configuration what is decided by is nobody's wish."""
+    wished = frozenset[Strategy]() if policy.invalid else policy.strategies
+    return tuple(one.value for one in Strategy if one in wished)
 
 
 def name_of(state: State) -> StateName:

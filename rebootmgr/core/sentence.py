@@ -13,29 +13,31 @@ from rebootmgr.text import harmless
 
 LONGEST: Final = 199
 LONGEST_VERSION: Final = 60
+DRY: Final = "Dry run: "
 
 
 def sentence(status: Status, zone: tzinfo = UTC) -> str:
     """Say where we are in one line of less than 200 characters without control characters."""
+    dry = DRY if status.dry_run else ""
     if status.verdict is Verdict.REBOOT:
         return f"Rebooting into {_version(status)}." if status.pending else "Rebooting."
     shown = status.blockers
     if status.pending is not None:
-        head = f"Update {_version(status)} is staged; "
+        head = f"{dry}Update {_version(status)} is staged; "
     elif status.state is StateName.STARTING and status.booted is None:
         shown = tuple(one for one in shown if one.reason is not Reason.STARTING)
         if not shown:
-            return "Starting: looking at the host for the first time."
-        head = "Starting; "
+            return f"{dry}Starting: looking at the host for the first time."
+        head = f"{dry}Starting; "
     elif status.verdict is Verdict.WAIT:
-        head = "Cannot tell whether an update is pending; "
+        head = f"{dry}Cannot tell whether an update is pending; "
     else:
-        head = "Nothing pending; "
+        head = f"{dry}Nothing pending; "
     if status.state is StateName.COMMITTING and _is_looking(shown):
         return _joined(head, doing(status.state), ".")
     if not shown:
         if status.pending is None and status.state is StateName.IDLE:
-            return "Idle: nothing pending."
+            return f"{dry}Idle: nothing pending."
         return _joined(head, doing(status.state), ".")
     more = f" (and {len(shown) - 1} more)." if len(shown) > 1 else "."
     clause, when = _clause(shown[0], zone)

@@ -132,6 +132,7 @@ class Status:
     outcomes: tuple[tuple[Outcome, int], ...] = ()
     reboots_total: int = 0
     users: int = 0
+    dry_run: bool = False
     config_valid: bool = True
     config_problems: tuple[str, ...] = ()
     sentence: str = field(default="")

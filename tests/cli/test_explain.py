@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rebootmgr.cli.explain_verb import RULES
+from rebootmgr.cli.explain_verb import METRICS, RULES
 from rebootmgr.cli.main import main
 from rebootmgr.config.rules import wanted
 from rebootmgr.config.schema import ITEMS, KEYS
@@ -71,3 +71,11 @@ def test_json_has_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["--root", str(tmp_path), "--json", "explain", "held"]) == 0
     parts = json.loads(capsys.readouterr().out)["parts"]
     assert [part["label"] for part in parts] == ["Gate", "Closed when", "To do"]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_is_explained_by_its_help(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word in (name, name.removeprefix("rebootmgr_"), f'{name}{{label="x"}}'):
+        assert f"Metric: {name} Shows: {METRICS[name]}" in told(word, tmp_path, capsys)

@@ -32,6 +32,7 @@ async def test_an_invalid_configuration_is_told_everywhere_and_reboots_nothing(
     assert PLACE in status["blockers"][0]["detail"]
     assert "(and 1 more)" in status["blockers"][0]["detail"]
     assert (status["config_valid"], len(status["config_problems"])) == (False, 2)
+    assert status["strategies"] == []
     log = host.log.read_text()
     for problem in status["config_problems"]:
         assert problem in log
@@ -41,6 +42,7 @@ async def test_an_invalid_configuration_is_told_everywhere_and_reboots_nothing(
     assert "50-test.toml:2" in shown
     metrics = await host.metrics()
     assert metrics["rebootmgr_config_valid"] == 0
+    assert not any(n for name, n in metrics.items() if name.startswith("rebootmgr_strategy_info"))
     assert metrics["rebootmgr_config_reload_successful"] == 0
     await server.wait_seen(1)
     await host.until_remembered(lambda memory: not memory["releases_owed"])
