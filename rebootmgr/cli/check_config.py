@@ -49,7 +49,7 @@ def _check_config(arguments: Namespace, context: Context) -> int:
     lists = {"errors": [*map(asdict, errors)], "warnings": [*map(asdict, warnings)]}
     lines = [*_overriding(config), *report(errors, warnings, valid=valid)]
     told = None
-    if not config.errors:
+    if not (config.errors or named):
         source = foretell_source(context.root, config.settings.updates.source)
         told = {"name": source.source, "why": source.why}
         if valid:
