@@ -13,12 +13,17 @@ from rebootmgr.lending.inbox import Inbox, Numbered, inbox_of
 from rebootmgr.lending.lend import decide, hung_up, look, look_again_s
 from rebootmgr.lending.questions import (
     Answer,
+    Came,
     Change,
     FreezeGroup,
     Frozen,
+    Halted,
     PreReboot,
     Question,
     Release,
+    Report,
+    Resume,
+    Resumed,
     SetSlots,
     SlotsSet,
     SteadyState,
@@ -245,7 +250,7 @@ def _order(fleet: Fleet, question: Question) -> int:
         case PreReboot(group=group, id=host):
             entry = fleet.group(group).queue.find(host)
             return fleet.tickets if entry is None else entry.ticket
-        case SteadyState() | Release() | SetSlots() | FreezeGroup() | Thaw():
+        case SteadyState() | Report() | Release() | SetSlots() | FreezeGroup() | Thaw() | Resume():
             return -1
 
 
@@ -254,12 +259,14 @@ def _host(question: Question) -> tuple[str, str] | None:
     match question:
         case PreReboot(group=group, id=host) | SteadyState(group=group, id=host):
             return group, host
-        case Release() | SetSlots() | FreezeGroup() | Thaw():
+        case Report(group=group, id=host):
+            return group, host
+        case Release() | SetSlots() | FreezeGroup() | Thaw() | Resume():
             return None
 
 
 def _touched(changes: tuple[Change, ...]) -> Iterator[tuple[str, str]]:
-    apart = SlotsSet | Frozen | Thawed
+    apart = SlotsSet | Frozen | Thawed | Came | Halted | Resumed
     return ((one.group, one.id) for one in changes if not isinstance(one, apart))
 
 

@@ -1,30 +1,35 @@
 """The fleet as a value: groups, those that hold their slots, and those that wait."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from rebootmgr.lending.barrier import Barrier, down_by
+from rebootmgr.lending.questions import NOTHING_TOLD, About
 from rebootmgr.lending.queue import Queue
-from rebootmgr.lending.standstill import Freeze, Standstill, standstill
+from rebootmgr.lending.standstill import Freeze, Halt, Standstill
 from rebootmgr.lending.terms import Moment, Rules
 
 FIRST_GUESS_S: Final = 300.0  # how long a slot is held, before anybody returned one
 _GUESS_WEIGHS: Final = 5  # returns
 _NAMED: Final = 3
+MOST_VERSIONS: Final = 16
 _REMEMBERED: Final = 300  # returns; then half of what they say is forgotten
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A host with a slot, by both clocks since when."""
+    """A host with a slot, by both clocks since when; why its reboot `failed`, "" if not."""
 
     id: str
     name: str
     since: datetime
     since_s: float
+    about: About = NOTHING_TOLD
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,11 @@ class Override:
 class Group(NamedTuple):
     """One group of hosts; a tuple, as an entry of its queue is.
 
-    What the store keeps are `holders`, `override`, `freeze`, and who waits. `stands` is why it
-    granted nothing when it was looked at last.
+    What the store keeps are `holders`, `override`, `freeze`, `halt`, who waits, and `came`: into
+    which versions hosts came back, and when last, the latest last. `stands` is why it granted
+    nothing when it was looked at last, and `barrier` what is asked of each host alone.
+    `settling` are, in order, until when returned slots are not lent again. Nobody has held or
+    waited since `quiet_s`; None: somebody does.
     `returned` hosts held for `held_s` in all. `front` is the highest ticket that had its turn.
     `credit_s` is how long a slot may still lie idle for somebody's sake, counted at `counted_s`;
     `idle_since_s`: since when a slot has been free though somebody waits.
@@ -62,6 +70,11 @@ class Group(NamedTuple):
     swept_s: float = 0.0
     freeze: Freeze | None = None
     stands: Standstill | None = None
+    halt: Halt | None = None
+    barrier: Barrier | None = None
+    came: Mapping[str, datetime] = MappingProxyType({})
+    settling: tuple[float, ...] = ()
+    quiet_s: float | None = 0.0
 
     @property
     def hold_s(self) -> float:
@@ -75,11 +88,16 @@ class Group(NamedTuple):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to remember of it."""
-        return not (self.holders or self.queue or self.override or self.freeze)
+        return not (self.holders or self.queue or self.override or self.freeze or self.halt)
 
     def lent_to(self, holder: Holder) -> "Group":
         """Add a holder."""
         return _with_holders(self, {**self.holders, holder.id: holder})
+
+    def with_came(self, version: str, at: datetime) -> "Group":
+        """Remember that a host came back into a version; of versions the latest are known."""
+        rest = [(one, when) for one, when in self.came.items() if one != version]
+        return self._replace(came=dict([*rest, (version, at)][-MOST_VERSIONS:]))
 
     def given_back(self, host: str, at: Moment, *, counts: bool) -> "Group":
         """Take the slot of a holder back; `counts`: it tells how long a reboot takes."""
@@ -96,7 +114,10 @@ class Group(NamedTuple):
 def _with_holders(group: Group, holders: Mapping[str, Holder]) -> Group:
     begins = tuple(sorted([one.since_s for one in holders.values()]))
     named = tuple([one.name or one.id for one in islice(holders.values(), _NAMED)])
-    return group._replace(holders=holders, begins=begins, named=named)
+    barrier = group.barrier
+    if barrier is not None and barrier.label:
+        barrier = replace(barrier, down=down_by(barrier.label, holders.values()))
+    return group._replace(holders=holders, begins=begins, named=named, barrier=barrier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +152,3 @@ def slots_of(name: str, group: Group, rules: Rules, at: Moment) -> int:
     if override is not None and (override.until is None or at.wall < override.until):
         return override.slots
     return terms.slots
-
-
-def looked_at(fleet: Fleet, name: str, rules: Rules, at: Moment) -> tuple[Group, int]:
-    """Give a group as it stands now, and how many slots it lends: 0 while it stands still."""
-    group = fleet.group(name)
-    terms = rules.terms_of(name)
-    if fleet.freeze is None and group.freeze is None and (terms is None or terms.calendar is None):
-        stands = None
-    else:
-        calendar = None if terms is None else terms.calendar
-        stands = standstill((fleet.freeze, group.freeze), calendar, at.wall)
-    if stands != group.stands:
-        group = group._replace(stands=stands)
-    return group, 0 if stands else slots_of(name, group, rules, at)

@@ -1,51 +1,46 @@
 """What becomes of a question: the fleet after it, what is to be written, and who is answered."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from rebootmgr.lending.group import Fleet, Group, Holder, Override, looked_at, slots_of
+from rebootmgr.lending.barrier import obstacle
+from rebootmgr.lending.granting import Decided, lend_free, now, refusal, refusal_until, then_lend
+from rebootmgr.lending.group import Fleet, Group
+from rebootmgr.lending.orders import freeze, release, report, resume, set_slots, thaw, thawed
 from rebootmgr.lending.questions import (
-    Ambiguous,
+    About,
     Answer,
+    Came,
     Change,
     Crowded,
-    Done,
     FreezeGroup,
-    Frozen,
     Granted,
     Joined,
-    Kind,
     Left,
-    Lent,
-    NoSuchHolder,
     PreReboot,
     Question,
-    Refused,
     Release,
+    Report,
+    Resume,
     Returned,
     SetSlots,
     SlotsSet,
     SteadyState,
     TakenBack,
     Thaw,
-    Thawed,
     UnknownGroup,
 )
 from rebootmgr.lending.queue import Held, Waiting
-from rebootmgr.lending.standstill import Freeze
+from rebootmgr.lending.standing import looked_at
 from rebootmgr.lending.terms import Moment, Rules
 from rebootmgr.lending.turns import (
     LONGEST_HELD_S,
     LONGEST_RETRY_S,
     MOST_HELD,
-    Kept,
     idle_marked,
     is_near,
-    next_up,
     passed_time,
     retry_after_s,
-    retry_once_s,
     turn_s,
 )
 
@@ -60,55 +55,50 @@ _LATE_S: Final = 30.0
 _SHORTEST_INTERVAL_S: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What follows. `answers` are by the number of the question; who is held back has none."""
-
-    fleet: Fleet
-    changes: tuple[Change, ...] = ()
-    answers: tuple[tuple[int, Answer], ...] = ()
-
-
 def decide(fleet: Fleet, number: int, question: Question, rules: Rules, at: Moment) -> Decided:
     """Answer a question as of `at`; nothing of it is true before the changes are on disk."""
     match question:
         case PreReboot():
             return _ask(fleet, number, question, rules, at)
-        case SteadyState(group, host):
-            return _give_back(fleet, number, group, host, rules, at)
-        case Release(group, host):
-            return _release(fleet, number, group, host, rules, at)
+        case SteadyState():
+            return _give_back(fleet, number, question, rules, at)
+        case Report():
+            return report(fleet, number, question, rules, at)
+        case Release():
+            return release(fleet, number, question, rules, at)
         case SetSlots():
-            return _set_slots(fleet, number, question, rules, at)
+            return set_slots(fleet, number, question, rules, at)
         case FreezeGroup():
-            return _freeze(fleet, number, question, rules, at)
+            return freeze(fleet, number, question, rules, at)
         case Thaw(group):
-            return _thaw(fleet, number, group, rules)
+            return thaw(fleet, number, group, rules)
+        case Resume():
+            return resume(fleet, number, question, rules, at)
 
 
 def look(fleet: Fleet, rules: Rules, at: Moment) -> Decided:
     """Do what time brings: end what was held, drop who left, lend what is free."""
-    thawed = _thawed(fleet, rules, at)
-    fleet, changes = thawed.fleet, list(thawed.changes)
+    ended = thawed(fleet, rules, at)
+    fleet, changes = ended.fleet, list(ended.changes)
     answers: list[tuple[int, Answer]] = []
     for name in fleet.groups:
-        group, slots = _now(fleet, name, rules, at)
+        group, slots = now(fleet, name, rules, at)
         override = group.override
         if override is not None and override.until is not None and override.until <= at.wall:
-            group = group._replace(override=None)
+            group, slots = looked_at(fleet, name, rules, at, group._replace(override=None))
             changes.append(SlotsSet(name, None, None))
         for entry in _gone(group, at):
             group = group.with_queue(group.queue.without(entry))
             changes.append(Left(name, entry.id))
         if at.s >= group.swept_s + SWEEP_S:
             group = group._replace(swept_s=at.s)
-        group, lent = _lend(name, group, slots, None, at)
+        group, lent = lend_free(name, group, slots, None, at)
         changes += lent.changes
         answers += lent.answers
         for ticket in group.queue.held:
             entry = group.queue.at(ticket)
             if entry.held is not None and entry.held.until_s <= at.s:
-                answer = _refusal(group, slots, entry, BACK_AT_ONCE_S, at)
+                answer = refusal(group, slots, entry, BACK_AT_ONCE_S, at)
                 answers.append((entry.held.number, answer))
                 entry = _answered(entry, BACK_AT_ONCE_S, at)
                 group = group.with_queue(group.queue.put(entry))
@@ -131,6 +121,8 @@ def look_again_s(fleet: Fleet, at: Moment) -> float | None:
         wanted += [one.until_s for one in held if one is not None]
         if group.look_s is not None:
             wanted.append(group.look_s)
+        if group.settling and group.queue:
+            wanted.append(group.settling[0])
         if group.queue:
             wanted.append(group.swept_s + SWEEP_S)
         ends += [
@@ -154,18 +146,6 @@ def hung_up(fleet: Fleet, number: int, question: Question, rules: Rules, at: Mom
     return fleet.put(question.group, group.with_queue(group.queue.put(entry)), rules)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lent:
-    changes: tuple[Change, ...]
-    answers: tuple[tuple[int, Answer], ...]
-    hosts: frozenset[str]
-
-
-def _now(fleet: Fleet, name: str, rules: Rules, at: Moment) -> tuple[Group, int]:
-    group, slots = looked_at(fleet, name, rules, at)
-    return passed_time(group, slots, at), slots
-
-
 def _ask(fleet: Fleet, number: int, question: PreReboot, rules: Rules, at: Moment) -> Decided:
     name, terms = question.group, rules.terms_of(question.group)
     group = fleet.group(name)
@@ -182,12 +162,12 @@ def _ask(fleet: Fleet, number: int, question: PreReboot, rules: Rules, at: Momen
         return _join(fleet, number, question, rules, at)
     answers: tuple[tuple[int, Answer], ...] = ()
     if known.held is not None:  # the same host asks again: the older question is answered
-        answers = ((known.held.number, _refusal(group, slots, known, BACK_AT_ONCE_S, at)),)
-    entry, changes = _heard(known, at), tuple[Change, ...]()
+        answers = ((known.held.number, refusal(group, slots, known, BACK_AT_ONCE_S, at)),)
+    entry, changes = _heard(known, question.about, at), tuple[Change, ...]()
     if len(group.holders) < slots:
         group = passed_time(group, slots, at)
         group = group.with_queue(group.queue.put(entry))
-        group, lent = _lend(name, group, slots, (number, entry), at)
+        group, lent = lend_free(name, group, slots, (number, entry), at)
         changes, answers = lent.changes, (*answers, *lent.answers)
         if entry.id in lent.hosts:
             fleet = fleet.put(name, idle_marked(group, slots, at), rules)
@@ -199,10 +179,10 @@ def _ask(fleet: Fleet, number: int, question: PreReboot, rules: Rules, at: Momen
 
 def _join(fleet: Fleet, number: int, question: PreReboot, rules: Rules, at: Moment) -> Decided:
     name = question.group
-    group, slots = _now(fleet, name, rules, at)
+    group, slots = now(fleet, name, rules, at)
     entry = _newcomer(fleet.tickets, question, at)
     group = group.with_queue(group.queue.put(entry))
-    group, lent = _lend(name, group, slots, (number, entry), at)
+    group, lent = lend_free(name, group, slots, (number, entry), at)
     if entry.id in lent.hosts:  # it never was in the store's queue
         told: tuple[tuple[int, Answer], ...] = ()
         changes = tuple(one for one in lent.changes if one != Left(name, entry.id))
@@ -232,20 +212,21 @@ def _newcomer(ticket: int, question: PreReboot, at: Moment) -> Waiting:
         interval_s=None,
         due_s=at.s,
         gone_s=at.s + _SHORTEST_STAY_S,
+        about=question.about,
     )
 
 
-def _heard(entry: Waiting, at: Moment) -> Waiting:
-    """Learn from when a host comes whether it does as it is told."""
+def _heard(entry: Waiting, about: About, at: Moment) -> Waiting:
+    """Learn from when a host comes whether it does as it is told, and what it tells of itself."""
     gap_s, told_s = at.s - entry.answered_s, entry.told_s
     interval_s = entry.interval_s
     if told_s is not None:
         as_told = _EARLY * told_s <= gap_s <= _LATE * told_s + _LATE_S
         own_s = min(max(gap_s, _SHORTEST_INTERVAL_S), LONGEST_RETRY_S)
         interval_s = None if as_told else own_s
-    if entry.held is None and interval_s == entry.interval_s:
+    if entry.held is None and interval_s == entry.interval_s and about == entry.about:
         return entry
-    return entry._replace(interval_s=interval_s, held=None)
+    return entry._replace(interval_s=interval_s, held=None, about=about)
 
 
 def _answered(entry: Waiting, told_s: float | None, at: Moment) -> Waiting:
@@ -264,6 +245,8 @@ def _answered(entry: Waiting, told_s: float | None, at: Moment) -> Waiting:
         entry.interval_s,
         at.s + due_s,
         gone_s,
+        None,
+        entry.about,
     )
 
 
@@ -271,84 +254,31 @@ def _wait(
     group: Group, slots: int, number: int, entry: Waiting, wait_s: float, at: Moment
 ) -> tuple[Group, tuple[tuple[int, Answer], ...]]:
     """Hold the answer back, or refuse."""
-    place, in_s = turn_s(group, slots, at, entry)
+    turn = turn_s(group, slots, at, entry)
     may_hold = wait_s > 0 and len(group.queue.held) < MOST_HELD
-    if may_hold and is_near(group, slots, place, in_s):
+    is_free = obstacle(group.barrier, entry.about, at) is None
+    if may_hold and is_free and is_near(group, slots, *turn):
         entry = entry._replace(held=Held(number, at.s + min(wait_s, LONGEST_HELD_S)))
         return group.with_queue(group.queue.put(entry)), ()
-    stands = group.stands
-    if stands is None or stands.until is None:
-        retry_s = retry_after_s(entry.id, in_s)
-    else:
-        retry_s = retry_once_s(entry.id, (stands.until - at.wall).total_seconds())
-    answer = _refused(group, slots, place, in_s, retry_s)
+    answer = refusal_until(group, slots, entry, turn, at)
     entry = _answered(entry, float(answer.retry_after_s), at)
     return group.with_queue(group.queue.put(entry)), ((number, answer),)
 
 
-def _refusal(group: Group, slots: int, entry: Waiting, retry_s: int, at: Moment) -> Refused:
-    return _refused(group, slots, *turn_s(group, slots, at, entry), retry_s)
-
-
-def _refused(group: Group, slots: int, place: int, in_s: float | None, retry_s: int) -> Refused:
-    stands = group.stands
-    lack = Kind.ALL_SLOTS_FULL if len(group.holders) >= slots else Kind.QUEUED
-    return Refused(
-        kind=lack if stands is None else stands.kind,
-        retry_after_s=retry_s,
-        lent=len(group.holders),
-        slots=slots,
-        holders=group.named,
-        place=place,
-        waiting=len(group.queue),
-        turn_s=in_s,
-        detail="" if stands is None else stands.detail,
-        until=None if stands is None else stands.until,
-    )
-
-
-def _lend(
-    name: str, group: Group, slots: int, asked: tuple[int, Waiting] | None, at: Moment
-) -> tuple[Group, _Lent]:
-    """Lend what is free to those whose turn it is: the one who asks, and those held back."""
-    changes: list[Change] = []
-    answers: list[tuple[int, Answer]] = []
-    hosts: list[str] = []
-    number, asker = asked or (0, None)
-    look_s = None
-    while len(group.holders) < slots and group.queue:
-        chosen = next_up(group, slots, at, asker)
-        if chosen is None:
-            break
-        if isinstance(chosen, Kept):
-            look_s = chosen.look_s
-            break
-        asks = chosen is asker
-        held = chosen.held
-        to = number if asks or held is None else held.number
-        asker = None if asks else asker
-        front = group.front if chosen.deaf else max(group.front, chosen.ticket)
-        group = group._replace(queue=group.queue.without(chosen), front=front)
-        group = group.lent_to(Holder(chosen.id, chosen.name, at.wall, at.s))
-        changes += [Left(name, chosen.id), Lent(name, chosen.id, chosen.name, at.wall)]
-        answers.append((to, Granted()))
-        hosts.append(chosen.id)
-    if look_s != group.look_s:
-        group = group._replace(look_s=look_s)
-    return group, _Lent(tuple(changes), tuple(answers), frozenset(hosts))
-
-
 def _give_back(
-    fleet: Fleet, number: int, name: str, host: str, rules: Rules, at: Moment
+    fleet: Fleet, number: int, question: SteadyState, rules: Rules, at: Moment
 ) -> Decided:
-    group, slots = _now(fleet, name, rules, at)
+    name, host = question.group, question.id
+    group, slots = now(fleet, name, rules, at)
     entry, changes = group.queue.find(host), list[Change]()
     had, answers = host in group.holders, list[tuple[int, Answer]]()
     if had:
         group = group.given_back(host, at, counts=True)
         changes.append(TakenBack(name, host))
+        group, came = _returned(name, group, question, rules, at)
+        changes += came
     if entry is not None:
-        moot = _refusal(group, slots, entry, BACK_AT_ONCE_S, at)
+        moot = refusal(group, slots, entry, BACK_AT_ONCE_S, at)
         group = group.with_queue(group.queue.without(entry))
         changes.append(Left(name, host))
         if entry.held is not None:  # both questions cannot be meant
@@ -357,79 +287,18 @@ def _give_back(
     so_far = Decided(fleet, tuple(changes), tuple(answers))
     if not changes:
         return so_far
-    return _then_lend(so_far, name, group, slots, rules, at)
+    return then_lend(so_far, name, group, rules, at)
 
 
-def _release(fleet: Fleet, number: int, name: str, host: str, rules: Rules, at: Moment) -> Decided:
-    group, slots = _now(fleet, name, rules, at)
-    found = [host] if host in group.holders else _named(host, group.holders.values())
-    if len(found) != 1:
-        answer = Ambiguous(tuple(sorted(found))) if found else NoSuchHolder()
-        return Decided(fleet, answers=((number, answer),))
-    group = group.given_back(found[0], at, counts=False)
-    so_far = Decided(fleet, (TakenBack(name, found[0]),), ((number, Done()),))
-    return _then_lend(so_far, name, group, slots, rules, at)
-
-
-def _named(name: str, holders: Iterable[Holder]) -> list[str]:
-    return [holder.id for holder in holders if holder.name and holder.name == name]
-
-
-def _set_slots(fleet: Fleet, number: int, question: SetSlots, rules: Rules, at: Moment) -> Decided:
-    name = question.group
-    if rules.terms_of(name) is None:
-        return Decided(fleet, answers=((number, UnknownGroup()),))
-    group, _ = _now(fleet, name, rules, at)
-    override = None if question.slots is None else Override(question.slots, question.until)
-    group = group._replace(override=override)
-    slots = 0 if group.stands else slots_of(name, group, rules, at)
-    change = SlotsSet(name, question.slots, question.until)
-    so_far = Decided(fleet, (change,), ((number, Done()),))
-    return _then_lend(so_far, name, group, slots, rules, at)
-
-
-def _freeze(fleet: Fleet, number: int, question: FreezeGroup, rules: Rules, at: Moment) -> Decided:
-    name = question.group
-    if name and rules.terms_of(name) is None:
-        return Decided(fleet, answers=((number, UnknownGroup()),))
-    freeze = Freeze(question.reason, question.until, question.by, at.wall)
-    change = Frozen(name, question.reason, question.until, question.by, at.wall)
-    return Decided(_frozen(fleet, name, freeze, rules), (change,), ((number, Done()),))
-
-
-def _frozen(fleet: Fleet, name: str, freeze: Freeze | None, rules: Rules) -> Fleet:
-    if not name:
-        return replace(fleet, freeze=freeze)
-    return fleet.put(name, fleet.group(name)._replace(freeze=freeze), rules)
-
-
-def _thaw(fleet: Fleet, number: int, name: str, rules: Rules) -> Decided:
-    answer: Answer = Done()
-    if name and name not in fleet.groups and rules.terms_of(name) is None:
-        answer = UnknownGroup()
-    frozen = fleet.group(name).freeze if name else fleet.freeze
-    if frozen is None:
-        return Decided(fleet, answers=((number, answer),))
-    return Decided(_frozen(fleet, name, None, rules), (Thawed(name),), ((number, answer),))
-
-
-def _thawed(fleet: Fleet, rules: Rules, at: Moment) -> Decided:
-    """End the freezes whose time is over."""
-    freezes = [("", fleet.freeze), *((name, one.freeze) for name, one in fleet.groups.items())]
-    changes: list[Change] = []
-    for name, freeze in freezes:
-        if freeze is not None and not freeze.holds(at.wall):
-            fleet = _frozen(fleet, name, None, rules)
-            changes.append(Thawed(name))
-    return Decided(fleet, tuple(changes))
-
-
-def _then_lend(
-    so_far: Decided, name: str, group: Group, slots: int, rules: Rules, at: Moment
-) -> Decided:
-    group, lent = _lend(name, group, slots, None, at)
-    return Decided(
-        so_far.fleet.put(name, idle_marked(group, slots, at), rules),
-        (*so_far.changes, *lent.changes),
-        (*so_far.answers, *lent.answers),
-    )
+def _returned(
+    name: str, group: Group, question: SteadyState, rules: Rules, at: Moment
+) -> tuple[Group, tuple[Change, ...]]:
+    """Remember who came back, for whoever waits for that, and let the slot rest."""
+    terms = rules.groups.get(name)
+    if terms is None:
+        return group, ()
+    version = question.about.booted
+    group = group.with_came(version, at.wall)
+    if terms.settle_s:
+        group = group._replace(settling=(*group.settling, at.s + terms.settle_s))
+    return group, (Came(name, version, at.wall),)

@@ -3,7 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a host tells of itself: its labels, sorted, and versions, "" where it tells none."""
+
+    labels: tuple[tuple[str, str], ...] = ()
+    booted: str = ""
+    target: str = ""
+
+
+NOTHING_TOLD: Final = About()
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +26,7 @@ class PreReboot:
     id: str
     name: str = ""
     wait_s: float = 0.0
+    about: About = NOTHING_TOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +35,16 @@ class SteadyState:
 
     group: str
     id: str
+    about: About = NOTHING_TOLD
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A host tells what became of its reboot: why it `failed`, "" if it did not."""
+
+    group: str
+    id: str
+    failed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +81,17 @@ class Thaw:
     group: str
 
 
-Question: TypeAlias = PreReboot | SteadyState | Release | SetSlots | FreezeGroup | Thaw
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """An administrator ends a halt, and takes the slot of `forgive` back: an id, a name, or ""."""
+
+    group: str
+    forgive: str = ""
+
+
+Question: TypeAlias = (
+    PreReboot | SteadyState | Report | Release | SetSlots | FreezeGroup | Thaw | Resume
+)
 
 
 class Kind(StrEnum):
@@ -69,6 +102,10 @@ class Kind(StrEnum):
     OUTSIDE_WINDOW = "outside_window"
     BLACKOUT = "blackout"
     FROZEN = "frozen"
+    HALTED = "halted"
+    SETTLING = "settling"
+    WAITING_FOR_GROUP = "waiting_for_group"
+    SPREAD = "spread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +119,8 @@ class Granted:
 class Refused:
     """Nothing is held for it. It is number `place` of `waiting`, its turn is in `turn_s`.
 
-    None where nothing is lent. `holders` are the names of the first few. Where the whole group
-    stands still, `detail` says why, and `until` when that ends by itself.
+    None where nothing is lent. `holders` are the names of the first few. Where it is not about
+    slots, `detail` says why, and `until` when that ends by itself.
     """
 
     kind: Kind
@@ -173,12 +210,14 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """A host has a slot."""
+    """A host has a slot; why its reboot `failed`, "" if it did not."""
 
     group: str
     id: str
     name: str
     at: datetime
+    about: About = NOTHING_TOLD
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,4 +255,40 @@ class Thawed:
     group: str
 
 
-Change: TypeAlias = Joined | Left | Lent | TakenBack | SlotsSet | Frozen | Thawed
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The reboot of a holder failed; "": it did not after all."""
+
+    group: str
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A host of this group gave its slot back, booted into this version ("": it told none)."""
+
+    group: str
+    version: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """A group grants nothing until people resume it."""
+
+    group: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A halt is over."""
+
+    group: str
+
+
+Change: TypeAlias = (
+    Joined | Left | Lent | TakenBack | SlotsSet | Frozen | Thawed | Failed | Came | Halted | Resumed
+)

@@ -12,6 +12,8 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
+from rebootmgr.lending.questions import NOTHING_TOLD, About
+
 _PIECE: Final = 128  # entries
 _SHARDS: Final = 256
 
@@ -30,7 +32,8 @@ class Waiting(NamedTuple):
     It is a tuple, because each question makes a new one, four times as fast as another class. It
     was answered last at `answered_s`, and told to come back after `told_s` (None: we do not
     know, we were restarted). `interval_s` is its own, where it does not do as it is told. It is
-    expected at `due_s`, and has left the queue at `gone_s`.
+    expected at `due_s`, and has left the queue at `gone_s`. What it tells `about` itself is known
+    from its questions since the start.
     """
 
     ticket: int
@@ -44,6 +47,7 @@ class Waiting(NamedTuple):
     due_s: float
     gone_s: float
     held: Held | None = None
+    about: About = NOTHING_TOLD
 
     @property
     def deaf(self) -> bool:

@@ -67,6 +67,14 @@ def _in_the_way(refused: Refused) -> str:
             return f"blackout {refused.detail}{_until(refused)}"
         case Kind.FROZEN:
             return f"frozen{_until(refused)}: {refused.detail}"
+        case Kind.HALTED:
+            return f"halted until people resume it: {refused.detail}"
+        case Kind.SETTLING:
+            return "what came back is not lent again yet"
+        case Kind.WAITING_FOR_GROUP:
+            return f"other hosts go first: {refused.detail}"
+        case Kind.SPREAD:
+            return f"{refused.detail} are down, and no more may be"
 
 
 def _until(refused: Refused) -> str:

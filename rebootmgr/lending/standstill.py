@@ -23,6 +23,14 @@ class Freeze:
 
 
 @dataclass(frozen=True, slots=True)
+class Halt:
+    """Reboots failed; it stands until people resume the group."""
+
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Standstill:
     """What is in the way, and when it ends by itself; `detail` is for people."""
 
@@ -32,12 +40,17 @@ class Standstill:
 
 
 def standstill(
-    freezes: tuple[Freeze | None, ...], calendar: Calendar | None, wall: datetime
+    freezes: tuple[Freeze | None, ...],
+    halted: str | None,
+    calendar: Calendar | None,
+    wall: datetime,
 ) -> Standstill | None:
-    """Say what is in the way: of the freezes the first that holds, or else the calendar."""
+    """Say what is in the way: of the freezes the first that holds, a halt, or the calendar."""
     for freeze in freezes:
         if freeze is not None and freeze.holds(wall):
             return Standstill(Kind.FROZEN, freeze.reason, freeze.until)
+    if halted is not None:
+        return Standstill(Kind.HALTED, halted, None)
     return None if calendar is None else _closed(calendar, wall.replace(microsecond=0))
 
 

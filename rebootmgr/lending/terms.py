@@ -10,6 +10,8 @@ from rebootmgr.core.window import Calendar
 SLOTS: Final = 1
 MAX_WAITING: Final = 20_000
 MAX_HOLD_S: Final = 3600.0
+HALT_AFTER: Final = 1
+SOAK_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,22 @@ class Terms:
     """What the administrator wants of one group.
 
     `max_waiting` hosts may queue; who holds for longer than `max_hold_s` is overdue. Slots are
-    granted while `calendar` is open; None: always.
+    granted while `calendar` is open; None: always. So many failed holders as `halt_after` halt the
+    group, and so do overdue ones that hold all slots; 0: nothing does. What is returned is lent
+    again after `settle_s`. The groups `after` go first, and must have been quiet for `soak_s`. Of
+    the holders `spread_slots` may have the same value of the label `spread`; "": any number.
     """
 
     slots: int = SLOTS
     max_waiting: int = MAX_WAITING
     max_hold_s: float = MAX_HOLD_S
     calendar: Calendar | None = None
+    halt_after: int = HALT_AFTER
+    settle_s: float = 0.0
+    after: tuple[str, ...] = ()
+    soak_s: float = SOAK_S
+    spread: str = ""
+    spread_slots: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,15 @@ there. For somebody who was there earlier and is expected in a moment it is kept
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from math import ceil
 from typing import Final
 from zlib import crc32
 
+from rebootmgr.lending.barrier import Barrier, obstacle, value_of
 from rebootmgr.lending.group import Group
 from rebootmgr.lending.queue import Waiting
 from rebootmgr.lending.terms import Moment
@@ -51,7 +54,9 @@ def passed_time(group: Group, slots: int, at: Moment) -> Group:
 
 
 def idle_marked(group: Group, slots: int, at: Moment) -> Group:
-    """Remember since when a slot is free though somebody waits."""
+    """Remember since when a slot is free though somebody waits, and since when nobody is there."""
+    if bool(group.holders or group.queue) == (group.quiet_s is not None):
+        group = group._replace(quiet_s=None if group.quiet_s is not None else at.s)
     idle = len(group.holders) < slots and bool(group.queue)
     if idle == (group.idle_since_s is not None):
         return group
@@ -60,14 +65,24 @@ def idle_marked(group: Group, slots: int, at: Moment) -> Group:
 
 def next_up(group: Group, slots: int, at: Moment, asker: Waiting | None) -> Waiting | Kept | None:
     """Say who gets a free slot: somebody held back, the one who asks, or nobody for now."""
-    queue = group.queue
-    chosen = queue.at(queue.held[0]) if queue.held else None
+    chosen = _first_held(group, at)
+    if asker is not None and obstacle(group.barrier, asker.about, at) is not None:
+        asker = None
     if asker is not None and (chosen is None or asker.ticket < chosen.ticket):
         chosen = asker if _counts(group, slots, at, asker) else chosen
     if chosen is None:
         return None
     wait_s = _reserved(group, slots, at, chosen, asks=chosen is asker)
     return chosen if wait_s is None else Kept(at.s + min(max(wait_s, 0.5), SECONDS_LATE))
+
+
+def _first_held(group: Group, at: Moment) -> Waiting | None:
+    """Give the first of those whose answer is held, and that may have a slot."""
+    queue = group.queue
+    if group.barrier is None:
+        return queue.at(queue.held[0]) if queue.held else None
+    held = map(queue.at, queue.held)
+    return next((one for one in held if obstacle(group.barrier, one.about, at) is None), None)
 
 
 def _served(group: Group, slots: int) -> int:
@@ -97,7 +112,8 @@ def _awaited(group: Group, at: Moment) -> Iterator[Waiting]:
     return (
         entry
         for entry in group.queue
-        if entry.held is not None or at.s <= entry.due_s + _patience_s(entry)
+        if (entry.held is not None or at.s <= entry.due_s + _patience_s(entry))
+        and (group.barrier is None or obstacle(group.barrier, entry.about, at) is None)
     )
 
 
@@ -143,14 +159,39 @@ def turn_s(group: Group, slots: int, at: Moment, entry: Waiting) -> tuple[int, f
     as it is told.
     """
     number = group.queue.ahead_of(entry.ticket) + 1
+    if group.barrier is not None and group.barrier.label:
+        number, rounds = _spread_place(group, group.barrier, entry)
+        in_s = _turn_in_s(group, slots, at, number)
+        return number, None if in_s is None else max(in_s, rounds * group.hold_s)
     if not entry.deaf and 0 <= group.front < entry.ticket:
         number = max(1, number - group.queue.ahead_of(group.front))
+    return number, _turn_in_s(group, slots, at, number)
+
+
+def _turn_in_s(group: Group, slots: int, at: Moment, number: int) -> float | None:
     needed = number - (slots - len(group.holders))
+    if group.stands is None and 0 < needed <= len(group.settling):
+        return group.settling[needed - 1] - at.s
     if slots == 0:
-        return number, None
-    if needed <= 0:
-        return number, 0.0
-    return number, _return_s(group, slots, at, needed)
+        return None
+    return 0.0 if needed <= 0 else _return_s(group, slots, at, needed)
+
+
+def _spread_place(group: Group, barrier: Barrier, entry: Waiting) -> tuple[int, int]:
+    """Count those that go before it where values take turns, and how many of its own come first.
+
+    Before the third of a value has its turn, each other value had about three.
+    """
+    mine = value_of(barrier.label, entry.about)
+    ahead = Counter(
+        value_of(barrier.label, one.about)
+        for one in takewhile(lambda one: one.ticket < entry.ticket, group.queue)
+    )
+    own = ahead.pop(mine, 0) if mine else 0
+    most = own + barrier.most
+    others = sum(min(number, most) if mine and value else number for value, number in ahead.items())
+    rounds = (own + barrier.down.get(mine, 0)) // barrier.most if mine else 0
+    return own + others + 1, rounds
 
 
 def _return_s(group: Group, slots: int, at: Moment, needed: int) -> float:

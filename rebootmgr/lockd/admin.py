@@ -14,13 +14,16 @@ from typing import Final
 
 from aiohttp import web
 
+from rebootmgr.lending.questions import Done, Unavailable
+from rebootmgr.lending.saying import sentence
 from rebootmgr.lockd.http.guest import Guest
-from rebootmgr.lockd.http.seats import Doing
-from rebootmgr.lockd.http.wire_words import Said
+from rebootmgr.lockd.http.seats import HEAD_S, Doing
+from rebootmgr.lockd.http.wire_words import Said, Unfit, decode_resume
 from rebootmgr.lockd.lender import Lender
 from rebootmgr.lockd.stores.keeper import StoreError
 
 SOCKET: Final = "run/rebootmgr-lockd/admin.sock"
+RESUME: Final = "/api/v1/resume"
 GROUP: Final = "rebootmgr-lockd"
 BACKUP: Final = "/api/v1/backup"
 MODE: Final = 0o666  # who may do what is asked of each request
@@ -43,7 +46,7 @@ class AdminPages:
     async def answer(self, request: web.BaseRequest, guest: Guest) -> web.StreamResponse:
         """Answer one request."""
         guest.seat.turn_to(Doing.ASKING, asyncio.get_running_loop().time())  # whatever its body
-        if request.path != BACKUP:
+        if request.path not in {BACKUP, RESUME}:
             value = f"there is no {request.path[:60]}"
             return self.respond(request, Said(status=404, kind="not_found", value=value))
         if request.method != "POST":
@@ -53,6 +56,8 @@ class AdminPages:
         if not may_change(request):
             value = f"only root and the group {GROUP} may do that"
             return self.respond(request, Said(status=403, kind="forbidden", value=value))
+        if request.path == RESUME:
+            return self.respond(request, await self._resume(request))
         return await self._backup(request)
 
     def respond(self, request: web.BaseRequest, said: Said) -> web.Response:
@@ -62,6 +67,24 @@ class AdminPages:
         if said.allow:
             headers["Allow"] = said.allow
         return web.Response(status=said.status, body=said.body, headers=headers)
+
+    async def _resume(self, request: web.BaseRequest) -> Said:
+        """End a halt: `{"group", "forgive"}`, the latter a host's id or name, or nothing."""
+        try:
+            async with asyncio.timeout(HEAD_S):
+                told = decode_resume(await request.read())
+        except (TimeoutError, web.HTTPRequestEntityTooLarge, web.RequestPayloadError):
+            return Said(status=400, kind="bad_request", value="the body is not as announced")
+        if isinstance(told, Unfit):
+            return Said(status=400, kind="bad_request", value=told.why)
+        answer = await self._lender.ask(told)
+        match answer:
+            case Done():
+                return Said(status=200, kind="success", value=sentence(answer))
+            case Unavailable():
+                return Said(status=503, kind="store_unavailable", value=sentence(answer))
+            case _:
+                return Said(status=404, kind="not_found", value=sentence(answer))
 
     async def _backup(self, request: web.BaseRequest) -> web.StreamResponse:
         with TemporaryDirectory(prefix=".backup-", dir=self._scratch) as folder:

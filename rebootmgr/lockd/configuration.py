@@ -2,22 +2,28 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
 from rebootmgr.config.drop_ins import read_drop_ins
 from rebootmgr.config.fragment import Fragment
 from rebootmgr.config.grammar import dotted
+from rebootmgr.config.identity import read_localtime
 from rebootmgr.config.merged import (
     Merged,
+    Zones,
+    decode_items,
     in_reading_order,
     problem_at,
     read_fragments,
     with_values,
 )
+from rebootmgr.config.windows import decode_blackout, decode_window
+from rebootmgr.core.window import Calendar
 from rebootmgr.errors import ConfigError, Problem
 from rebootmgr.lending.terms import Rules, Terms
-from rebootmgr.lockd.keys import LOCKD, Tcp, Unix
+from rebootmgr.lockd.keys import BLACKOUT, LOCKD, WINDOW, Tcp, Unix
 from rebootmgr.lockd.wanted import DEFAULT_GROUP, GroupWanted, HostWanted, Wanted
 
 DIRECTORIES: Final = (  # the first has the last word
@@ -57,7 +63,8 @@ class Configuration:
 
 def load_configuration(root: Path) -> Configuration:
     """Read and judge the drop-ins below `root`; what is wrong is inside."""
-    found = decode_configuration(read_drop_ins(root, DIRECTORIES))
+    localtime = read_localtime(root)
+    found = decode_configuration(read_drop_ins(root, DIRECTORIES), localtime=localtime)
     return replace(found, wanted=_below(root, found.wanted))
 
 
@@ -82,14 +89,18 @@ def _below(root: Path, wanted: Wanted) -> Wanted:
     return replace(wanted, server=server, store=store)
 
 
-def decode_configuration(fragments: Sequence[Fragment]) -> Configuration:
-    """Make a configuration of drop-ins, in order."""
+def decode_configuration(
+    fragments: Sequence[Fragment], *, localtime: tzinfo | None
+) -> Configuration:
+    """Make a configuration of drop-ins, in order; `localtime` is this host's zone, if known."""
     read = read_fragments(fragments, LOCKD)
     merged = read.merged
     typed = {key: found.value for key, found in merged.values.items()}
     wanted: Wanted = with_values(Wanted(), "", typed)
+    dated, date_errors = _dates(merged, Zones(localtime))
+    typed |= dated
     wanted = replace(wanted, groups=_groups(merged, typed), hosts=_hosts(merged, typed))
-    errors = [*read.errors, *_conflicts(merged, wanted)]
+    errors = [*read.errors, *date_errors, *_conflicts(merged, wanted), *_circles(merged, wanted)]
     warnings = [*read.warnings, *(() if errors else _advice(merged, wanted))]
     return Configuration(
         wanted=wanted,
@@ -97,6 +108,18 @@ def decode_configuration(fragments: Sequence[Fragment]) -> Configuration:
         errors=in_reading_order(errors, fragments),
         warnings=in_reading_order(warnings, fragments),
     )
+
+
+def _dates(merged: Merged, zones: Zones) -> tuple[dict[str, object], list[Problem]]:
+    """Read the windows and blackouts of every group."""
+    found: dict[str, object] = {}
+    errors: list[Problem] = []
+    for group in merged.names.get("groups", ()):
+        window, blackout = (dotted(dotted("groups", group), key) for key in (WINDOW, BLACKOUT))
+        found[window], wrong = decode_items(merged, window, decode_window, zones)
+        found[blackout], more = decode_items(merged, blackout, decode_blackout, zones)
+        errors += [*wrong, *more]
+    return found, errors
 
 
 def _groups(merged: Merged, typed: Mapping[str, object]) -> dict[str, GroupWanted]:
@@ -123,7 +146,46 @@ def _terms(group: GroupWanted) -> Terms:
         slots=group.slots,
         max_waiting=group.max_waiting,
         max_hold_s=group.max_hold_minutes * 60.0,
+        calendar=_calendar(group),
+        halt_after=group.halt_after,
+        settle_s=group.settle_minutes * 60.0,
+        after=group.after,
+        soak_s=group.soak_minutes * 60.0,
+        spread=group.spread,
+        spread_slots=group.spread_slots,
     )
+
+
+def _calendar(group: GroupWanted) -> Calendar | None:
+    if not (group.window or group.blackout):
+        return None
+    return Calendar(
+        periodic=bool(group.window), windows=group.window, blackouts=group.blackout, fit=False
+    )
+
+
+def _circles(merged: Merged, wanted: Wanted) -> Iterator[Problem]:
+    """Yield where a group would wait for one that there is not, or for itself."""
+    for name, group in wanted.groups.items():
+        key = dotted(dotted("groups", name), "after")
+        for before in group.after:
+            if before not in wanted.groups:
+                message, hint = f'names "{before}", of which there is no table', "add one"
+                yield problem_at(merged.values[key].place, key, message, f"{hint}, or remove it")
+        if name in _all_before(name, wanted):
+            message, hint = "would have this group wait for itself", "remove the circle"
+            yield problem_at(merged.values[key].place, key, message, hint)
+
+
+def _all_before(name: str, wanted: Wanted) -> set[str]:
+    found: set[str] = set()
+    todo = [*wanted.groups[name].after]
+    while todo:
+        before = todo.pop()
+        if before not in found and before in wanted.groups:
+            found.add(before)
+            todo += wanted.groups[before].after
+    return found
 
 
 def _conflicts(merged: Merged, wanted: Wanted) -> Iterator[Problem]:

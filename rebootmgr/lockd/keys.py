@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
-from rebootmgr.config import values
+from rebootmgr.config import schema, values
 from rebootmgr.config.grammar import Grammar, tables_of
 from rebootmgr.config.rules import Check
 from rebootmgr.config.schema import MINUTES_OF_A_WEEK
@@ -96,6 +96,18 @@ def name(value: object) -> str:
     raise UnfitError(f"{shown(written)} is no name", cure)
 
 
+def name_or_none(value: object) -> str:
+    """Take a name, or "" for none."""
+    return name(value) if value != "" else ""
+
+
+def names(value: object) -> tuple[str, ...]:
+    """Take some names, in order."""
+    if not isinstance(value, list):
+        raise UnfitError(f"must be an array, not {shown(value)}", 'write them as ["one", "two"]')
+    return tuple(dict.fromkeys(name(each) for each in value))
+
+
 def host_name(value: object) -> str:
     """Take what people call a host."""
     return harmless(values.text(value), longest=LONGEST_NAME)
@@ -140,19 +152,22 @@ KEYS: Final[Mapping[str, Check]] = {
     "groups.*.slots": values.whole(0, MOST_SLOTS),
     "groups.*.max_waiting": values.whole(1, 1_000_000),
     "groups.*.max_hold_minutes": values.whole(1, MINUTES_OF_A_WEEK),
-    "groups.*.halt_after": unsupported,
-    "groups.*.settle_minutes": unsupported,
-    "groups.*.after": unsupported,
-    "groups.*.soak_minutes": unsupported,
-    "groups.*.spread": unsupported,
-    "groups.*.spread_slots": unsupported,
-    "groups.*.window": unsupported,
-    "groups.*.blackout": unsupported,
+    "groups.*.halt_after": values.whole(0, MOST_SLOTS),
+    "groups.*.settle_minutes": values.whole(0, MINUTES_OF_A_WEEK),
+    "groups.*.after": names,
+    "groups.*.soak_minutes": values.whole(0, MINUTES_OF_A_WEEK),
+    "groups.*.spread": name_or_none,
+    "groups.*.spread_slots": values.whole(1, MOST_SLOTS),
     "hosts.*.name": host_name,
     "hosts.*.labels.*": name,
 }
 
-ITEMS: Final[Mapping[str, Mapping[str, Check]]] = {}
+WINDOW: Final = "window"
+BLACKOUT: Final = "blackout"
+ITEMS: Final[Mapping[str, Mapping[str, Check]]] = {
+    f"groups.*.{WINDOW}": schema.ITEMS[schema.WINDOW],
+    f"groups.*.{BLACKOUT}": schema.ITEMS[schema.BLACKOUT],
+}
 
 LOCKD: Final = Grammar(
     keys=KEYS,

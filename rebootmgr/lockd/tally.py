@@ -8,11 +8,15 @@ from typing import Final
 
 from rebootmgr.lending.group import Fleet
 from rebootmgr.lending.questions import (
+    Came,
     Change,
+    Failed,
     Frozen,
+    Halted,
     Joined,
     Left,
     Lent,
+    Resumed,
     SlotsSet,
     TakenBack,
     Thawed,
@@ -124,5 +128,7 @@ def ends(before: Fleet, changes: tuple[Change, ...], rules: Rules, at: Moment) -
                 held_s = 0.0 if holder is None else at.s - holder.since_s
                 found.append(Ended(label(name, rules), held_s, granted=False))
             case Joined() | Left() | SlotsSet() | Frozen() | Thawed():
+                pass
+            case Failed() | Came() | Halted() | Resumed():
                 pass
     return tuple(found)

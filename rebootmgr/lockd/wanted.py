@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from rebootmgr.lending.terms import MAX_HOLD_S, MAX_WAITING, SLOTS
+from rebootmgr.core.window import Blackout, Window
+from rebootmgr.lending.terms import HALT_AFTER, MAX_HOLD_S, MAX_WAITING, SLOTS, SOAK_S
 from rebootmgr.lockd.keys import Address, Tcp
 
 PORT: Final = 3333
@@ -60,6 +61,14 @@ class GroupWanted:
     slots: int = SLOTS
     max_waiting: int = MAX_WAITING
     max_hold_minutes: int = int(MAX_HOLD_S / 60)
+    halt_after: int = HALT_AFTER
+    settle_minutes: int = 0
+    after: tuple[str, ...] = ()
+    soak_minutes: int = int(SOAK_S / 60)
+    spread: str = ""
+    spread_slots: int = 1
+    window: tuple[Window, ...] = ()
+    blackout: tuple[Blackout, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from rebootmgr.lending.desk import Writing
 from rebootmgr.lending.group import Group
 from rebootmgr.lending.questions import Change, Joined, Left, Lent, TakenBack
-from tests.lending.world import GONE_S, GROUP, HELD_S, World
+from tests.lending.world import CANARY, GONE_S, GROUP, HELD_S, SETTLE_S, SOAK_S, World
 
 EDGES_S = (-1e-9, HELD_S, GONE_S)
 
@@ -34,6 +34,13 @@ def key(world: World) -> Hashable:
         tuple(question for _, question in world.open),
         None if world.writing is None else tuple(map(_change, world.writing)),
         world.reading,
+        world.disk.failed,
+        world.disk.halted,
+        world.disk.came,
+        world.disk.canary,
+        sum(world.now_s - at < SETTLE_S for at in world.back_s),
+        None if world.quiet_s is None else world.now_s - world.quiet_s >= SOAK_S,
+        _rolling(world, group),
     )
 
 
@@ -56,6 +63,16 @@ def _group(world: World, group: Group, names: dict[int, int], numbers: dict[int,
     idle = group.idle_since_s is not None
     frozen = group.freeze is not None or world.desk.fleet.freeze is not None
     return tuple(group.holders), waiting, group.override, frozen, ahead, idle
+
+
+def _rolling(world: World, group: Group) -> Hashable:
+    """What a halt, a canary and slots that rest add to it."""
+    first, now_s = world.desk.fleet.group(CANARY), world.now_s
+    soaked = None if first.quiet_s is None else now_s - first.quiet_s >= SOAK_S
+    failed = tuple(holder.id for holder in group.holders.values() if holder.failed)
+    resting = sum(until > now_s for until in group.settling)
+    busy = bool(first.holders), bool(first.queue)
+    return group.halt is not None, failed, resting, tuple(first.came), soaked, busy
 
 
 def _folded(left_s: float) -> int:

@@ -1,29 +1,24 @@
 """What a host is told, case by case."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, time, timedelta
 from time import process_time
 
 from rebootmgr.core.window import Blackout, Calendar, Weekly
 from rebootmgr.lending.desk import (
     Asked,
     Desk,
-    Event,
     HungUp,
     Read,
     Reply,
     StoreRead,
-    Ticked,
-    Write,
     WriteFailed,
     Written,
-    step,
 )
 from rebootmgr.lending.group import Fleet
 from rebootmgr.lending.lend import MOST_GROUPS, decide
 from rebootmgr.lending.questions import (
     Ambiguous,
-    Answer,
     Crowded,
     Done,
     FreezeGroup,
@@ -35,7 +30,6 @@ from rebootmgr.lending.questions import (
     Lent,
     NoSuchHolder,
     PreReboot,
-    Question,
     Refused,
     Release,
     Returned,
@@ -50,59 +44,7 @@ from rebootmgr.lending.questions import (
 )
 from rebootmgr.lending.saved import Saved
 from rebootmgr.lending.terms import Moment, Rules, Terms
-
-BEGIN = datetime(2030, 1, 6, tzinfo=UTC)
-
-
-class Counter:
-    """A desk whose store works, unless a test says otherwise."""
-
-    def __init__(self, slots: int = 1, **terms: int) -> None:
-        self.rules = Rules(groups={"default": Terms(slots=slots, max_waiting=terms.get("max", 9))})
-        self.desk, self.now, self.number = Desk(), 0.0, 0
-        self.written: list[object] = []
-        self.told: dict[int, Answer] = {}
-        self.on(StoreRead(Saved()))
-
-    @property
-    def at(self) -> Moment:
-        return Moment(BEGIN + timedelta(seconds=self.now), self.now)
-
-    def on(self, event: Event) -> tuple[object, ...]:
-        turn = step(self.desk, event, self.rules, self.at)
-        self.desk = turn.desk
-        self.told |= {one.number: one.answer for one in turn.effects if isinstance(one, Reply)}
-        return turn.effects
-
-    def ask(self, question: Question) -> Answer | None:
-        """Ask, and write what follows; None while the answer is held."""
-        self.number += 1
-        mine = self.number
-        effects = self.on(Asked(mine, question))
-        while writes := [one for one in effects if isinstance(one, Write)]:
-            self.written += writes[0].changes
-            effects = self.on(Written())
-        return self.told.get(mine)
-
-    def later(self, seconds: float) -> None:
-        self.now += seconds
-        effects = self.on(Ticked())
-        while writes := [one for one in effects if isinstance(one, Write)]:
-            self.written += writes[0].changes
-            effects = self.on(Written())
-
-
-def wish(host: str, wait_s: float = 0.0, name: str = "") -> PreReboot:
-    return PreReboot("default", host, name, wait_s)
-
-
-def back(host: str) -> SteadyState:
-    return SteadyState("default", host)
-
-
-def refused(answer: Answer | None) -> Refused:
-    assert isinstance(answer, Refused)
-    return answer
+from tests.lending.counter import BEGIN, Counter, back, refused, wish
 
 
 def test_a_slot_is_lent_once_and_again_to_its_holder() -> None:

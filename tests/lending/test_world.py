@@ -8,7 +8,7 @@ import pytest
 from rebootmgr.lending.desk import Idle
 from rebootmgr.lending.questions import PreReboot
 from tests.lending.folded import key
-from tests.lending.world import GROUP, HELD_S, NATURES, Nature, World
+from tests.lending.world import CANARY, HELD_S, NATURES, Nature, World
 
 ROUNDS = 40
 EACH = 40  # of so many worlds, one is followed to its end
@@ -62,13 +62,15 @@ def everybody_gets_a_turn(world: World) -> None:
     world = settled(world).without_obstacles()
     for _ in range(ROUNDS):
         world = settled(world)
+        if world.canary_goes:
+            world = settled(settled(world.asks(PreReboot(CANARY, CANARY))).canary_went())
         for host in world.nature.hosts:
             mine = [one for _, one in world.open if getattr(one, "id", "") == host]
             if host in world.told:
                 served.add(host)
                 world = settled(world.gives_back(host))
             elif host not in served and not mine:
-                world = settled(world.asks(PreReboot(GROUP, host, wait_s=60.0)))
+                world = settled(world.asks(world.wish(host)))
         if served == set(world.nature.hosts):
             return
         world = settled(world.after(HELD_S))

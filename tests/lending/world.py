@@ -4,7 +4,7 @@ The promises are in the words of whoever holds a slot: what was told, what is on
 connected. Nothing of the program is asked whether it did right.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -28,17 +28,24 @@ from rebootmgr.lending.desk import (
     step,
 )
 from rebootmgr.lending.questions import (
+    About,
     Answer,
+    Came,
     Change,
+    Failed,
     FreezeGroup,
     Frozen,
     Granted,
+    Halted,
     Joined,
     Left,
     Lent,
     PreReboot,
     Question,
     Release,
+    Report,
+    Resume,
+    Resumed,
     Returned,
     SetSlots,
     SlotsSet,
@@ -53,6 +60,9 @@ from rebootmgr.lending.terms import Moment, Rules, Terms
 
 BEGIN: Final = datetime(2030, 1, 6, tzinfo=UTC)
 GROUP: Final = "g"
+CANARY: Final = "c"  # the group that goes first, of one host of the same name
+SETTLE_S: Final = 100.0
+SOAK_S: Final = 100.0
 HELD_S: Final = 61.0  # until an answer is held no more, and a slot has been idle for long
 GONE_S: Final = 14400.0  # until a host that said nothing has left
 
@@ -71,6 +81,10 @@ class Nature:
     slots_set: tuple[int | None, ...] = ()  # by administrators, who also release
     freezes: str | None = None  # the group that administrators freeze, "" for all
     windows: bool = False  # open and close
+    settle_s: float = 0.0
+    halts: bool = False  # hosts report failures, and administrators resume and forgive
+    canary: bool = False  # hosts go to "new", and wait until the canary came back with it
+    spread: bool = False  # two hosts of one rack; the last is of none
     failures: bool = True
 
 
@@ -82,13 +96,35 @@ class Disk:
     waiting: tuple[tuple[int, str], ...] = ()
     slots: int | None = None
     frozen: bool = False
+    failed: frozenset[str] = frozenset()
+    halted: bool = False
+    came: tuple[tuple[str, str], ...] = ()  # group and version
+    canary: tuple[str, ...] = ()  # what the group of the canary does: holds or waits
 
     def after(self, changes: tuple[Change, ...], configured: int) -> "Disk":
         """Carry changes out as any store would, and mind the first promise."""
         holders, waiting, slots = set(self.holders), dict(self.waiting), self.slots
-        frozen = self.frozen
+        frozen, halted, failed = self.frozen, self.halted, set(self.failed)
+        came, canary = set(self.came), set(self.canary)
         for change in changes:
             match change:
+                case Joined(group="c"):
+                    canary.add("waits")
+                case Left(group="c"):
+                    canary.discard("waits")
+                case Lent(group="c"):
+                    canary.add("holds")
+                case TakenBack(group="c"):
+                    canary.remove("holds")
+                case Came(group=group, version=version):
+                    came.add((group, version))
+                case Failed(id=host, reason=reason):
+                    assert host in holders, "a failed holder that holds nothing"
+                    (failed.add if reason else failed.discard)(host)
+                case Halted():
+                    halted = True
+                case Resumed():
+                    halted = False
                 case Joined(id=host, ticket=ticket):
                     assert host not in waiting.values(), "two places in the queue"
                     assert ticket not in waiting, "two hosts with one ticket"
@@ -98,12 +134,14 @@ class Disk:
                 case Lent(id=host):
                     assert host not in holders, "lent twice to one host"
                     assert not frozen, "lent while it is frozen"
+                    assert not halted, "lent while it is halted"
                     holders.add(host)
                     most = configured if slots is None else slots
                     assert len(holders) <= most, "more holders than slots at the grant"
                 case TakenBack(id=host):
                     assert host in holders, "what nobody had was taken back"
                     holders.remove(host)
+                    failed.discard(host)
                 case SlotsSet(slots=wanted):
                     slots = wanted
                 case Frozen():
@@ -111,15 +149,32 @@ class Disk:
                 case Thawed():
                     frozen = False
         assert not holders & set(waiting.values()), "who holds does not wait"
-        return Disk(frozenset(holders), tuple(sorted(waiting.items())), slots, frozen)
+        return Disk(
+            *(frozenset(holders), tuple(sorted(waiting.items())), slots, frozen),
+            *(frozenset(failed), halted, tuple(sorted(came)), tuple(sorted(canary))),
+        )
 
-    def saved(self, freezes: str) -> Saved:
+    def saved(self, freezes: str, about: Callable[[str], About], last: datetime) -> Saved:
         return Saved(
-            tuple(Lent(GROUP, host, "", BEGIN) for host in sorted(self.holders)),
-            tuple(Joined(GROUP, host, "", ticket, BEGIN) for ticket, host in self.waiting),
+            (
+                *(self._holder(host, about(host)) for host in sorted(self.holders)),
+                *(Lent(CANARY, CANARY, "", BEGIN) for _ in range(self.canary.count("holds"))),
+            ),
+            (
+                *(Joined(GROUP, host, "", ticket, BEGIN) for ticket, host in self.waiting),
+                *(
+                    Joined(CANARY, CANARY, "", 10**6, BEGIN)
+                    for _ in range(self.canary.count("waits"))
+                ),
+            ),
             () if self.slots is None else (SlotsSet(GROUP, self.slots, None),),
             (Frozen(freezes, "", None, "", BEGIN),) if self.frozen else (),
+            (Halted(GROUP, "why", BEGIN),) if self.halted else (),
+            tuple(Came(group, version, last) for group, version in self.came),
         )
+
+    def _holder(self, host: str, about: About) -> Lent:
+        return Lent(GROUP, host, "", BEGIN, about, "why" if host in self.failed else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +195,9 @@ class World:
     is_open: bool = True
     now_s: float = 0.0
     numbers: int = 1
+    back_s: tuple[float, ...] = ()  # when slots came back, in the nature that lets them rest
+    quiet_s: float | None = 0.0  # since when nobody of the canary's group holds or waits
+    canary_goes: bool = False  # from here on, until it came back
 
     @property
     def at(self) -> Moment:
@@ -148,7 +206,27 @@ class World:
     @property
     def rules(self) -> Rules:
         calendar = Calendar(periodic=not self.is_open)
-        return Rules(groups={GROUP: Terms(slots=self.nature.slots, calendar=calendar)})
+        nature = self.nature
+        terms = Terms(
+            slots=nature.slots,
+            calendar=calendar,
+            settle_s=nature.settle_s,
+            halt_after=1 if nature.halts else 0,
+            after=(CANARY,) if nature.canary else (),
+            soak_s=SOAK_S,
+            spread="rack" if nature.spread else "",
+        )
+        first = {CANARY: Terms(halt_after=0)} if nature.canary else {}
+        return Rules(groups={GROUP: terms, **first})
+
+    def wish(self, host: str, wait_s: float = 60.0) -> PreReboot:
+        return PreReboot(GROUP, host, wait_s=wait_s, about=self.about(host))
+
+    def about(self, host: str) -> About:
+        """What a host tells of itself."""
+        racked = self.nature.spread and host != self.nature.hosts[-1]
+        labels = (("rack", "1"),) if racked else ()
+        return About(labels=labels, target="new" if self.nature.canary else "")
 
     def edges(self) -> Iterator[tuple[str, "World"]]:
         """All that may happen next, and the world after it."""
@@ -160,6 +238,10 @@ class World:
             yield from self._admin()
         if self.nature.freezes is not None:
             yield from self._freezes(self.nature.freezes)
+        if self.nature.halts:
+            yield from self._failures()
+        if self.nature.canary:
+            yield from self._canary()
         if self.nature.windows:
             there = replace(self, is_open=not self.is_open)
             yield "the window closes" if self.is_open else "the window opens", there.on(Ticked())
@@ -172,7 +254,7 @@ class World:
             mine = [one for _, one in self.open if getattr(one, "id", "") == host]
             if len(mine) < self.nature.most_open:
                 for wait_s in self.nature.waits_s:
-                    wish = PreReboot(GROUP, host, wait_s=wait_s)
+                    wish = self.wish(host, wait_s)
                     yield f"{host} asks, and waits {wait_s:.0f} s", self.asks(wish)
                 yield f"{host} gives back", self.gives_back(host)
         for number, question in self.open:
@@ -191,15 +273,14 @@ class World:
         if self.writing is not None:
             yield "written", self._carried_out().on(Written())
         if self.reading:
-            yield (
-                "read",
-                replace(self, reading=False).on(
-                    StoreRead(self.disk.saved(self.nature.freezes or ""))
-                ),
-            )
+            quiet_s = None if self.disk.canary else self.quiet_s
+            there = replace(self, reading=False, quiet_s=quiet_s)
+            yield "read", there.on(StoreRead(self.saved()))
 
     def saved(self) -> Saved:
-        return self.disk.saved(self.nature.freezes or "")
+        back_s = max(self.back_s, default=0.0)
+        last = BEGIN + timedelta(seconds=back_s)
+        return self.disk.saved(self.nature.freezes or "", self.about, last)
 
     def _crashes(self) -> Iterator[tuple[str, "World"]]:
         ends = [("", self)]
@@ -223,15 +304,43 @@ class World:
             yield "freeze", self.asks(FreezeGroup(group, "why"))
             yield "thaw", self.asks(Thaw(group))
 
+    def _failures(self) -> Iterator[tuple[str, "World"]]:
+        if any(isinstance(one, Report | Resume) for _, one in self.open):
+            return
+        host = self.nature.hosts[0]
+        yield f"{host} reports that it failed", self.asks(Report(GROUP, host, "why"))
+        yield f"{host} reports that it did not", self.asks(Report(GROUP, host, ""))
+        yield "resume", self.asks(Resume(GROUP))
+        forgiven = replace(self, told=self.told - {host})
+        yield f"forgive {host}", forgiven.asks(Resume(GROUP, host))
+
+    def _canary(self) -> Iterator[tuple[str, "World"]]:
+        if any(getattr(one, "group", "") == CANARY for _, one in self.open):
+            return
+        yield "the canary asks", self.asks(PreReboot(CANARY, CANARY))
+        for version in ("new", "old"):
+            back = SteadyState(CANARY, CANARY, About(booted=version))
+            yield f"the canary is back with {version}", self.asks(back)
+
+    def canary_went(self) -> "World":
+        """Have it back with the new version, as it is told to by whoever wants a turn."""
+        back = SteadyState(CANARY, CANARY, About(booted="new"))
+        return replace(self, canary_goes=False).asks(back)
+
     def _carried_out(self) -> "World":
         assert self.writing is not None
         disk = self.disk.after(self.writing, self.nature.slots)
-        return replace(self, disk=disk, writing=None)
+        quiet_s = None if disk.canary else self.quiet_s
+        return replace(self, disk=disk, writing=None, quiet_s=quiet_s)
 
     def without_obstacles(self) -> "World":
-        """Thawed, and in its window."""
+        """Thawed, resumed and in its window, and the canary has been there."""
         world = replace(self, is_open=True).on(Ticked())
         freezes = self.nature.freezes
+        if self.nature.halts:
+            return world.asks(Resume(GROUP))
+        if self.nature.canary:
+            return replace(world, canary_goes=True)
         return world if freezes is None else world.asks(Thaw(freezes))
 
     def gives_back(self, host: str) -> "World":
@@ -259,8 +368,18 @@ class World:
             case Write(changes):
                 assert self.writing is None, "one batch at a time"
                 assert changes
-                self._mind_what_is_written(changes)
-                return replace(self, writing=changes)
+                rested = [at for at in self.back_s if self.now_s - at < self.nature.settle_s]
+                back = [self.now_s for one in changes if isinstance(one, Came)]
+                world = replace(self, back_s=(*rested, *back))
+                world._mind_what_is_written(changes)
+                after = self.disk.after(changes, self.nature.slots)
+                gone = self.disk.canary and not after.canary
+                quiet_s: float | None = self.now_s
+                if not gone and self.quiet_s is not None:
+                    quiet_s = self.quiet_s
+                if self.disk.canary and after.canary:
+                    quiet_s = None
+                return replace(world, writing=changes, quiet_s=quiet_s)
             case Read():
                 return replace(self, reading=True)
             case Reply(number, answer):
@@ -271,9 +390,12 @@ class World:
                 world = replace(self, open=rest)
                 world._mind_what_is_told(question, answer)
                 if isinstance(answer, Granted) and isinstance(question, PreReboot):
-                    ends = {SteadyState(GROUP, question.id), Release(GROUP, question.id)}
+                    if question.group == CANARY:
+                        return world
+                    host = question.id
+                    ends = {SteadyState(GROUP, host), Release(GROUP, host), Resume(GROUP, host)}
                     if not ends & {one for _, one in rest}:
-                        return replace(world, told=world.told | {question.id})
+                        return replace(world, told=world.told | {host})
                 return world
 
     # The promises
@@ -283,7 +405,9 @@ class World:
         if isinstance(self.desk.store, Idle):
             assert not self.desk.inbox, "nothing is left lying about"
             group = self.desk.fleet.group(GROUP)
-            held = {one.held.number for one in group.queue if one.held is not None}
+            first = self.desk.fleet.group(CANARY)
+            both = (*group.queue, *first.queue)
+            held = {one.held.number for one in both if one.held is not None}
             assert {number for number, _ in self.open} <= held, "somebody is never answered"
             assert set(group.holders) == self.disk.holders, "what is known is on disk"
             waiting = [(one.ticket, one.id) for one in group.queue]
@@ -291,19 +415,47 @@ class World:
 
     def _mind_what_is_written(self, changes: tuple[Change, ...]) -> None:
         asked = [question for _, question in self.open]
-        lent = {change.id for change in changes if isinstance(change, Lent)}
+        lent = {one.id for one in changes if isinstance(one, Lent) and one.group == GROUP}
         assert self.is_open or not lent, "lent outside its window"
+        self._mind_the_roll_out(changes)
         for change in changes:
             match change:
                 case Lent(id=host):
                     wishes = [one for one in asked if isinstance(one, PreReboot)]
                     assert host in {one.id for one in wishes}, "lent to somebody who hung up"
+                case TakenBack(group="c"):
+                    pass
                 case TakenBack(id=host):
-                    ends = {SteadyState(GROUP, host), Release(GROUP, host)}
+                    ends = {SteadyState(GROUP, host), Release(GROUP, host), Resume(GROUP, host)}
                     assert ends & set(asked), "taken back unasked"
-                case Joined() | Left() | SlotsSet() | Frozen() | Thawed():
+                case Failed() | Halted():
+                    assert any(isinstance(one, Report) for one in asked), "it failed unreported"
+                case Resumed():
+                    assert any(isinstance(one, Resume) for one in asked), "resumed by nobody"
+                case Joined() | Left() | SlotsSet() | Frozen() | Thawed() | Came():
                     pass
         self._mind_the_order(lent)
+
+    def _mind_the_roll_out(self, changes: tuple[Change, ...]) -> None:
+        lent = [one for one in changes if isinstance(one, Lent) and one.group == GROUP]
+        if not lent:
+            return
+        holders = self.disk.holders
+        for change in changes:
+            if isinstance(change, TakenBack):
+                holders -= {change.id}
+            elif isinstance(change, Lent) and change.group == GROUP:
+                holders |= {change.id}
+                racked = [host for host in holders if self.about(host).labels]
+                if self.about(change.id).labels:
+                    assert len(racked) <= 1, "two of one rack are down"
+        if self.nature.canary:
+            assert (CANARY, "new") in self.disk.came, "lent before the canary was there"
+            assert self.quiet_s is not None, "lent while the canary's group is busy"
+            assert self.now_s - self.quiet_s >= SOAK_S, "lent while the canary soaks"
+        resting = [at for at in self.back_s if self.now_s - at < self.nature.settle_s]
+        busy = len(holders) + len(resting)
+        assert busy <= self.nature.slots, "lent before it had rested"
 
     def _mind_the_order(self, lent: set[str]) -> None:
         """Who came earlier and has been waiting on the line all along goes first."""
@@ -313,6 +465,8 @@ class World:
         for number, question in self.open:
             if not isinstance(question, PreReboot) or not question.wait_s or number != first:
                 continue
+            if self.nature.canary or self.nature.spread or question.group != GROUP:
+                continue  # who may go is not who came first
             if question.id in lent or question.id in self.disk.holders:
                 continue
             ends = [one for _, one in self.open if one == SteadyState(GROUP, question.id)]
@@ -322,6 +476,8 @@ class World:
         on_its_way = {one.id for one in self.writing or () if isinstance(one, Lent)}
         match question, answer:
             case _, Unavailable():
+                pass
+            case PreReboot(group="c") | SteadyState(group="c"), _:
                 pass
             case PreReboot(id=host), Granted():
                 assert host in self.disk.holders, "told before it is on disk"
@@ -335,7 +491,7 @@ class World:
                     assert host not in self.disk.holders, "told it is back, and it is not"
             case SteadyState(), _:
                 raise AssertionError("a return is never refused")
-            case Release() | SetSlots() | FreezeGroup() | Thaw(), _:
+            case Report() | Release() | SetSlots() | FreezeGroup() | Thaw() | Resume(), _:
                 pass
 
 
@@ -394,6 +550,65 @@ NATURES: Final = (
         waits_s=(60.0,),
         windows=True,
         most_open_in_all=2,
+        failures=False,
+    ),
+    Nature(
+        name="resting",
+        hosts=("a", "b"),
+        slots=2,
+        waits_s=(60.0,),
+        settle_s=SETTLE_S,
+        spans_s=(SETTLE_S,),
+        most_open_in_all=1,
+        failures=False,
+    ),
+    Nature(
+        name="resting through restarts",
+        hosts=("a", "b"),
+        waits_s=(60.0,),
+        settle_s=SETTLE_S,
+        spans_s=(SETTLE_S,),
+        most_open_in_all=1,
+    ),
+    Nature(
+        name="halts",
+        hosts=("a", "b"),
+        waits_s=(60.0,),
+        halts=True,
+        most_open_in_all=2,
+        failures=False,
+    ),
+    Nature(
+        name="halts through restarts",
+        hosts=("a", "b"),
+        waits_s=(60.0,),
+        halts=True,
+        most_open_in_all=1,
+    ),
+    Nature(
+        name="canaries",
+        hosts=("a",),
+        waits_s=(60.0,),
+        canary=True,
+        spans_s=(SOAK_S,),
+        most_open_in_all=1,
+        failures=False,
+    ),
+    Nature(
+        name="canaries and restarts",
+        hosts=("a",),
+        waits_s=(60.0,),
+        canary=True,
+        spans_s=(SOAK_S,),
+        most_open_in_all=1,
+    ),
+    Nature(
+        name="racks",
+        hosts=("a", "b", "c"),
+        slots=2,
+        waits_s=(60.0,),
+        spread=True,
+        most_open_in_all=1,
         failures=False,
     ),
 )

@@ -116,7 +116,7 @@ def test_an_invalid_configuration_is_refused_with_every_error_and_78(root: Path)
     assert said.stdout.splitlines() == [
         f"{file}:2: server.listen: {loopback} (set server.tls_cert_file; {proxy})",
         f"{file}:5: groups.a.slots: {number}",
-        f"{file}:6: groups.a.after: {later} (found an array) (remove it, and do not rely on it)",
+        f'{file}:6: groups.a.after: names "b", of which there is no table (add one, or remove it)',
         f'{file}:8: store.kind: "etcd" {later} (write "sqlite")',
         "configuration invalid: 4 errors, 0 warnings",
     ]

@@ -8,19 +8,49 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from rebootmgr.lending.questions import Frozen, Joined, Left, Lent, SlotsSet, TakenBack, Thawed
+from rebootmgr.lending.group import MOST_VERSIONS
+from rebootmgr.lending.questions import (
+    About,
+    Came,
+    Failed,
+    Frozen,
+    Halted,
+    Joined,
+    Left,
+    Lent,
+    Resumed,
+    SlotsSet,
+    TakenBack,
+    Thawed,
+)
 from rebootmgr.lending.saved import Saved
 from rebootmgr.lockd.stores.keeper import StoreError
 from rebootmgr.lockd.stores.sqlite import SqliteStore
 from tests.lockd.program import NAMESPACE, may_mount
 
 AT = datetime(2030, 1, 6, 12, 30, 15, 123456, tzinfo=UTC)
-LENT = Lent("g", "a", "worker-1", AT)
+ABOUT = About((("rack", "a2"), ("zone", "b")), "v1", "v2")
+LENT = Lent("g", "a", "worker-1", AT, ABOUT)
+HALTED, CAME = Halted("g", "why", AT), Came("g", "v2", AT)
+OF_VERSION_1 = """
+CREATE TABLE holders ("group" TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+    since TEXT NOT NULL, PRIMARY KEY ("group", id)) WITHOUT ROWID;
+CREATE TABLE waiting (ticket INTEGER PRIMARY KEY, "group" TEXT NOT NULL, id TEXT NOT NULL,
+    name TEXT NOT NULL, since TEXT NOT NULL, UNIQUE ("group", id));
+CREATE TABLE slots ("group" TEXT PRIMARY KEY, slots INTEGER NOT NULL, until TEXT) WITHOUT ROWID;
+CREATE TABLE freezes ("group" TEXT PRIMARY KEY, reason TEXT NOT NULL, until TEXT,
+    "by" TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE opened (at TEXT NOT NULL);
+INSERT INTO holders VALUES ('g', 'a', 'worker-1', '2030-01-06T12:30:15.123456+00:00');
+PRAGMA application_id = 1380797508;
+PRAGMA user_version = 1;
+"""
 JOINED = Joined("g", "b", "", 7, AT)
 SLOTS = SlotsSet("g", 3, AT)
 FROZEN, FROZEN_ALL = Frozen("g", "why", AT, "root", AT), Frozen("", "audit", None, "", AT)
@@ -84,6 +114,36 @@ async def test_what_was_written_is_read_again(store: SqliteStore) -> None:
     ends = (TakenBack("g", "a"), Left("g", "b"), SlotsSet("g", None, None))
     await store.write((*ends, Thawed("g"), Thawed("")))
     assert await store.open() == Saved()
+
+
+async def test_what_a_roll_out_has_come_to_is_read_again(store: SqliteStore) -> None:
+    await store.open()
+    await store.write((LENT, Failed("g", "a", "rolled back"), HALTED, CAME))
+    failed = replace(LENT, failed="rolled back")
+    assert await store.open() == Saved((failed,), halts=(HALTED,), came=(CAME,))
+    await store.write((Failed("g", "a", ""), Resumed("g")))
+    assert await store.open() == Saved((LENT,), came=(CAME,))
+
+
+async def test_of_the_versions_that_came_back_the_latest_are_kept(store: SqliteStore) -> None:
+    await store.open()
+    came = [Came("g", f"v{number}", AT) for number in range(2 * MOST_VERSIONS)]
+    await store.write((CAME, *came, CAME))
+    found = (await store.open()).came
+    assert found == (*came[MOST_VERSIONS + 1 :], CAME)
+
+
+async def test_a_store_of_the_first_version_is_taken_over_as_it_was(
+    store: SqliteStore, path: Path
+) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.executescript(OF_VERSION_1)
+    before = Lent("g", "a", "worker-1", AT)
+    assert await store.open() == Saved((before,))
+    await store.write((Failed("g", "a", "why"), HALTED, CAME))
+    assert await store.open() == Saved(
+        (replace(before, failed="why"),), halts=(HALTED,), came=(CAME,)
+    )
 
 
 async def test_of_a_batch_all_is_written_or_nothing(store: SqliteStore) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.mutants.mutant import LEND, LENDING_WORLD, SQLITE, Mutant
+from tests.mutants.mutant import LEND, LENDING_WORLD, ROLLING, SQLITE, Mutant
 
 ADMIN: Final = "tests/lockd/test_admin.py::"
 HANG_UPS: Final = "tests/lockd/test_hang_ups.py::"
@@ -10,7 +10,7 @@ HANG_UPS: Final = "tests/lockd/test_hang_ups.py::"
 MUTANTS: Final = (
     Mutant(
         "a slot too many is lent",
-        "../lending/lend.py",
+        "../lending/granting.py",
         "    while len(group.holders) < slots and group.queue:",
         "    while len(group.holders) <= slots and group.queue:",
         (LEND + "test_a_refusal_says_who_holds_and_how_many_wait",),
@@ -191,16 +191,16 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a frozen group lends",
-        "../lending/group.py",
-        "        stands = standstill((fleet.freeze, group.freeze), calendar, at.wall)",
-        "        stands = standstill((fleet.freeze,), calendar, at.wall)",
+        "../lending/standing.py",
+        "        stands = standstill((fleet.freeze, group.freeze), halted, calendar, at.wall)",
+        "        stands = standstill((fleet.freeze,), halted, calendar, at.wall)",
         (LEND + "test_a_frozen_group_grants_nothing_takes_returns_and_says_why", LENDING_WORLD),
     ),
     Mutant(
         "a freeze of all is for none",
-        "../lending/group.py",
-        "        stands = standstill((fleet.freeze, group.freeze), calendar, at.wall)",
-        "        stands = standstill((group.freeze,), calendar, at.wall)",
+        "../lending/standing.py",
+        "        stands = standstill((fleet.freeze, group.freeze), halted, calendar, at.wall)",
+        "        stands = standstill((group.freeze,), halted, calendar, at.wall)",
         (
             LEND + "test_a_freeze_of_all_holds_in_every_group_and_thaw_ends_it_at_once",
             LENDING_WORLD,
@@ -208,9 +208,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "windows are for nothing",
-        "../lending/group.py",
-        "        calendar = None if terms is None else terms.calendar",
-        "        calendar = None",
+        "../lending/standing.py",
+        "    calendar = None if terms is None else terms.calendar",
+        "    calendar = None",
         (
             LEND
             + "test_nothing_is_granted_outside_the_windows_and_who_asks_comes_back_when_one_opens",
@@ -226,9 +226,100 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a freeze never ends by itself",
-        "../lending/lend.py",
-        "        if freeze is not None and not freeze.holds(at.wall):",
+        "../lending/orders.py",
+        "        if made is not None and not made.holds(at.wall):",
         "        if False:",
         (LEND + "test_a_frozen_group_grants_nothing_takes_returns_and_says_why",),
+    ),
+    Mutant(
+        "a slot that came back is lent at once",
+        "../lending/lend.py",
+        "    if terms.settle_s:",
+        "    if False:",
+        (ROLLING + "test_a_slot_that_came_back_rests_and_the_other_is_lent", LENDING_WORLD),
+    ),
+    Mutant(
+        "a restart ends the rest of a slot",
+        "../lending/saved.py",
+        "    return group if until_s <= at.s else group._replace(settling=(until_s,) * free)",
+        "    return group",
+        (ROLLING + "test_a_slot_rests_through_a_restart", LENDING_WORLD),
+    ),
+    Mutant(
+        "a halted group lends",
+        "../lending/standing.py",
+        "        return group.halt.reason\n",
+        "        return None\n",
+        (ROLLING + "test_a_failed_holder_halts_its_group_until_people_resume_it", LENDING_WORLD),
+    ),
+    Mutant(
+        "a restart resumes",
+        "../lending/saved.py",
+        "        groups[halted.group] = groups.get(halted.group, _new(at))._replace(halt=halt)",
+        "        groups[halted.group] = groups.get(halted.group, _new(at))",
+        (ROLLING + "test_a_halt_outlives_a_restart", LENDING_WORLD),
+    ),
+    Mutant(
+        "one more failed holder is allowed",
+        "../lending/orders.py",
+        "0 < most <= len(failed)",
+        "0 < most < len(failed)",
+        (ROLLING + "test_a_failed_holder_halts_its_group_until_people_resume_it",),
+    ),
+    Mutant(
+        "slots that are all overdue are no halt",
+        "../lending/standing.py",
+        "    if not slots or overdue < slots:",
+        "    if True:",
+        (ROLLING + "test_all_slots_overdue_are_a_halt_that_ends_when_one_comes_back",),
+    ),
+    Mutant(
+        "a canary that fell back lets others through",
+        "../lending/barrier.py",
+        "    if target and target not in before.came:",
+        "    if False:",
+        (ROLLING + "test_a_canary_that_fell_back_lets_nobody_through", LENDING_WORLD),
+    ),
+    Mutant(
+        "a canary's group need not be quiet",
+        "../lending/barrier.py",
+        "    if before.quiet_s is None:",
+        "    if False:",
+        (ROLLING + "test_a_canary_that_waits_or_failed_lets_nobody_through",),
+    ),
+    Mutant(
+        "nobody soaks",
+        "../lending/barrier.py",
+        "    if at.s < until_s:",
+        "    if False:",
+        (
+            ROLLING
+            + "test_a_host_waits_until_a_canary_came_back_with_its_target_and_all_were_quiet",
+            LENDING_WORLD,
+        ),
+    ),
+    Mutant(
+        "a canary that held through a restart has soaked since then",
+        "../lending/saved.py",
+        "        group = group._replace(quiet_s=None)",
+        "        pass",
+        (
+            ROLLING + "test_a_canary_that_holds_through_a_restart_soaks_from_its_return",
+            LENDING_WORLD,
+        ),
+    ),
+    Mutant(
+        "one more of a rack goes down",
+        "../lending/barrier.py",
+        "down < barrier.most:",
+        "down <= barrier.most:",
+        (ROLLING + "test_of_one_rack_so_many_are_down_at_once_and_others_go_on", LENDING_WORLD),
+    ),
+    Mutant(
+        "who goes down in a batch is not counted",
+        "../lending/group.py",
+        "        barrier = replace(barrier, down=down_by(barrier.label, holders.values()))",
+        "        pass",
+        (ROLLING + "test_of_those_that_are_held_no_more_of_a_rack_are_let_go_at_once",),
     ),
 )

@@ -20,6 +20,7 @@ from rebootmgr.lockd.http.wire_words import (
     Unfit,
     decode_client,
     decode_question,
+    decode_report,
     encode_answer,
 )
 from rebootmgr.lockd.wanted import HostWanted
@@ -39,6 +40,13 @@ _ALWAYS: Final = {
 }
 _JSON: Final = {**_ALWAYS, "Content-Type": "application/json; charset=utf-8"}
 _SCRAPE: Final = {**_ALWAYS, "Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+_HEADERS: Final = {
+    "host": header_names.HOST,
+    "prefer": "Prefer",
+    "labels": header_names.LABELS,
+    "booted": header_names.BOOTED,
+    "target": header_names.TARGET,
+}
 _WRONG: Final = {400, 401, 403, 404, 405, 408, 413, 431}
 
 Asking = Callable[[Question], Awaitable[Answer]]
@@ -75,6 +83,8 @@ class Pages:
                 said = await self._fleet_lock(Api.PRE_REBOOT, request, guest)
             case "/v1/steady-state":
                 said = await self._fleet_lock(Api.STEADY_STATE, request, guest)
+            case "/api/v1/reports":
+                said = await self._report(request, guest)
             case "/metrics":
                 said = self._look(request, letting_in=True)
                 if said.status == HTTPStatus.OK:
@@ -123,6 +133,26 @@ class Pages:
         return self.door.lets_in(request.headers.get("Authorization"), self._loop.time())
 
     async def _fleet_lock(self, api: Api, request: web.BaseRequest, guest: Guest) -> Said:
+        read = await self._read(request, guest)
+        if isinstance(read, Said):
+            return read
+        client, _ = read
+        said = {name: request.headers.get(header, "") for name, header in _HEADERS.items()}
+        question = decode_question(api, client, said, self.hosts)
+        return encode_answer(await self._asked(question, guest), client)
+
+    async def _report(self, request: web.BaseRequest, guest: Guest) -> Said:
+        read = await self._read(request, guest)
+        if isinstance(read, Said):
+            return read
+        client, body = read
+        report = decode_report(body, client)
+        if isinstance(report, Unfit):
+            return Said(status=400, kind="bad_request", value=report.why)
+        return encode_answer(await self._ask(report), client)
+
+    async def _read(self, request: web.BaseRequest, guest: Guest) -> tuple[Client, bytes] | Said:
+        """Let a host in, and read who it is."""
         if request.method != "POST":
             return _wrong_method(request, "POST")
         if not self._is_let_in(request):
@@ -130,14 +160,9 @@ class Pages:
         if request.headers.get(header_names.PROTOCOL) != "true":
             value = f'the header "{header_names.PROTOCOL}: true" is missing'
             return Said(status=400, kind="missing_fleetlock_header", value=value)
-        client = await _read_client(request, guest.seat.since_s + HEAD_S)
+        read = await _read_client(request, guest.seat.since_s + HEAD_S)
         guest.seat.turn_to(Doing.ASKING, self._loop.time())
-        if isinstance(client, Said):
-            return client
-        said = {"host": request.headers.get(header_names.HOST, "")}
-        said["prefer"] = request.headers.get("Prefer", "")
-        question = decode_question(api, client, said, self.hosts)
-        return encode_answer(await self._asked(question, guest), client)
+        return read
 
     async def _asked(self, question: Question, guest: Guest) -> Answer:
         """Ask; an answer that is held back leaves its seat to others."""
@@ -160,7 +185,7 @@ def _wrong_method(request: web.BaseRequest, allow: str) -> Said:
     return Said(status=405, kind="method_not_allowed", value=value, allow=allow)
 
 
-async def _read_client(request: web.BaseRequest, until_s: float) -> Client | Said:
+async def _read_client(request: web.BaseRequest, until_s: float) -> tuple[Client, bytes] | Said:
     """Read who asks; what is no question is answered at once."""
     try:
         async with asyncio.timeout_at(until_s):
@@ -174,4 +199,4 @@ async def _read_client(request: web.BaseRequest, until_s: float) -> Client | Sai
     client = decode_client(body)
     if isinstance(client, Unfit):
         return Said(status=400, kind="bad_request", value=client.why)
-    return client
+    return client, body

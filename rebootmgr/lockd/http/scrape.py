@@ -14,8 +14,9 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from rebootmgr import __version__
-from rebootmgr.lending.group import Group, slots_of
-from rebootmgr.lending.terms import MAX_HOLD_S
+from rebootmgr.lending.group import Fleet, Group, slots_of
+from rebootmgr.lending.standing import halted_by
+from rebootmgr.lending.terms import MAX_HOLD_S, Moment, Rules, Terms
 from rebootmgr.lockd.lender import Lender
 from rebootmgr.lockd.tally import Histogram
 
@@ -62,6 +63,9 @@ class Scrape(Collector):
                 "hosts_waiting": len(group.queue),
                 "oldest_wait_seconds": _oldest_wait_s(group, at.s),
                 "oldest_hold_seconds": max(_holds_s(group, at.s), default=0.0),
+                "failed": sum(bool(one.failed) for one in group.holders.values()),
+                "halted": float(terms is not None and _is_halted(group, terms, name, rules, at)),
+                "frozen": float(_is_frozen(fleet, group, at)),
                 "overdue": sum(held_s > most_s for held_s in _holds_s(group, at.s)),
             }
             for key, value in values.items():
@@ -104,8 +108,20 @@ _GAUGES: Final = {
     "hosts_waiting": "Hosts in the queue.",
     "oldest_wait_seconds": "How long the first of the queue has waited.",
     "oldest_hold_seconds": "How long the oldest slot is held.",
+    "failed": "Holders whose reboot failed.",
+    "halted": "Whether nothing is granted as reboots failed, or all slots are overdue.",
+    "frozen": "Whether an administrator lets nothing be granted.",
     "overdue": "Hosts that hold a slot for longer than max_hold_minutes.",
 }
+
+
+def _is_halted(group: Group, terms: Terms, name: str, rules: Rules, at: Moment) -> bool:
+    return halted_by(group, slots_of(name, group, rules, at), terms, at) is not None
+
+
+def _is_frozen(fleet: Fleet, group: Group, at: Moment) -> bool:
+    freezes = (fleet.freeze, group.freeze)
+    return any(one is not None and one.holds(at.wall) for one in freezes)
 
 
 def _oldest_wait_s(group: Group, now_s: float) -> float:

@@ -4,11 +4,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final, NoReturn, TypeAlias
 from zlib import crc32
 
 from rebootmgr.core.counters import Api
+from rebootmgr.core.model import Outcome
+from rebootmgr.fleetlock.labels_words import decode_labels, decode_version
 from rebootmgr.lending.questions import (
+    NOTHING_TOLD,
+    About,
     Ambiguous,
     Answer,
     Crowded,
@@ -18,6 +23,8 @@ from rebootmgr.lending.questions import (
     PreReboot,
     Question,
     Refused,
+    Report,
+    Resume,
     Returned,
     SteadyState,
     Unavailable,
@@ -32,6 +39,9 @@ LONGEST_WAIT_S: Final = 60
 LONGEST_HOST_NAME: Final = 64
 SOON_S: Final = 15
 """When a store that could not be asked is asked again, at the earliest; at the latest, twice it."""
+
+LONGEST_REASON: Final = 200
+FAILED: Final = frozenset({Outcome.ROLLED_BACK, Outcome.NOT_APPLIED})
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9.-]{1,253}")
 _WAIT: Final = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
@@ -65,6 +75,8 @@ class Said:
     @property
     def body(self) -> bytes:
         """What is in it."""
+        if self.status == HTTPStatus.NO_CONTENT:
+            return b""
         return json.dumps({"kind": self.kind, "value": self.value}).encode("ascii") + b"\n"
 
 
@@ -76,11 +88,8 @@ def decode_client(body: bytes) -> Client | Unfit:
 
     Keys of any case, of equal ones the last; others are ignored; one value and nothing behind it.
     """
-    try:
-        json_value = json.loads(
-            body.decode("utf-8", "replace"), object_pairs_hook=_folded, parse_constant=_no_number
-        )
-    except (ValueError, RecursionError):
+    json_value = _decode_json(body)
+    if json_value is None:
         return Unfit('the body is not JSON: send {"client_params": {"id": ..., "group": ...}}')
     params = json_value.get("client_params") if isinstance(json_value, dict) else None
     if not isinstance(params, dict):
@@ -94,6 +103,45 @@ def decode_client(body: bytes) -> Client | Unfit:
             return Unfit(f'"{key}" may have letters, digits, dots and dashes, 253 at most')
         found[key] = value
     return Client(**found)
+
+
+def decode_report(body: bytes, client: Client) -> Report | Unfit:
+    """Read what became of the reboot of a host that is known already."""
+    told = _decode_json(body)
+    told = told if isinstance(told, dict) else {}
+    outcome, reason = told.get("outcome"), told.get("reason", "")
+    if not isinstance(outcome, str) or outcome not in list(Outcome):
+        return Unfit(f'"outcome" must be one of {", ".join(Outcome)}')
+    if not isinstance(reason, str):
+        return Unfit('"reason" is no text')
+    failed = ""
+    if outcome in FAILED:
+        said = outcome.replace("_", " ")
+        failed = harmless(f"{said}: {reason}" if reason.strip() else said, longest=LONGEST_REASON)
+    return Report(client.group, client.id, failed)
+
+
+def decode_resume(body: bytes) -> Resume | Unfit:
+    """Read which group an administrator resumes, and whom to forgive."""
+    told = _decode_json(body)
+    told = told if isinstance(told, dict) else {}
+    group, forgive = told.get("group"), told.get("forgive", "")
+    if not isinstance(group, str) or not _NAME.fullmatch(group):
+        return Unfit('the body has no "group", or it is no name')
+    if not isinstance(forgive, str):
+        return Unfit('"forgive" is no text: give the id or the name of a host')
+    return Resume(group, forgive)
+
+
+def _decode_json(body: bytes) -> Json:
+    """Read one value; None also for what is none."""
+    try:
+        found: Json = json.loads(
+            body.decode("utf-8", "replace"), object_pairs_hook=_folded, parse_constant=_no_number
+        )
+    except (ValueError, RecursionError):
+        return None
+    return found
 
 
 def _folded(pairs: list[tuple[str, Json]]) -> Folded:
@@ -117,14 +165,24 @@ def decode_question(
 
     `headers` has those that are known here, by name, "" for one that was not sent.
     """
+    known = hosts.get(client.id)
+    about = _about(headers, known)
     match api:
         case Api.PRE_REBOOT:
-            known = hosts.get(client.id)
             name = known.name if known is not None and known.name else _host_name(headers["host"])
             wait_s = decode_wait_s(headers["prefer"])
-            return PreReboot(client.group, client.id, name=name, wait_s=wait_s)
+            return PreReboot(client.group, client.id, name=name, wait_s=wait_s, about=about)
         case Api.STEADY_STATE:
-            return SteadyState(client.group, client.id)
+            return SteadyState(client.group, client.id, about)
+
+
+def _about(headers: Mapping[str, str], known: HostWanted | None) -> About:
+    labels, booted, target = (headers[name] for name in ("labels", "booted", "target"))
+    named = known.labels if known is not None else {}
+    if not (labels or booted or target or named):
+        return NOTHING_TOLD
+    both = {**dict(decode_labels(labels)), **named}
+    return About(tuple(sorted(both.items())), decode_version(booted), decode_version(target))
 
 
 def _host_name(text: str) -> str:
@@ -148,5 +206,7 @@ def encode_answer(answer: Answer, client: Client) -> Said:
             wait_s = SOON_S + crc32(client.id.encode()) % (SOON_S + 1)
             value = sentence(answer)
             return Said(status=503, kind="store_unavailable", value=value, retry_after_s=wait_s)
-        case Done() | NoSuchHolder() | Ambiguous():
+        case Done():
+            return Said(status=204, kind="success", value=sentence(answer))
+        case NoSuchHolder() | Ambiguous():
             raise AssertionError(answer)  # only administrators get these

@@ -3,12 +3,19 @@
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
+from rebootmgr.fleetlock.labels_words import decode_labels, encode_labels
+from rebootmgr.lending.group import MOST_VERSIONS
 from rebootmgr.lending.questions import (
+    About,
+    Came,
     Change,
+    Failed,
     Frozen,
+    Halted,
     Joined,
     Left,
     Lent,
+    Resumed,
     SlotsSet,
     TakenBack,
     Thawed,
@@ -16,10 +23,18 @@ from rebootmgr.lending.questions import (
 from rebootmgr.lending.saved import Saved
 
 APPLICATION: Final = 0x524D4C44  # "RMLD", in the header of the file
-VERSION: Final = 1
+VERSION: Final = 2
+ROLL_OUT: Final = (
+    """CREATE TABLE halts (
+    "group" TEXT PRIMARY KEY, reason TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE came (
+    "group" TEXT NOT NULL, version TEXT NOT NULL, at TEXT NOT NULL, UNIQUE ("group", version))""",
+)
 SCHEMA: Final = (
     """CREATE TABLE holders (
     "group" TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, since TEXT NOT NULL,
+    labels TEXT NOT NULL DEFAULT '', booted TEXT NOT NULL DEFAULT '',
+    target TEXT NOT NULL DEFAULT '', failed TEXT NOT NULL DEFAULT '',
     PRIMARY KEY ("group", id)) WITHOUT ROWID""",
     """CREATE TABLE waiting (
     ticket INTEGER PRIMARY KEY, "group" TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
@@ -30,14 +45,26 @@ SCHEMA: Final = (
     "group" TEXT PRIMARY KEY, reason TEXT NOT NULL, until TEXT, "by" TEXT NOT NULL,
     at TEXT NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE opened (at TEXT NOT NULL)",
+    *ROLL_OUT,
 )
+UPGRADES: Final = {  # from a version to the next
+    1: (
+        *(
+            f"ALTER TABLE holders ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"
+            for name in ("labels", "booted", "target", "failed")
+        ),
+        *ROLL_OUT,
+    ),
+}
 
 Value: TypeAlias = str | int | None
 Row: TypeAlias = tuple[Value, ...]
 
-HOLDERS: Final = 'SELECT "group", id, name, since FROM holders'
+HOLDERS: Final = 'SELECT "group", id, name, since, labels, booted, target, failed FROM holders'
 WAITING: Final = 'SELECT "group", id, name, ticket, since FROM waiting'
 FREEZES: Final = 'SELECT "group", reason, until, "by", at FROM freezes'
+HALTS: Final = 'SELECT "group", reason, at FROM halts'
+CAME: Final = 'SELECT "group", version, at FROM came ORDER BY rowid'
 SLOTS: Final = 'SELECT "group", slots, until FROM slots'
 
 
@@ -49,9 +76,13 @@ def statement(change: Change) -> tuple[str, Row]:
             return sql, (group, host, name, ticket, at.isoformat())
         case Left(group, host):
             return 'DELETE FROM waiting WHERE "group" = ? AND id = ?', (group, host)
-        case Lent(group, host, name, at):
-            sql = 'INSERT INTO holders ("group", id, name, since) VALUES (?, ?, ?, ?)'
-            return sql, (group, host, name, at.isoformat())
+        case Lent(group, host, name, at, about, failed):
+            sql = (
+                'INSERT INTO holders ("group", id, name, since, labels, booted, target, failed)'
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            )
+            told = (encode_labels(about.labels), about.booted, about.target)
+            return sql, (group, host, name, at.isoformat(), *told, failed)
         case TakenBack(group, host):
             return 'DELETE FROM holders WHERE "group" = ? AND id = ?', (group, host)
         case SlotsSet(group, None, _):
@@ -67,6 +98,17 @@ def statement(change: Change) -> tuple[str, Row]:
             return sql, (group, reason, _written(until), by, at.isoformat())
         case Thawed(group):
             return 'DELETE FROM freezes WHERE "group" = ?', (group,)
+        case Failed(group, host, reason):
+            sql = 'UPDATE holders SET failed = ? WHERE "group" = ? AND id = ?'
+            return sql, (reason, group, host)
+        case Came(group, version, at):
+            sql = 'INSERT OR REPLACE INTO came ("group", version, at) VALUES (?, ?, ?)'
+            return sql, (group, version, at.isoformat())
+        case Halted(group, reason, at):
+            sql = 'INSERT INTO halts ("group", reason, at) VALUES (?, ?, ?)'
+            return sql, (group, reason, at.isoformat())
+        case Resumed(group):
+            return 'DELETE FROM halts WHERE "group" = ?', (group,)
 
 
 def is_one_row(change: Change) -> bool:
@@ -78,13 +120,28 @@ def _written(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat()
 
 
-def saved(holders: list[Row], waiting: list[Row], slots: list[Row], freezes: list[Row]) -> Saved:
+def tidying(change: Change) -> tuple[str, Row] | None:
+    """Say what is dropped after a change: of the versions that came back the oldest."""
+    if not isinstance(change, Came):
+        return None
+    sql = (
+        'DELETE FROM came WHERE "group" = ? AND rowid NOT IN'
+        ' (SELECT rowid FROM came WHERE "group" = ? ORDER BY rowid DESC LIMIT ?)'
+    )
+    return sql, (change.group, change.group, MOST_VERSIONS)
+
+
+def saved(
+    holders: list[Row],
+    waiting: list[Row],
+    slots: list[Row],
+    freezes: list[Row],
+    halts: list[Row],
+    came: list[Row],
+) -> Saved:
     """Read the rows; ValueError says which makes no sense."""
     return Saved(
-        tuple(
-            Lent(_text(group), _text(host), _text(name), _instant(since))
-            for group, host, name, since in holders
-        ),
+        tuple(map(_holder, holders)),
         tuple(
             Joined(_text(group), _text(host), _text(name), _number(ticket), _instant(since))
             for group, host, name, ticket, since in waiting
@@ -96,7 +153,15 @@ def saved(holders: list[Row], waiting: list[Row], slots: list[Row], freezes: lis
             Frozen(_text(group), _text(reason), _end(until), _text(by), _instant(at))
             for group, reason, until, by, at in freezes
         ),
+        tuple(Halted(_text(group), _text(reason), _instant(at)) for group, reason, at in halts),
+        tuple(Came(_text(group), _text(version), _instant(at)) for group, version, at in came),
     )
+
+
+def _holder(row: Row) -> Lent:
+    group, host, name, since, labels, booted, target, failed = row
+    about = About(decode_labels(_text(labels)), _text(booted), _text(target))
+    return Lent(_text(group), _text(host), _text(name), _instant(since), about, _text(failed))
 
 
 def _text(value: Value) -> str:

@@ -20,16 +20,20 @@ from rebootmgr.lending.saved import Saved
 from rebootmgr.lockd.stores.keeper import StoreError
 from rebootmgr.lockd.stores.rows import (
     APPLICATION,
+    CAME,
     FREEZES,
+    HALTS,
     HOLDERS,
     SCHEMA,
     SLOTS,
+    UPGRADES,
     VERSION,
     WAITING,
     Row,
     is_one_row,
     saved,
     statement,
+    tidying,
 )
 
 T = TypeVar("T")
@@ -156,6 +160,7 @@ class SqliteStore:
             for table in SCHEMA:
                 database.execute(table)
         self._mind_whose(database)
+        self._upgrade(database)
         database.execute("DELETE FROM opened")
         database.execute("INSERT INTO opened VALUES (?)", (datetime.now(UTC).isoformat(),))
         database.execute("COMMIT")
@@ -164,9 +169,19 @@ class SqliteStore:
             return database.execute(query).fetchall()
 
         try:
-            return saved(rows(HOLDERS), rows(WAITING), rows(SLOTS), rows(FREEZES))
+            read = map(rows, (HOLDERS, WAITING, SLOTS, FREEZES, HALTS, CAME))
+            return saved(*read)
         except ValueError as error:
             raise StoreError(f"{self._path}: {_HINTS['SQLITE_CORRUPT']} ({error})") from error
+
+    def _upgrade(self, database: sqlite3.Connection) -> None:
+        """Bring the tables of an older version up to this one."""
+        ((found,),) = database.execute("PRAGMA user_version")
+        for version in range(found, VERSION):
+            for order in UPGRADES[version]:
+                database.execute(order)
+        if found != VERSION:
+            database.execute(f"PRAGMA user_version = {VERSION}")
 
     def _write(self, changes: tuple[Change, ...]) -> None:
         database = self._database
@@ -185,6 +200,8 @@ class SqliteStore:
         done = database.execute(*statement(change))
         if is_one_row(change) and done.rowcount != 1:
             raise StoreError(f"{self._path}: it does not hold what it should ({change})")
+        if (more := tidying(change)) is not None:
+            database.execute(*more)
 
     def _backup(self, file: Path) -> None:
         database = self._database
