@@ -196,7 +196,7 @@ class App:
         """Obey, and have the news told."""
         os = after.known.os
         if isinstance(os, Deployments):
-            self._hands.booted = os.booted
+            self._hands.booted, self._hands.target = os.booted, os.default
         self._herald.count(effects)
         self._hands.obey(effects)
         self._news.set()  # also where only time went by: a window opened, a hold is over

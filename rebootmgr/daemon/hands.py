@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Deployment, Slot, Ticket
 from rebootmgr.daemon.look import Eyes
 from rebootmgr.fleetlock.client import LockClient
-from rebootmgr.fleetlock.words import Server
+from rebootmgr.fleetlock.words import Server, Told
 from rebootmgr.hooks.phases import HookPhases
 from rebootmgr.logind.terminals import write_warning
 from rebootmgr.logind.words import encode_warning
@@ -88,6 +89,7 @@ class Hands:
     ) -> None:
         self.servers: Mapping[Slot, Server] = {}
         self.booted: Deployment | None = None
+        self.target: Deployment | None = None
         self._tools = tools
         self._tasks = tasks
         self._report = report
@@ -121,11 +123,13 @@ class Hands:
                 case _ if not on_record and (answer := answer_off_record(effect)) is not None:
                     self._report(answer)
                 case Acquire(ticket, slot):
-                    asking = self._tools.fleet.acquire(ticket, slot, self._server(slot))
+                    server, told = self._server(slot), self._told()
+                    asking = self._tools.fleet.acquire(ticket, slot, server, told)
                     why = "the question was taken back"
                     self._ask(ticket, asking, LockUnclear(ticket, slot, why, answered=False))
                 case Release(ticket, slot):
-                    asked = self._tools.fleet.release(ticket, slot, self._server(slot))
+                    server, told = self._server(slot), self._told()
+                    asked = self._tools.fleet.release(ticket, slot, server, told)
                     self._ask(ticket, asked, ReleaseUnclear(ticket, slot, "the request was ended"))
                 case RunHooks(ticket):
                     stopped = HooksFailed(ticket, "", "stopped: the reboot is off")
@@ -154,6 +158,16 @@ class Hands:
         """How to reach the server; one from before the last change of policy has no secrets."""
         known = self.servers.get(slot)
         return known or Server(base_url=slot.server, timeout_s=UNKNOWN_SERVER_TIMEOUT_S)
+
+    def _told(self) -> Told:
+        """What a lock server may know of us; where nothing is pending, no target."""
+        booted, target = self.booted, self.target
+        is_pending = booted is not None and target is not None and target.id != booted.id
+        return Told(
+            host=os.uname().nodename,
+            booted=_named(booted),
+            target=_named(target) if is_pending else "",
+        )
 
     def _ask(self, ticket: Ticket, work: Coroutine[None, None, Event], if_ended: Event) -> None:
         job = self._tasks.create_task(work)
@@ -193,6 +207,10 @@ class Hands:
             log.info("told %s that the reboot is at most %.0f s away", names, effect.in_s)
         if unwarned:
             log.warning("could not be warned on a terminal: sessions %s", ", ".join(unwarned))
+
+
+def _named(deployment: Deployment | None) -> str:
+    return "" if deployment is None else deployment.version or deployment.id
 
 
 def _log_slot(answer: Event) -> None:

@@ -18,10 +18,12 @@ from rebootmgr.core.counters import Api
 from rebootmgr.core.events import LockAnswer, ReleaseAnswer
 from rebootmgr.core.model import Slot, Ticket
 from rebootmgr.fleetlock.words import (
+    NOTHING_TOLD,
     Answer,
     Reply,
     Server,
     Silence,
+    Told,
     decode_error_kind,
     decode_lock_answer,
     decode_release_answer,
@@ -59,23 +61,29 @@ class LockClient:
         self._grace_s = grace_s
         self._told: set[Server] = set()
 
-    async def acquire(self, ticket: Ticket, slot: Slot, server: Server) -> LockAnswer:
+    async def acquire(
+        self, ticket: Ticket, slot: Slot, server: Server, told: Told = NOTHING_TOLD
+    ) -> LockAnswer:
         """POST v1/pre-reboot. Cancelled, it closes the connection before it returns."""
-        reply = await self.ask(Api.PRE_REBOOT, slot, server, server.timeout_s)
+        reply = await self.ask(Api.PRE_REBOOT, slot, server, server.timeout_s, told)
         return decode_lock_answer(ticket, slot, reply, at=datetime.now(UTC))
 
-    async def release(self, ticket: Ticket, slot: Slot, server: Server) -> ReleaseAnswer:
+    async def release(
+        self, ticket: Ticket, slot: Slot, server: Server, told: Told = NOTHING_TOLD
+    ) -> ReleaseAnswer:
         """POST v1/steady-state, which is given two minutes at most."""
         timeout_s = min(server.timeout_s, LONGEST_RELEASE_S)
-        reply = await self.ask(Api.STEADY_STATE, slot, server, timeout_s)
+        reply = await self.ask(Api.STEADY_STATE, slot, server, timeout_s, told)
         return decode_release_answer(ticket, slot, reply, at=datetime.now(UTC))
 
-    async def ask(self, api: Api, slot: Slot, server: Server, timeout_s: float) -> Reply:
+    async def ask(
+        self, api: Api, slot: Slot, server: Server, timeout_s: float, told: Told = NOTHING_TOLD
+    ) -> Reply:
         """Send one request and give what came back, as it is. Cancelled, it leaves nothing."""
         began = monotonic()
         kind: str | None = CANCELLED
         try:
-            request = encode_request(api, slot, server, timeout_s=timeout_s)
+            request = encode_request(api, slot, server, timeout_s=timeout_s, told=told)
             reply = await self._send(request, timeout_s + self._grace_s)
             kind = decode_error_kind(api, reply)
         finally:

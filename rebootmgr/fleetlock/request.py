@@ -52,6 +52,7 @@ class Errand:
     url: str = field(repr=False)
     body: str
     timeout_s: float
+    headers: dict[str, str]
     ca_file: str
     client_cert_file: str
     client_key_file: str
@@ -87,6 +88,7 @@ async def _answer(order: Errand) -> Reply:
 async def _post(order: Errand, url: URL, way: Way) -> Reply:
     secret = _authorization(url, order.authorization_file)
     headers = {
+        **order.headers,
         PROTOCOL: "true",
         "Accept": JSON_TYPE,
         "User-Agent": f"rebootmgr/{__version__}",

@@ -21,6 +21,7 @@ from rebootmgr.core.events import (
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
+from rebootmgr.fleetlock.header_names import BOOTED, HOST, TARGET
 from rebootmgr.table import FaultError, Table
 from rebootmgr.text import harmless
 
@@ -28,6 +29,9 @@ LONGEST_RETRY_AFTER_S: Final = 3600.0
 LONGEST_BODY: Final = 64 * 1024
 CLIENT_FAILED: Final = "client_failed_request"
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+LONGEST_WAIT_S: Final = 60
+FOR_THE_WAY_S: Final = 10
+LONGEST_TOLD: Final = 128
 KIND: Final = re.compile(r"[a-z0-9_]{1,64}")
 HTTP_DATES: Final = (  # RFC 9110 §5.6.7: the last two are obsolete, and yet to be understood
     "%a, %d %b %Y %H:%M:%S GMT",
@@ -63,6 +67,18 @@ class Server:
             return "(not a URL)"
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         return harmless(f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}", longest=2000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What we tell of ourselves, "" where nothing is known: for people, and for who goes first."""
+
+    host: str = ""
+    booted: str = ""
+    target: str = ""
+
+
+NOTHING_TOLD: Final = Told()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +118,33 @@ def encode_body(slot: Slot) -> bytes:
     return json.dumps(params, separators=(",", ":")).encode("ascii")
 
 
-def encode_request(api: Api, slot: Slot, server: Server, *, timeout_s: float) -> bytes:
+def encode_headers(api: Api, told: Told, *, timeout_s: float) -> dict[str, str]:
+    """Write what a server may make use of, and others ignore; it is ASCII, and short.
+
+    A slot that comes free within the time that we have is waited for, where the server can do that
+    (RFC 7240, section 4.3).
+    """
+    said = {HOST: told.host, BOOTED: told.booted, TARGET: told.target}
+    headers = {name: _plain(text) for name, text in said.items() if text}
+    wait_s = min(LONGEST_WAIT_S, int(timeout_s - FOR_THE_WAY_S))
+    if api is Api.PRE_REBOOT and wait_s > 0:
+        headers["Prefer"] = f"wait={wait_s}"
+    return headers
+
+
+def _plain(text: str) -> str:
+    return harmless(text, longest=LONGEST_TOLD).encode("ascii", "replace").decode("ascii")
+
+
+def encode_request(
+    api: Api, slot: Slot, server: Server, *, timeout_s: float, told: Told = NOTHING_TOLD
+) -> bytes:
     """Write one line of JSON for the child that makes the request."""
     request = {
         "url": join_url(server.base_url, api),
         "body": encode_body(slot).decode("ascii"),
         "timeout_s": timeout_s,
+        "headers": encode_headers(api, told, timeout_s=timeout_s),
         "ca_file": server.ca_file,
         "client_cert_file": server.client_cert_file,
         "client_key_file": server.client_key_file,

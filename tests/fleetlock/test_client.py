@@ -24,7 +24,7 @@ from rebootmgr.core.events import (
 from rebootmgr.core.model import Slot, Ticket
 from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.request import BODY_S, LIMITS
-from rebootmgr.fleetlock.words import Server
+from rebootmgr.fleetlock.words import Server, Told
 from tests.fakes.fleetlock import FakeFleetLock, Script, drip, hang, reply, silence
 from tests.fleetlock.lock_requests import children, unclear
 from tests.waiting import PATIENT_S
@@ -83,7 +83,22 @@ async def test_the_request_is_exactly_what_strict_servers_accept(fake: FakeFleet
         "fleet-lock-protocol": "true",
         "accept": "application/json",
         "content-length": str(len(BODY)),
+        "prefer": "wait=60",
     }
+
+
+async def test_a_server_is_told_who_asks_and_what_for_in_plain_characters(
+    fake: FakeFleetLock,
+) -> None:
+    told = Told(host="wörker\r\nX: 1", booted="41.1", target="41.2" * 99)
+    client = LockClient(observed=Observer())
+    await client.acquire(T, SLOT, at(fake), told)
+    await client.release(T, SLOT, at(fake), Told(booted="41.2"))
+    asked, returned = (dict(seen.headers) for seen in fake.seen)
+    assert (asked["rebootmgr-host"], asked["rebootmgr-booted"]) == ("w?rker X: 1", "41.1")
+    assert len(asked["rebootmgr-target"]) == 128
+    assert returned["rebootmgr-booted"] == "41.2"
+    assert not {"prefer", "rebootmgr-host", "rebootmgr-target"} & returned.keys()
 
 
 @pytest.mark.parametrize("last", [200, 423, 415])
