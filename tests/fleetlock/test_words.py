@@ -111,6 +111,7 @@ def test_a_request_is_one_line() -> None:
         "url": "http://h/v1/steady-state",
         "body": encode_body(SLOT).decode(),
         "timeout_s": 3,
+        "headers": {},
         "ca_file": "",
         "client_cert_file": "",
         "client_key_file": "",
