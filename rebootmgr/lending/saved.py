@@ -69,8 +69,6 @@ def restored(saved: Saved, last: Fleet, rules: Rules, at: Moment) -> Fleet:
 
 def _resting(name: str, group: Group, rules: Rules, at: Moment) -> Group:
     """Let all that is free rest as if it had come back when the last slot did."""
-    if group.holders or group.queue:
-        group = group._replace(quiet_s=None)
     terms = rules.terms_of(name)
     last = max(group.came.values(), default=None)
     if terms is None or last is None or not terms.settle_s:

@@ -141,6 +141,10 @@ async def test_a_grant_is_held_until_it_is_given_back_also_over_a_reboot(
     await host.until(lambda status: not status["slots"])
     shown = await host.status()
     assert (shown["lock_held"], shown["lock_presumed"]) == (False, False)
+    asked = next(one.headers for one in server.seen if one.target == "/v1/pre-reboot")
+    assert (asked["rebootmgr-booted"], asked["rebootmgr-target"]) == ("42.1", "42.2")
+    returned = server.seen[-1].headers
+    assert (returned["rebootmgr-booted"], "rebootmgr-target" in returned) == ("42.2", False)
 
 
 async def test_an_inhibitor_takes_the_question_back_at_once(

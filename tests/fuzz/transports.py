@@ -58,6 +58,7 @@ async def _ask(dice: Dice) -> None:
     order = Errand(
         url=f"http://127.0.0.1:{port}/v1/pre-reboot",
         body="{}",
+        headers={},
         timeout_s=300.0,  # nobody hangs here
         ca_file="",
         client_cert_file="",

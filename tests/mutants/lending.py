@@ -60,8 +60,8 @@ MUTANTS: Final = (
     Mutant(
         "the newest of those held back goes first",
         "../lending/turns.py",
-        "    chosen = queue.at(queue.held[0]) if queue.held else None",
-        "    chosen = queue.at(queue.held[-1]) if queue.held else None",
+        "        return queue.at(queue.held[0]) if queue.held else None",
+        "        return queue.at(queue.held[-1]) if queue.held else None",
         (LEND + "test_of_those_held_back_the_first_goes_first",),
     ),
     Mutant(
@@ -299,9 +299,9 @@ MUTANTS: Final = (
         ),
     ),
     Mutant(
-        "a canary that held through a restart has soaked since then",
-        "../lending/saved.py",
-        "        group = group._replace(quiet_s=None)",
+        "a group has been quiet since the start",
+        "../lending/turns.py",
+        "        group = group._replace(quiet_s=None if group.quiet_s is not None else at.s)",
         "        pass",
         (
             ROLLING + "test_a_canary_that_holds_through_a_restart_soaks_from_its_return",
