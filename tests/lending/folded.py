@@ -36,10 +36,6 @@ def key(world: World) -> Hashable:
         world.reading,
         world.disk.failed,
         world.disk.halted,
-        world.disk.came,
-        world.disk.canary,
-        sum(world.now_s - at < SETTLE_S for at in world.back_s),
-        None if world.quiet_s is None else world.now_s - world.quiet_s >= SOAK_S,
         _rolling(world, group),
     )
 
@@ -67,12 +63,18 @@ def _group(world: World, group: Group, names: dict[int, int], numbers: dict[int,
 
 def _rolling(world: World, group: Group) -> Hashable:
     """What a halt, a canary and slots that rest add to it."""
+    nature = world.nature
+    if not (nature.halts or nature.canary or nature.settle_s):
+        return ()
     first, now_s = world.desk.fleet.group(CANARY), world.now_s
     soaked = None if first.quiet_s is None else now_s - first.quiet_s >= SOAK_S
     failed = tuple(holder.id for holder in group.holders.values() if holder.failed)
     resting = sum(until > now_s for until in group.settling)
     busy = bool(first.holders), bool(first.queue)
-    return group.halt is not None, failed, resting, tuple(first.came), soaked, busy
+    back = sum(now_s - at < SETTLE_S for at in world.back_s)
+    quiet = None if world.quiet_s is None else now_s - world.quiet_s >= SOAK_S
+    seen = world.disk.came, world.disk.canary, back, quiet
+    return group.halt is not None, failed, resting, tuple(first.came), soaked, busy, seen
 
 
 def _folded(left_s: float) -> int:
