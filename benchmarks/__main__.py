@@ -19,6 +19,7 @@ from benchmarks import (
     planning,
     reaction,
     roll_out,
+    serving,
     simulation_validity,
     soak,
     waking,
@@ -34,6 +35,7 @@ PARTS: Final = (
     ("reaction", reaction.run),
     ("answers", answers.run),
     ("lending", lending.run),
+    ("serving", serving.run),
     ("roll_out", roll_out.run),
     ("validity", simulation_validity.run),
 )

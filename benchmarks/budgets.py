@@ -69,6 +69,11 @@ BUDGETS: Final[Mapping[str, tuple[Ratio | Count | Growth, ...]]] = {
     ),
     # Requests that meet share a commit: together they are faster than flushing for each.
     "lending": (Ratio(1.0, "append and flush", "grants and returns, 50 clients"),),
+    # Reading JSON, a place in the queue, a sentence: on top of what aiohttp takes.
+    "serving": (
+        Ratio(3.0, "refusals, processor", "bare, processor"),
+        Ratio(1.2, "RSS, 10,000 connected besides", "RSS, 10,000 waiting"),
+    ),
     "roll_out": (
         Ratio(1 / 0.97, "slots", "slots in use"),
         Ratio(2.0, "fullest 10 s of it", "mean of half an hour"),
