@@ -28,7 +28,7 @@ from rebootmgr.lending.desk import (
     wake_s,
 )
 from rebootmgr.lending.questions import Answer as Told
-from rebootmgr.lending.questions import Change, Joined, Left, Lent, TakenBack
+from rebootmgr.lending.questions import Came, Change, Joined, Left, Lent, TakenBack
 from rebootmgr.lending.saved import Saved
 from rebootmgr.lending.terms import Moment, Rules, Terms
 from rebootmgr.lockd.http.wire_words import (
@@ -42,6 +42,7 @@ from tests.core.script import EPOCH
 from tests.fleet.world import World
 
 SLOWEST_WRITE_S: Final = 5.0
+HEADERS: Final = ("host", "prefer", "labels", "booted", "target")
 
 
 class Lockd:
@@ -103,7 +104,7 @@ class Lockd:
         del now
         client = decode_client(body)
         assert isinstance(client, Client)
-        question = decode_question(api, client, {"host": "", "prefer": ""}, {})
+        question = decode_question(api, client, dict.fromkeys(HEADERS, ""), {})
         self._numbers += 1
         run, number = self._run, self._numbers
         self._open[number] = (client, answered)
@@ -183,8 +184,11 @@ class Lockd:
                 case Left(group=group, id=host):
                     left = tuple(row for row in waiting if (row.group, row.id) != (group, host))
                     self._disk = replace(self._disk, waiting=left)
+                case Came(group=group, version=version):
+                    older = (r for r in self._disk.came if (r.group, r.version) != (group, version))
+                    self._disk = replace(self._disk, came=(*older, change))
                 case _:
-                    raise AssertionError(change)  # nobody administers here
+                    raise AssertionError(change)  # nobody administers or reports here
 
 
 def _on_the_wire(said: Said) -> Answer:

@@ -336,7 +336,8 @@ def fuzz_question(data: bytes) -> None:
     """Whatever a host sends to the lock server, as its body and as its headers."""
     dice = Dice(data)
     client = decode_client(dice.altered(QUESTION))
-    headers = {"host": dice.said(), "prefer": dice.pick((dice.said(), f"wait={dice.said()}"))}
+    headers = {name: dice.said() for name in ("host", "labels", "booted", "target")}
+    headers["prefer"] = dice.pick((dice.said(), f"wait={dice.said()}"))
     assert 0.0 <= decode_wait_s(headers["prefer"]) <= LONGEST_WAIT_S
     match client:
         case Unfit(why):
