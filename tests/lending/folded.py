@@ -71,7 +71,7 @@ def _rolling(world: World, group: Group) -> Hashable:
     failed = tuple(holder.id for holder in group.holders.values() if holder.failed)
     resting = sum(until > now_s for until in group.settling)
     busy = bool(first.holders), bool(first.queue)
-    back = sum(now_s - at < SETTLE_S for at in world.back_s)
+    back = min(sum(now_s - at < SETTLE_S for at in world.back_s), nature.slots)
     quiet = None if world.quiet_s is None else now_s - world.quiet_s >= SOAK_S
     seen = world.disk.came, world.disk.canary, back, quiet
     return group.halt is not None, failed, resting, tuple(first.came), soaked, busy, seen
