@@ -255,7 +255,7 @@ def _listen_for_administrators(path: Path) -> socket.socket:
 async def serve(root: Path, environ: MutableMapping[str, str]) -> None:
     """Read the configuration, and serve until told to stop."""
     notify = Notify(environ, pid=os.getpid())
-    given = inherited(environ, os.getpid())
+    given = inherited()
     configuration = load_configuration(root)
     configuration.check()
     for warning in configuration.warnings:

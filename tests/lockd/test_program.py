@@ -48,6 +48,25 @@ def test_it_says_its_version_and_how_it_is_used() -> None:
     assert run("--nonsense").returncode == 2
 
 
+def test_sockets_that_are_promised_and_not_there_are_an_error_with_its_cure(root: Path) -> None:
+    promise = (
+        "import os, sys\n"
+        'os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2"}\n'
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+    )
+    program = ("-m", "rebootmgr.lockd.main", "--root", str(root))
+    ended = subprocess.run(
+        [sys.executable, "-c", promise, *program],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert "LISTEN_FDS promises sockets that are not there" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 async def test_systemd_hears_that_it_is_up_how_it_is_and_that_it_stops(root: Path) -> None:
     async with serving(root) as server:
         await server.manager.until_status("0 slots lent, 0 hosts waiting")

@@ -5,11 +5,13 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
+
+from systemd.daemon import listen_fds
 
 from rebootmgr.errors import RebootmgrError
 from rebootmgr.lockd.keys import Address, Tcp, Unix
@@ -19,23 +21,24 @@ log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
 """Who finds no room waits in the kernel; net.core.somaxconn may be lower."""
-_FIRST: Final = 3  # SD_LISTEN_FDS_START
-_VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
 class ListenError(RebootmgrError):
     """Nobody could connect: the text says where, and what to do."""
 
 
-def inherited(environ: MutableMapping[str, str], pid: int) -> tuple[socket.socket, ...]:
+def inherited() -> tuple[socket.socket, ...]:
     """Take the sockets that the service manager hands over (sd_listen_fds(3)).
 
-    The variables are gone then, so that no child takes them, too.
+    The variables are gone from os.environ then, so that no child takes them, too. ListenError where
+    what they promise is not there.
     """
-    count, owner, _ = (environ.pop(name, "") for name in _VARIABLES)
-    if owner != str(pid) or not count.isdecimal():
-        return ()
-    return tuple(_taken(_FIRST + number) for number in range(int(count)))
+    try:
+        return tuple(map(_taken, listen_fds(unset_environment=True)))
+    except OSError as error:
+        what = f"LISTEN_FDS promises sockets that are not there: {error.strerror or error}"
+        cure = "start it by systemd, or without LISTEN_PID and LISTEN_FDS"
+        raise ListenError(f"{what} ({cure})") from error
 
 
 def _taken(descriptor: int) -> socket.socket:
