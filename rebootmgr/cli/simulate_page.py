@@ -24,7 +24,9 @@ def render_outcome(
     page = Page(now=scenario.start, zone=zone, width=width, color=False)
     yield from page.field("fleet", _fleet(scenario))
     yield from page.field("updated", _updated(found, page))
-    for left in found.left:
+    for left in found.unfinished:
+        yield from page.field("not yet", _left(left, f" after {span(scenario.length_s)}"))
+    for left in found.never:
         yield from page.field("never", _left(left))
     yield from page.field("slots", _slots(found))
     yield from page.field("requests", _requests(found))
@@ -35,7 +37,7 @@ def render_outcome(
 
 def _fleet(scenario: Scenario) -> str:
     terms = scenario.terms
-    parts = [f"{_count(scenario.hosts, 'host')}, {_count(terms.slots, 'slot')}"]
+    parts = [f"{count(scenario.hosts, 'host')}, {count(terms.slots, 'slot')}"]
     if terms.groups > 1:
         parts[0] += f" for each of {terms.groups} groups"
     low, high = min(scenario.reboots_s), max(scenario.reboots_s)
@@ -63,16 +65,16 @@ def _when(at: datetime, page: Page) -> str:
     return f"{at.astimezone(page.zone):%a %Y-%m-%d %H:%M:%S %Z}"
 
 
-def _left(left: Left) -> str:
+def _left(left: Left, after: str = "") -> str:
     why = "; ".join(detail for _, detail in left.why)
-    which = "1 host" if left.hosts == 1 else f"{left.hosts} hosts, such as {left.example}"
-    return f"{which}: {why}"
+    such = "" if left.hosts == 1 else f", such as {left.example}"
+    return f"{count(left.hosts, 'host')}{after}{such}: {why}"
 
 
 def _slots(found: Rollout) -> str:
     most = max(found.down.values(), default=0)
     used = f"{100 * found.utilisation:.1f} % in use while any host wanted one"
-    return f"{used}; at most {_count(most, 'host')} down at the same time"
+    return f"{used}; at most {count(most, 'host')} down at the same time"
 
 
 def _requests(found: Rollout) -> str:
@@ -114,8 +116,8 @@ def _rows(found: Rollout) -> Iterator[_Row]:
     length = next(fitting, DAY_S * -(-whole // (DAY_S * MOST_ROWS)))
     starts = range(first, end, length)
     asked = dict.fromkeys(starts, 0)
-    for second, count in found.requests.items():
-        asked[first + (second - first) // length * length] += count
+    for second, times in found.requests.items():
+        asked[first + (second - first) // length * length] += times
     down = mean_levels(found.down, [*starts, starts[-1] + length])
     for start, level in zip(starts, down, strict=True):
         yield _Row(start - first, asked[start] / length, level)
@@ -136,72 +138,6 @@ def mean_levels(levels: Mapping[int, int], bounds: list[int]) -> Iterator[float]
         yield (area + level * (end - since)) / (end - start)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Say how many: `1 host`, `2 hosts`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-WIDTH: Final = 800
-HEIGHT: Final = 240  # of one panel
-LEFT: Final = 70
-TOP: Final = 30
-COLUMNS: Final = 360
-TICKS: Final = 6
-STYLE: Final = 'font-family="sans-serif" font-size="12" fill="#333"'
-
-
-def encode_plot(found: Rollout) -> str:
-    """Draw it; the first moment, in which all hosts may ask at once, is cut off and said."""
-    first = min(found.requests, default=0)
-    end = max([first + COLUMNS, *found.requests, *found.down]) + 1
-    step = -(-(end - first) // COLUMNS)
-    bounds = list(range(first, end + step, step))
-    rates = [0.0] * (len(bounds) - 1)
-    for second, count in found.requests.items():
-        rates[(second - first) // step] += count / step
-    down = list(mean_levels(found.down, bounds))
-    shown = sorted(rates)[-2] if len(rates) > 1 and sorted(rates)[-2] else max(rates)
-    cut = f", {rates[0]:.0f} in the first {span(step)}" if rates[0] > shown else ""
-    high = 2 * HEIGHT
-    body = (
-        *_panel(f"requests a second{cut}", rates, shown, top=0),
-        *_panel("hosts down", down, max(down), top=HEIGHT),
-        *_times(end - first),
-    )
-    return "\n".join(
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {high + TOP}">',
-            f'<rect width="{WIDTH}" height="{high + TOP}" fill="white"/>',
-            *body,
-            "</svg>\n",
-        )
-    )
-
-
-def _panel(title: str, values: list[float], most: float, *, top: int) -> Iterator[str]:
-    most = most or 1.0
-    wide, deep = (WIDTH - LEFT - 10) / len(values), HEIGHT - 2 * TOP
-    floor = top + TOP + deep
-    heights = [deep * min(value / most, 1.0) for value in values]
-    corners = [LEFT + wide * place for place in range(len(values) + 1)]
-    points = " ".join(
-        f"{x:.1f},{floor - tall:.1f}"
-        for (begin, end), tall in zip(pairwise(corners), heights, strict=True)
-        for x in (begin, end)
-    )
-    yield _text(LEFT, top + TOP - 8, title, "start")
-    for share in (0.0, 0.5, 1.0):
-        y = floor - deep * share
-        yield f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ccc"/>'
-        yield _text(LEFT - 6, y + 4, f"{most * share:.4g}", "end")
-    yield f'<polygon points="{LEFT},{floor} {points} {WIDTH - 10},{floor}" fill="#4477aa"/>'
-
-
-def _times(length: int) -> Iterator[str]:
-    for place in range(TICKS + 1):
-        x = LEFT + (WIDTH - LEFT - 10) * place / TICKS
-        anchor = "end" if place == TICKS else "middle"
-        yield _text(x, 2 * HEIGHT - TOP + 16, span(length * place // TICKS), anchor)
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" {STYLE}>{text}</text>'

@@ -13,7 +13,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self, TextIO
 
-from rebootmgr.cli.simulate_page import encode_plot, render_outcome
+from rebootmgr.cli.simulate_page import render_outcome
+from rebootmgr.cli.simulate_plot import encode_plot
 from rebootmgr.cli.times import JoinedWords, zone_of
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.config.checked import Config
@@ -29,7 +30,7 @@ from rebootmgr.core.window import Calendar
 from rebootmgr.errors import UsageError
 from rebootmgr.instants import decode_typed_instant, encode_instant
 from rebootmgr.simulation.fleet import Fleet
-from rebootmgr.simulation.report import Rollout, outcome
+from rebootmgr.simulation.report import Left, Rollout, outcome
 from rebootmgr.simulation.scenario import Scenario, Terms
 from rebootmgr.spans import decode_span
 from rebootmgr.state.store import StateStore
@@ -186,7 +187,7 @@ def _simulate(arguments: Namespace, context: Context) -> int:
             bar.show(fleet.world.tally.updated, scenario.hosts)
     found = outcome(fleet)
     if arguments.plot is not None:
-        _write(arguments.plot, encode_plot(found))
+        _write(arguments.plot, encode_plot(found, scenario, zone))
     context.emit(_encode(found), render_outcome(found, scenario, zone, width=context.width))
     return 0
 
@@ -209,18 +210,23 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"--plot {harmless(str(path))} cannot be written: {why}") from error
 
 
+def _encode_left(those: tuple[Left, ...]) -> list[dict[str, object]]:
+    return [
+        {
+            "hosts": left.hosts,
+            "example": left.example,
+            "blockers": [{"reason": word, "detail": detail} for word, detail in left.why],
+        }
+        for left in those
+    ]
+
+
 def _encode(found: Rollout) -> dict[str, object]:
     return {
         "hosts": found.hosts,
         "updated": found.updated,
-        "never": [
-            {
-                "hosts": left.hosts,
-                "example": left.example,
-                "blockers": [{"reason": word, "detail": detail} for word, detail in left.why],
-            }
-            for left in found.left
-        ],
+        "never": _encode_left(found.never),
+        "unfinished": _encode_left(found.unfinished),
         "from": encode_instant(found.begun),
         "to": encode_instant(found.ended),
         "first_request": encode_instant(found.first_request),

@@ -3,19 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
+from typing import Final
 
 from rebootmgr.core.model import Reason
 from rebootmgr.core.reasons import explain
+from rebootmgr.core.window import never_opens
 from rebootmgr.simulation.fleet import Fleet
 from rebootmgr.simulation.host import NOT_YET, ROLLED_BACK, UPDATED, Host
 from rebootmgr.simulation.scenario import UP_S
 
 Why = tuple[tuple[str, str], ...]  # words as `why` has them, and what they mean here
+BEGIN: Final = int(UP_S)
+SPENT: Final = "every slot is kept by a host whose update failed, until rebootmgrctl forgive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """Hosts that never made it; `why` is what was in the way of the `example` in the end."""
+    """Hosts without the update; `why` is what was in the way of the `example` in the end."""
 
     hosts: int
     example: str
@@ -26,13 +31,16 @@ class Left:
 class Rollout:
     """`first_request` and `last_update` are None where there was none; `ended` when it was over.
 
-    `utilisation` is the share of the slots that was in use, while any host wanted one. By second
-    since the begin: `requests`, where there were any, and the hosts that are `down`, at changes.
+    The `unfinished` would go on after the simulated time; as things are, the others `never` will:
+    their update failed, or nothing lets them begin. `utilisation` is the share of the slots that
+    was in use, while any host wanted one. By second since the begin: `requests`, where there were
+    any, and at changes the hosts that are `down` and `done`.
     """
 
     hosts: int
     updated: int
-    left: tuple[Left, ...]
+    never: tuple[Left, ...]
+    unfinished: tuple[Left, ...]
     begun: datetime
     ended: datetime
     first_request: datetime | None
@@ -40,6 +48,7 @@ class Rollout:
     utilisation: float
     requests: Mapping[int, int]
     down: Mapping[int, int]
+    done: Mapping[int, int]
 
     @property
     def duration(self) -> timedelta:
@@ -75,49 +84,66 @@ def outcome(fleet: Fleet) -> Rollout:
     def wall(now: float | None) -> datetime | None:
         return None if now is None else scenario.moment(now).wall
 
-    begin, level, down = int(UP_S), 0, {}
-    for second in sorted(tally.changes):
-        level += tally.changes[second]
-        down[second - begin] = level
+    never, unfinished = _left(fleet)
     return Rollout(
         hosts=scenario.hosts,
         updated=tally.updated,
-        left=_left(fleet),
+        never=never,
+        unfinished=unfinished,
         begun=scenario.start,
         ended=scenario.moment(fleet.world.now).wall,
         first_request=wall(tally.first_request),
         last_update=wall(tally.last_update),
         utilisation=used / wanted if wanted else 0.0,
-        requests={second - begin: count for second, count in sorted(tally.requests.items())},
-        down=down,
+        requests={second - BEGIN: count for second, count in sorted(tally.requests.items())},
+        down=_levels(tally.changes),
+        done=_levels(tally.updates),
     )
 
 
-def _left(fleet: Fleet) -> tuple[Left, ...]:
-    """Hosts with the same words in their way are told together, with the details of the first."""
-    found: dict[tuple[str, ...], list[int]] = {}
+def _levels(changes: Mapping[int, int]) -> Mapping[int, int]:
+    seconds = sorted(changes)
+    levels = accumulate(changes[second] for second in seconds)
+    return {second - BEGIN: level for second, level in zip(seconds, levels, strict=True)}
+
+
+def _left(fleet: Fleet) -> tuple[tuple[Left, ...], tuple[Left, ...]]:
+    """Tell who never will from who would go on; those with the same words in their way together."""
+    found: dict[tuple[bool, tuple[str, ...]], list[tuple[int, Why]]] = {}
     for number, host in enumerate(fleet.hosts):
         if host.os is not UPDATED or host.state is None:
-            found.setdefault(tuple(word for word, _ in _why(host)), []).append(number)
-    return tuple(
-        Left(
-            hosts=len(numbers),
-            example=fleet.scenario.name(numbers[0]),
-            why=_why(fleet.hosts[numbers[0]]),
+            is_lost, why = _fate(host, fleet)
+            place = is_lost, tuple(word for word, _ in why)
+            found.setdefault(place, []).append((number, why))
+    largest = sorted(found.items(), key=lambda item: len(item[1]), reverse=True)
+    never, unfinished = (
+        tuple(
+            Left(hosts=len(those), example=fleet.scenario.name(those[0][0]), why=those[0][1])
+            for (is_lost, _), those in largest
+            if is_lost is wanted
         )
-        for numbers in sorted(found.values(), key=len, reverse=True)
+        for wanted in (True, False)
     )
+    return never, unfinished
 
 
-def _why(host: Host) -> Why:
+def _fate(host: Host, fleet: Fleet) -> tuple[bool, Why]:
+    """Whether a host without the update never gets it, as things are, and what is in its way."""
     state = host.state
     if state is None:
-        return ((Reason.REBOOTING, "the host is down for its reboot"),)
+        return False, ((Reason.REBOOTING, "the host is down for its reboot"),)
     if host.os is ROLLED_BACK:
         if any(entry.kept for entry in state.ledger):
             detail = "the update was rolled back; the slot is kept until rebootmgrctl forgive"
-            return (("slot_kept", detail),)
-        return (("rolled_back", "the update was rolled back"),)
+            return True, (("slot_kept", detail),)
+        return True, (("rolled_back", "the update was rolled back"),)
+    blockers = host.blockers
+    why = tuple((one.reason.value, explain(one.reason, one.detail)) for one in blockers)
+    is_closed = never_opens(host.policy.calendar, fleet.world.moment.wall)
+    if is_closed or any(one.reason is Reason.DISABLED for one in blockers):
+        return True, why
+    if fleet.world.tally.usage[host.group].kept >= fleet.scenario.terms.slots:
+        return True, ((Reason.LOCK_REFUSED, SPENT),)
     if host.os is NOT_YET:
-        return (("idle", "the update is not staged yet"),)
-    return tuple((one.reason.value, explain(one.reason, one.detail)) for one in host.blockers)
+        return False, (("idle", "the update is not staged yet"),)
+    return False, why

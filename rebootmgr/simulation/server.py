@@ -35,11 +35,12 @@ class Usage:
 
 @dataclass(slots=True)
 class Tally:
-    """Requests, reboots and slots. `requests` and `down` are by second, `down` as changes."""
+    """Requests, reboots, updates and slots, by second; `changes` are those of the hosts down."""
 
     groups: int
     requests: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     changes: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    updates: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     updated: int = 0
     first_request: float | None = None
     last_update: float | None = None
@@ -82,6 +83,7 @@ class Tally:
     def update(self, now: float) -> None:
         """A host runs the update, and its boot is complete."""
         self.updated += 1
+        self.updates[int(now)] += 1
         self.last_update = now
 
     def end(self, group: int) -> None:

@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from rebootmgr.cli.simulate_plot import round_levels, round_times
 from rebootmgr.core.memory import Memory, PastReboot
 from rebootmgr.core.model import DeploymentId, Outcome
 from rebootmgr.state.store import StateStore
@@ -59,7 +62,8 @@ def test_windows_are_those_of_the_host_or_of_a_directory(tmp_path: Path) -> None
     found = answer(tmp_path, *words)
     assert found["first_request"] == "2026-11-22T02:00:00Z"
     assert found["updated"] < 40
-    (left,) = found["never"]
+    (left,) = found["unfinished"]
+    assert found["never"] == []
     assert left["hosts"] == 40 - found["updated"]
     assert left["blockers"][0]["reason"] == "outside_window"
     assert "2026-11-29 02:00 UTC" in left["blockers"][0]["detail"]
@@ -146,7 +150,10 @@ def test_a_fleet_that_is_switched_off_says_so_at_once(tmp_path: Path) -> None:
     found = answer(tmp_path, "--hosts", "5", "--slots", "1", "--for", "400d")
     assert (found["updated"], found["requests"], found["first_request"]) == (0, 0, None)
     assert [left["blockers"][0]["reason"] for left in found["never"]] == ["disabled"]
-    assert "none of 5" in simulate(tmp_path, "--hosts", "5", "--slots", "1").stdout
+    file = tmp_path / "x.svg"
+    words = ("--hosts", "5", "--slots", "1", "--plot", str(file))
+    assert "none of 5" in simulate(tmp_path, *words).stdout
+    assert "5 hosts, 1 slot: none updated" in file.read_text()
 
 
 def test_an_invalid_configuration_is_not_simulated(tmp_path: Path) -> None:
@@ -158,20 +165,89 @@ def test_an_invalid_configuration_is_not_simulated(tmp_path: Path) -> None:
 
 def test_the_page_fits_on_a_screen_and_says_it_all(tmp_path: Path) -> None:
     drop_in(tmp_path, SUNDAY)
-    page = simulate(tmp_path, "--hosts", "100", "--slots", "2", "--failures", "2%").stdout
+    page = simulate(tmp_path, "--hosts", "100", "--slots", "3", "--failures", "8%").stdout
     assert max(map(len, page.splitlines())) <= 80
-    for part in ("fleet:", "updated:", "never:", "slots:", "requests:", "requests/s", "hosts down"):
+    labels = ("fleet:", "updated:", "not yet:", "never:", "slots:", "requests:")
+    for part in (*labels, "requests/s", "hosts down"):
         assert part in page
     assert page.count("#") > 50
 
 
-def test_the_drawing_is_svg_with_both_curves(tmp_path: Path) -> None:
+def test_not_yet_after_a_week_is_not_never(tmp_path: Path) -> None:
+    drop_in(tmp_path, SUNDAY)
+    words = ("--hosts", "100", "--slots", "3", "--failures", "8%")
+    shown = simulate(tmp_path, *words).stdout
+    golden = Path(__file__).parent / "golden" / "simulate.80.txt"
+    if not golden.exists():
+        golden.write_text(shown)
+        pytest.fail(f"{golden.name} was missing: look at what is there now")
+    assert shown == golden.read_text()
+    assert " not yet: 76 hosts after 7 d, such as " in shown
+    assert " never: 2 hosts, such as " in shown
+
+
+def test_the_drawing_is_svg_with_its_three_curves_and_a_title(tmp_path: Path) -> None:
     file = tmp_path / "x.svg"
     assert simulate(tmp_path, "--hosts", "20", "--slots", "2", "--plot", str(file)).returncode == 0
     drawing = ET.parse(file).getroot()  # noqa: S314 - our own
     names = [each.tag.rpartition("}")[2] for each in drawing.iter()]
-    assert names.count("polygon") == 2
-    assert "hosts down" in {each.text for each in drawing.iter()}
+    assert names.count("polygon") == 3
+    shown = {each.text for each in drawing.iter()}
+    assert {"hosts done", "hosts down for their reboot"} < shown
+    assert any(text and text.startswith("Roll-out to 20 hosts, 2 slots: all upd") for text in shown)
+    assert "window" not in {each.get("class") for each in drawing.iter()}
+
+
+def test_the_drawing_shades_the_windows_and_says_who_is_left(tmp_path: Path) -> None:
+    drop_in(tmp_path, SUNDAY)
+    file = tmp_path / "x.svg"
+    words = ("--hosts", "100", "--slots", "2", "--for", "10d", "--plot", str(file))
+    found = answer(tmp_path, *words)
+    drawing = ET.parse(file).getroot()  # noqa: S314 - our own
+    bands = [each for each in drawing.iter() if each.get("class") == "window"]
+    assert len(bands) == 3 * 2  # a band a panel for each of two Sundays
+    left = found["unfinished"][0]["hosts"]
+    told = f"shaded: a window is open; not yet after 10 d: {left} hosts"
+    assert any(each.text and each.text.endswith(told) for each in drawing.iter())
+
+
+@pytest.mark.parametrize(
+    ("most", "is_whole", "last", "step"),
+    [
+        (300, True, 300, 100),
+        (7, True, 8, 2),
+        (1, True, 1, 1),
+        (0, True, 1, 1),
+        (0.93, False, 1.0, 0.2),
+        (1_000_000, True, 1_000_000, 200_000),
+    ],
+)
+def test_numbers_beside_the_drawing_are_round(
+    *, most: float, is_whole: bool, last: float, step: float
+) -> None:
+    levels = round_levels(most, is_whole=is_whole)
+    assert (levels[0], levels[1], levels[-1]) == (0, step, last)
+
+
+@pytest.mark.parametrize("minutes", [1, 7, 50, 106, 403, 1440, 4000, 10250, 50000, 576000])
+def test_times_below_the_drawing_are_round_and_few(minutes: int) -> None:
+    start = datetime(2026, 10, 23, 22, 3, 17, tzinfo=UTC)
+    end = start + timedelta(minutes=minutes)
+    found = round_times(start, end, ZoneInfo("Europe/Rome"))
+    assert len(found) <= 9
+    assert found == sorted(found)
+    assert len(found) >= 2 or minutes < 2
+    assert all(start <= at <= end and at.second == 0 for at, _ in found)
+
+
+def test_times_below_the_drawing_follow_the_clocks_of_the_zone() -> None:
+    start = datetime(2026, 10, 24, 22, tzinfo=UTC)  # the night in which there are two 02:00
+    found = round_times(start, start + timedelta(hours=7), ZoneInfo("Europe/Rome"))
+    assert [label for _, label in found][:4] == ["Sun 10-25 00:00", "01:00", "02:00", "03:00"]
+    assert found[3][0] - found[2][0] == timedelta(hours=2)
+    start = datetime(2026, 3, 28, 23, tzinfo=UTC)  # and there is none
+    found = round_times(start, start + timedelta(hours=7), ZoneInfo("Europe/Rome"))
+    assert [label for _, label in found][:4] == ["Sun 03-29 00:00", "01:00", "03:00", "04:00"]
 
 
 def test_a_long_run_shows_how_far_it_is_and_ends_tidily_when_interrupted(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import time, timedelta
+from datetime import UTC, time, timedelta
 
 import pytest
 
-from rebootmgr.core.window import Calendar
+from rebootmgr.core.window import Blackout, Calendar
 from rebootmgr.simulation.report import Rollout
 from rebootmgr.simulation.scenario import Terms
-from tests.simulation.fleets import daily, in_windows, random_scenario, scenario, simulate
+from tests.simulation.fleets import BEGIN, daily, in_windows, random_scenario, scenario, simulate
 
 AROUND_S, SETTLING_S = 900, 300
 BUSY = 2  # requests a second
@@ -34,7 +34,8 @@ def worst_peak(found: Rollout, *, bin_s: int) -> float:
 def test_a_slot_is_handed_on_from_host_to_host() -> None:
     found = simulate(replace(scenario(3, 1), spread=0.0))
     assert found.updated == 3
-    assert found.left == ()
+    assert (found.never, found.unfinished) == ((), ())
+    assert sorted(found.done.values()) == [1, 2, 3]
     assert max(found.down.values()) == 1
     assert timedelta(minutes=15) < found.duration < timedelta(minutes=15 + 2 * 6)
     assert 15 / 27 < found.utilisation < 1
@@ -63,7 +64,8 @@ def test_a_fleet_that_begins_together_spreads_and_keeps_its_slots_busy(
 def test_what_does_not_fit_into_the_window_is_left_and_says_so() -> None:
     window = Calendar(periodic=True, windows=(daily(time(22), timedelta(hours=1)),), fit=True)
     found = simulate(scenario(100, 2, in_windows(window), length_s=6 * 3600.0))
-    (left,) = found.left
+    (left,) = found.unfinished
+    assert found.never == ()
     assert found.updated == 100 - left.hosts
     assert 18 <= found.updated <= 24
     assert left.why[0][0] == "outside_window"
@@ -79,16 +81,17 @@ def test_nothing_begins_that_would_not_end_in_its_window() -> None:
 
 def test_failed_updates_keep_their_slots_and_stop_the_roll_out() -> None:
     found = simulate(replace(scenario(40, 2), failures=1.0))
-    reasons = {left.why[0][0]: left.hosts for left in found.left}
+    reasons = {left.why[0][0]: left.hosts for left in found.never}
     assert (found.updated, reasons) == (0, {"lock_refused": 38, "slot_kept": 2})
+    assert found.unfinished == ()
     assert found.ended - found.begun < timedelta(hours=1)
 
 
 def test_failed_updates_may_give_their_slots_back() -> None:
     policy = replace(in_windows(Calendar()), keep_slot_on_failed_update=False)
     found = simulate(replace(scenario(40, 2, policy), failures=0.5))
-    assert [left.why[0][0] for left in found.left] == ["rolled_back"]
-    assert found.updated + found.left[0].hosts == 40
+    assert [left.why[0][0] for left in found.never] == ["rolled_back"]
+    assert found.updated + found.never[0].hosts == 40
 
 
 def test_while_the_server_is_gone_nobody_goes_on_and_afterwards_everybody_does() -> None:
@@ -116,7 +119,47 @@ def test_groups_have_slots_of_their_own_and_zones_windows_of_their_own() -> None
     grouped = replace(scenario(40, 1), terms=Terms(slots=1, groups=2))
     assert max(simulate(grouped).down.values()) == 2
     found = simulate(random_scenario(11))
-    assert found.updated + sum(left.hosts for left in found.left) == found.hosts
+    left = sum(left.hosts for left in (*found.never, *found.unfinished))
+    assert found.updated + left == found.hosts
+
+
+def test_who_waits_for_a_slot_or_is_down_when_the_time_is_over_is_unfinished() -> None:
+    found = simulate(scenario(10, 1, length_s=400.0))
+    assert {left.why[0][0]: left.hosts for left in found.unfinished} == {
+        "lock_refused": 8,
+        "rebooting": 1,
+    }
+    assert (found.updated, found.never) == (1, ())
+
+
+def test_who_is_not_staged_when_the_time_is_over_is_unfinished() -> None:
+    found = simulate(replace(scenario(10, 10, length_s=3600.0), staging_s=7200.0))
+    assert "idle" in {left.why[0][0] for left in found.unfinished}
+    assert found.never == ()
+
+
+def test_a_calendar_that_does_not_open_any_more_is_never() -> None:
+    freeze = Blackout(name="x", start=BEGIN, end=BEGIN + timedelta(days=900), zone=UTC)
+    shut = in_windows(Calendar(periodic=False, blackouts=(freeze,)))
+    found = simulate(scenario(10, 10, shut, length_s=86400.0))
+    assert [left.why[0][0] for left in found.never] == ["blackout"]
+    assert found.unfinished == ()
+
+
+def test_a_group_whose_slots_are_all_kept_is_lost_and_another_is_not() -> None:
+    """Of 40 in two groups of one slot, whoever fails first stops its own group alone."""
+    grouped = replace(
+        scenario(40, 1, length_s=3600.0), terms=Terms(slots=1, groups=2), failures=0.02
+    )
+    found = next(
+        found
+        for seed in range(50)
+        if (found := simulate(replace(grouped, seed=str(seed)))).never and found.unfinished
+    )
+    reasons = {left.why[0][0]: left.hosts for left in found.never}
+    assert reasons["slot_kept"] == 1
+    assert "kept by a host whose update failed" in found.never[0].why[0][1]
+    assert found.updated + sum(reasons.values()) + sum(e.hosts for e in found.unfinished) == 40
 
 
 def test_a_seed_is_a_fleet_and_another_seed_another() -> None:
