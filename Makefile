@@ -44,10 +44,12 @@ put := install -D -p -m 0644
 
 install: $(pages) ## install units, policies, configuration, man pages and documents, all but Python
 	$(put) -t $(lib)/systemd/system systemd/rebootmgr.service \
-		systemd/rebootmgr-hook.socket systemd/rebootmgr-hook@.service
-	$(put) -t $(lib)/systemd/system-preset packaging/rpm/90-rebootmgr.preset
+		systemd/rebootmgr-hook.socket systemd/rebootmgr-hook@.service \
+		systemd/rebootmgr-lockd.service systemd/rebootmgr-lockd.socket
+	$(put) -t $(lib)/systemd/system-preset packaging/rpm/*.preset
 	$(put) -t $(lib)/systemd/catalog systemd/rebootmgr.catalog
 	$(put) systemd/rebootmgr.sysusers $(lib)/sysusers.d/rebootmgr.conf
+	$(put) systemd/rebootmgr-lockd.sysusers $(lib)/sysusers.d/rebootmgr-lockd.conf
 	$(put) systemd/rebootmgr.tmpfiles $(lib)/tmpfiles.d/rebootmgr.conf
 	$(put) -t $(share)/dbus-1/system.d systemd/org.rebootmgr1.conf
 	$(put) -t $(share)/polkit-1/actions systemd/org.rebootmgr1.policy
@@ -60,6 +62,7 @@ install: $(pages) ## install units, policies, configuration, man pages and docum
 	for folder in config.d checks.d pre-reboot.d post-boot.d; do \
 		install -d $(etc)/$$folder $(lib)/rebootmgr/$$folder || exit; done
 	$(put) -t $(etc)/config.d etc/rebootmgr/config.d/*.toml
+	install -d $(etc)-lockd/config.d $(lib)/rebootmgr-lockd/config.d
 	$(put) -t $(doc) README.md NEWS.md
 	$(put) -t $(doc)/docs $(wildcard docs/*.*)
 	$(put) -t $(doc)/examples etc/rebootmgr/examples/*.*

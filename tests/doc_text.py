@@ -12,6 +12,7 @@ from typing import Final
 from rebootmgr.cli.main import VERBS, _program
 from rebootmgr.config.checked import DropIn, decode_config
 from rebootmgr.daemon.arguments import parser
+from rebootmgr.lockd.configuration import decode_configuration
 
 ROOT: Final = Path(__file__).parent.parent
 BLOCK: Final = re.compile(
@@ -20,6 +21,7 @@ BLOCK: Final = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 HEREDOC: Final = re.compile(r"^cat >(\S+\.toml) <<'END'\n(.*?)^END$", re.MULTILINE | re.DOTALL)
+LOCKD: Final = "rebootmgr-lockd"
 CALL: Final = re.compile(r"(?:^|[ /])(rebootmgr(?:ctl|d) [^`|>]+)")
 
 
@@ -46,16 +48,26 @@ def blocks(pages: Mapping[str, str], *kinds: str) -> Iterator[tuple[str, re.Matc
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A drop-in that a document shows, and the fault that it shows on purpose, if any."""
+    """A drop-in that a document shows, and the fault that it shows on purpose, if any.
+
+    `of_lockd`: it is one of the lock server, not of a host.
+    """
 
     text: str
     fault: str | None
     what: str | None
+    of_lockd: bool = False
 
     def check(self) -> None:
         """See that the program says of it what the document says."""
-        config = decode_config([DropIn("example.toml", self.text)], localtime=UTC)
-        for kind, problems in {"error": config.errors, "warning": config.warnings}.items():
+        drop_in = DropIn("example.toml", self.text)
+        if self.of_lockd:
+            lent = decode_configuration([drop_in])
+            found = {"error": lent.errors, "warning": lent.warnings}
+        else:
+            config = decode_config([drop_in], localtime=UTC)
+            found = {"error": config.errors, "warning": config.warnings}
+        for kind, problems in found.items():
             if kind == self.fault:
                 told = [self.what for problem in problems if str(self.what) in str(problem)]
                 assert told == [self.what]
@@ -64,12 +76,17 @@ class Example:
 
 
 def toml_examples(pages: Mapping[str, str]) -> Iterator[tuple[str, Example]]:
-    """Where it stands, and the drop-in: blocks of TOML, and files that a shell block writes."""
+    """Where it stands, and the drop-in: blocks of TOML, and files that a shell block writes.
+
+    It is the lock server's in its own man pages, and where its path says so.
+    """
     for where, block in blocks(pages, "toml"):
-        yield where, Example(block["body"], block["fault"], block["what"])
+        first, _, _ = block["body"].partition("\n")
+        of_lockd = LOCKD in where or LOCKD in first
+        yield where, Example(block["body"], block["fault"], block["what"], of_lockd)
     for where, block in blocks(pages, "sh"):
         for found in HEREDOC.finditer(block["body"]):
-            yield where, Example(found[2], None, None)
+            yield where, Example(found[2], None, None, LOCKD in found[1])
 
 
 def parser_of(verb: str) -> ArgumentParser:

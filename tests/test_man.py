@@ -50,7 +50,9 @@ CONFIG: Final = PAGES["rebootmgr.toml.5"]
 BUS: Final = PAGES["org.rebootmgr1.5"]
 SCREEN: Final = 80
 SOURCES: Final = "".join(path.read_text("utf-8") for path in ROOT.glob("rebootmgr/**/*.py"))
-EXAMPLES: Final = [(where, each.text) for where, each in toml_examples(MAN_PAGES)]
+EXAMPLES: Final = [
+    (where, each.text) for where, each in toml_examples(MAN_PAGES) if not each.of_lockd
+]
 
 
 def section(page: str, title: str) -> str:

@@ -30,6 +30,9 @@ from rebootmgr.daemon import app
 from rebootmgr.hooks import launch as hook_launch
 from rebootmgr.hooks import process as hook_process
 from rebootmgr.hooks import turn_taking
+from rebootmgr.lockd import admin
+from rebootmgr.lockd.http import listeners
+from rebootmgr.lockd.wanted import Wanted
 from rebootmgr.show import motd
 from rebootmgr.state import store as state_store
 from rebootmgr.systemd.journal_words import MESSAGE_IDS, encode_fields
@@ -40,7 +43,10 @@ SYSTEMD: Final = Path(__file__).parents[1] / "systemd"
 SERVICE: Final = SYSTEMD / "rebootmgr.service"
 SOCKET: Final = SYSTEMD / "rebootmgr-hook.socket"
 HOOK: Final = SYSTEMD / "rebootmgr-hook@.service"
-UNITS: Final = (SERVICE, SOCKET, HOOK)
+LOCKD: Final = SYSTEMD / "rebootmgr-lockd.service"
+LOCKD_SOCKET: Final = SYSTEMD / "rebootmgr-lockd.socket"
+UNITS: Final = (SERVICE, SOCKET, HOOK, LOCKD, LOCKD_SOCKET)
+SANDBOXED: Final = (SERVICE, LOCKD)
 MOST_EXPOSED: Final = 14  # tenths: 1.4
 SECURITY: Final = (
     *("systemd-analyze", "security", "--no-pager"),
@@ -129,11 +135,12 @@ def root(tmp_path: Path) -> Path:
         shutil.copy(unit, units)
     for name, text in BOOT.items():
         (units / name).write_text(f"[Unit]\nDescription={name}\n{text}\n")
-    for program in ("rebootmgrd", "rebootmgrctl", "python3"):
+    for program in ("rebootmgrd", "rebootmgrctl", "rebootmgr-lockd", "python3", "kill"):
         stub = tmp_path / "usr/bin" / program
         stub.parent.mkdir(exist_ok=True)
         stub.write_text("#!/bin/sh\n")
         stub.chmod(0o755)
+    (tmp_path / "bin").symlink_to("usr/bin")
     return tmp_path
 
 
@@ -145,7 +152,9 @@ def verify(root: Path, *units: str) -> str:
 
 
 def test_systemd_has_nothing_to_say_about_the_units(root: Path) -> None:
-    assert verify(root, SERVICE.name, SOCKET.name, "rebootmgr-hook@0-1-2.service") == ""
+    hook = "rebootmgr-hook@0-1-2.service"
+    units = (SERVICE.name, SOCKET.name, hook, LOCKD.name, LOCKD_SOCKET.name)
+    assert verify(root, *units) == ""
 
 
 def test_a_health_check_that_comes_after_the_boot_does_not_wait_for_us(root: Path) -> None:
@@ -166,17 +175,18 @@ def test_nothing_that_hangs_in_the_boot_keeps_the_daemon_from_starting() -> None
         assert {"dbus.service", "systemd-logind.service"} <= after
 
 
-def exposures() -> Iterator[str]:
+def exposures(unit: Path) -> Iterator[str]:
     """What systemd still finds, by the name that a reader would look for."""
-    rows = json.loads(run(*SECURITY, "--json=short", SERVICE))
+    rows = json.loads(run(*SECURITY, "--json=short", unit))
     for row in rows:
         if float(row["exposure"] or 0):
             setting, _, value = row["name"].partition("=")
             yield value.lstrip("~").replace("(INET|INET6)", "INET") or f"{setting}="
 
 
-def test_the_sandbox_is_as_tight_as_promised() -> None:
-    assert "Overall exposure level" in run(*SECURITY, SERVICE)  # and the threshold is kept
+@pytest.mark.parametrize("unit", SANDBOXED, ids=lambda unit: unit.name)
+def test_the_sandbox_is_as_tight_as_promised(unit: Path) -> None:
+    assert "Overall exposure level" in run(*SECURITY, unit)  # and the threshold is kept
 
 
 @pytest.mark.parametrize(
@@ -198,9 +208,10 @@ def test_each_limit_of_the_unit_holds_something(name: str, value: str, otherwise
     assert settings(SERVICE, name) == [value], otherwise
 
 
-def test_each_exposure_that_remains_is_explained_in_the_unit() -> None:
-    comments = "".join(re.findall(r"^#   .*\n", SERVICE.read_text(), re.MULTILINE))
-    found = {name.partition("/")[0] for name in exposures()}
+@pytest.mark.parametrize("unit", SANDBOXED, ids=lambda unit: unit.name)
+def test_each_exposure_that_remains_is_explained_in_the_unit(unit: Path) -> None:
+    comments = "".join(re.findall(r"^#   .*\n", unit.read_text(), re.MULTILINE))
+    found = {name.partition("/")[0] for name in exposures(unit)}
     assert {"PrivateNetwork=", "AF_INET", "DeviceAllow="} <= found
     assert [name for name in sorted(found) if name not in comments] == []
 
@@ -225,21 +236,35 @@ def test_the_units_speak_of_the_places_that_the_programs_use() -> None:
     assert find_spec(module) is not None
 
 
+def test_the_units_of_the_lock_server_speak_of_its_places_and_keep_its_times() -> None:
+    wanted = Wanted()
+    assert str(PurePosixPath(wanted.store.path).parent) == (
+        f"/var/lib/{setting(LOCKD, 'StateDirectory')}"
+    )
+    assert f"run/{setting(LOCKD, 'RuntimeDirectory')}" == str(PurePosixPath(admin.SOCKET).parent)
+    assert setting(LOCKD, "User") == admin.GROUP, "sysusers makes a group of the same name"
+    assert settings(LOCKD_SOCKET, "ListenStream") == [str(one) for one in wanted.server.listen]
+    assert int(setting(LOCKD_SOCKET, "Backlog")) == listeners.BACKLOG
+    assert seconds(LOCKD, "TimeoutAbortSec") < seconds(LOCKD, "WatchdogSec")
+
+
 # Users and files
 
 
 def created(root: Path) -> Mapping[str, list[str]]:
-    """Make the user and what is his, as at boot; his entry in passwd by name."""
+    """Make the users and what is theirs, as at boot; their entries in passwd by name."""
     (root / "etc").mkdir(exist_ok=True)
-    run("systemd-sysusers", f"--root={root}", SYSTEMD / "rebootmgr.sysusers")
+    run("systemd-sysusers", f"--root={root}", *SYSTEMD.glob("*.sysusers"))
     lines = (root / "etc/passwd").read_text().splitlines()
     return {line.split(":")[0]: line.split(":") for line in lines}
 
 
-def test_the_daemon_has_a_user_of_its_own_that_cannot_log_in(tmp_path: Path) -> None:
-    _, password, uid, gid, _, home, shell = created(tmp_path)[setting(SERVICE, "User")]
+@pytest.mark.parametrize("unit", SANDBOXED, ids=lambda unit: unit.name)
+def test_each_daemon_has_a_user_of_its_own_that_cannot_log_in(unit: Path, tmp_path: Path) -> None:
+    user = setting(unit, "User")
+    _, password, uid, gid, _, home, shell = created(tmp_path)[user]
     assert 0 < int(uid) < 1000
-    assert f"rebootmgr:x:{gid}:\n" in (tmp_path / "etc/group").read_text()
+    assert f"{user}:x:{gid}:\n" in (tmp_path / "etc/group").read_text()
     assert (password, home) == ("x", "/")
     assert shell.endswith("/nologin")
 

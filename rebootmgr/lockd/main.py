@@ -5,17 +5,15 @@ import logging
 import os
 import sys
 from importlib.metadata import version
-from typing import Final
 
 from rebootmgr.errors import ConfigError, RebootmgrError
 from rebootmgr.lockd.check import INVALID, check_config
 from rebootmgr.lockd.command_line import CHECK, parser
+from rebootmgr.lockd.http.guest import OLDEST_AIOHTTP
 from rebootmgr.lockd.service import serve
 from rebootmgr.systemd.journal import open_log
 
 log = logging.getLogger("rebootmgr.lockd")
-
-_OLDEST_AIOHTTP: Final = (3, 9)  # before it, who hung up is answered all the same
 
 
 def main() -> int:
@@ -39,8 +37,8 @@ def main() -> int:
 
 def _check_library() -> None:
     found = version("aiohttp")
-    if tuple(int(part) for part in found.split(".")[:2]) < _OLDEST_AIOHTTP:
-        oldest = ".".join(map(str, _OLDEST_AIOHTTP))
+    if tuple(int(part) for part in found.split(".")[:2]) < OLDEST_AIOHTTP:
+        oldest = ".".join(map(str, OLDEST_AIOHTTP))
         raise RebootmgrError(f"aiohttp {found} is too old for the server: it needs {oldest}")
 
 

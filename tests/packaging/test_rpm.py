@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 
 from rebootmgr import __version__
 from rebootmgr.core.memory import Memory
+from rebootmgr.lockd.http.guest import OLDEST_AIOHTTP
 from rebootmgr.state.words import encode_state
 
 ROOT: Final = Path(__file__).parents[2]
@@ -39,7 +40,6 @@ drwxr-xr-x root:root - /etc/rebootmgr/config.d
 -rw-r--r-- root:root cn /etc/rebootmgr/config.d/10-defaults.toml
 drwxr-xr-x root:root - /etc/rebootmgr/post-boot.d
 drwxr-xr-x root:root - /etc/rebootmgr/pre-reboot.d
--rwxr-xr-x root:root - /usr/bin/rebootmgr-lockd
 -rwxr-xr-x root:root - /usr/bin/rebootmgrctl
 -rwxr-xr-x root:root - /usr/bin/rebootmgrd
 drwxr-xr-x root:root - /usr/lib/rebootmgr
@@ -72,6 +72,21 @@ drwxr-xr-x root:root - /usr/share/zsh/site-functions
 -rw-r--r-- root:root - /usr/share/zsh/site-functions/_rebootmgrctl
 drwx------ rebootmgr:rebootmgr g /var/lib/rebootmgr
 """
+LOCKD_FILES: Final = """\
+drwxr-xr-x root:root - /etc/rebootmgr-lockd
+drwxr-xr-x root:root - /etc/rebootmgr-lockd/config.d
+-rwxr-xr-x root:root - /usr/bin/rebootmgr-lockd
+drwxr-xr-x root:root - /usr/lib/rebootmgr-lockd
+drwxr-xr-x root:root - /usr/lib/rebootmgr-lockd/config.d
+-rw-r--r-- root:root - /usr/lib/systemd/system-preset/90-rebootmgr-lockd.preset
+-rw-r--r-- root:root - /usr/lib/systemd/system/rebootmgr-lockd.service
+-rw-r--r-- root:root - /usr/lib/systemd/system/rebootmgr-lockd.socket
+-rw-r--r-- root:root - /usr/lib/sysusers.d/rebootmgr-lockd.conf
+-rw-r--r-- root:root d /usr/share/man/man5/rebootmgr-lockd.toml.5.gz
+-rw-r--r-- root:root d /usr/share/man/man8/rebootmgr-lockd.8.gz
+drwx------ rebootmgr-lockd:rebootmgr-lockd g /var/lib/rebootmgr-lockd
+"""
+LOCKD: Final = "rebootmgr-lockd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +119,8 @@ def need(program: str, packages: str) -> None:
         pytest.skip(f"NOT TESTED: {program} is not installed ({packages})")
 
 
-def build(out: Path, **environ: str) -> Package:
-    """Build the RPM as on a machine without Fedora's macros, and unpack it."""
+def build(out: Path, **environ: str) -> tuple[Package, Package]:
+    """Build the RPMs as on a machine without Fedora's macros, and unpack them: a host's first."""
     need("rpmbuild", "Debian: rpm; Fedora: rpm-build")
     need("go-md2man", "Debian: go-md2man; Fedora: golang-github-cpuguy83-md2man")
     if not (ROOT / ".git").exists():
@@ -127,19 +142,35 @@ def build(out: Path, **environ: str) -> Package:
         check=False,
     )
     assert built.returncode == 0, built.stderr
-    path = Path(built.stdout.strip())
-    assert list(out.glob("*.rpm")) == [path]
+    host, lockd = map(Path, built.stdout.split())
+    assert sorted(out.glob("*.rpm")) == [host, lockd]
+    return unpacked(host), unpacked(lockd)
+
+
+def unpacked(path: Path) -> Package:
     subprocess.run(["rpm2archive", path], check=True, capture_output=True)
-    [archive] = out.glob(f"{path.name}.*")
-    root = out / "root"
+    [archive] = path.parent.glob(f"{path.name}.*")
+    root = path.with_suffix(".root")
     root.mkdir()
     subprocess.run(["tar", "--extract", "--file", archive, "--directory", root], check=True)
     return Package(path, root)
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Package, Package]:
     return build(tmp_path_factory.mktemp("rpm"))
+
+
+@pytest.fixture
+def package(both: tuple[Package, Package]) -> Package:
+    """What a host needs."""
+    return both[0]
+
+
+@pytest.fixture
+def lockd(both: tuple[Package, Package]) -> Package:
+    """What the server needs beside that."""
+    return both[1]
 
 
 # How it is written
@@ -193,12 +224,12 @@ def test_every_module_is_in_it_and_nothing_else_of_python(package: Package) -> N
 
 
 def test_all_that_make_installs_is_in_it_with_the_documents(
-    package: Package, tmp_path: Path
+    package: Package, lockd: Package, tmp_path: Path
 ) -> None:
     command = ("make", "--silent", "install", f"DESTDIR={tmp_path}")
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     made = {f"/{path.relative_to(tmp_path)}" for path in tmp_path.rglob("*") if path.is_file()}
-    files = set(package.files())
+    files = {*package.files(), *lockd.files()}
     assert {path for path in made if path not in files and f"{path}.gz" not in files} == set()
     for shipped in ("README.md", "NEWS.md", *map(str, ROOT.glob("docs/*.md"))):
         assert f"/usr/share/doc/rebootmgr/{shipped.removeprefix(f'{ROOT}/')}" in files
@@ -207,9 +238,22 @@ def test_all_that_make_installs_is_in_it_with_the_documents(
     assert examples == {Path(path).name for path in files if "/rebootmgr/examples/" in path}
 
 
-def test_the_programs_start_from_where_they_are_installed(package: Package) -> None:
+def test_the_lock_server_is_in_a_package_of_its_own_that_no_host_needs(
+    package: Package, lockd: Package
+) -> None:
+    listed = [f"{it} {path}" for path, it in lockd.files().items() if "/licenses" not in path]
+    assert listed == LOCKD_FILES.splitlines()
+    pages = {"/usr/share/doc/rebootmgr/docs/lockd.md"}
+    code = f"{SITELIB}/rebootmgr/lockd"
+    apart = {one for one in package.files() if "lockd" in one and not one.startswith(code)}
+    assert apart == pages
+    assert not any(LOCKD in line for line in package.query("--requires"))
+
+
+def test_the_programs_start_from_where_they_are_installed(package: Package, lockd: Package) -> None:
     for name, entry in PROJECT["scripts"].items():
-        program = package.root / "usr/bin" / name
+        root = lockd.root if name == LOCKD else package.root
+        program = root / "usr/bin" / name
         assert program.read_text().splitlines()[0] == "#!/usr/bin/python3 -sP"
         assert f"from {entry.partition(':')[0]} import main\n" in program.read_text()
         said = subprocess.check_output(
@@ -223,7 +267,11 @@ def test_the_programs_start_from_where_they_are_installed(package: Package) -> N
         assert said == f"{name} {__version__}\n"
 
 
-def test_nothing_of_the_machine_that_built_it_is_inside(package: Package) -> None:
+@pytest.mark.parametrize("name", ["package", "lockd"])
+def test_nothing_of_the_machine_that_built_it_is_inside(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    package: Package = request.getfixturevalue(name)
     betraying = [path.encode() for path in (str(ROOT), str(package.path.parent), sys.prefix)]
     said = "\n".join(package.query("--scripts", "--info", "--requires")).encode()
     contents = {path: path.read_bytes() for path in package.root.rglob("*") if path.is_file()}
@@ -247,7 +295,7 @@ def test_version_news_and_changelog_agree(package: Package) -> None:
 
 
 def test_another_version_can_be_built_to_try_upgrades_with(tmp_path: Path) -> None:
-    other = build(tmp_path, VERSION="9.8.7")
+    other, _ = build(tmp_path, VERSION="9.8.7")
     assert other.path.name == "rebootmgr-9.8.7-1.noarch.rpm"
     init = Path(f"{other.root}{SITELIB}/rebootmgr/__init__.py")
     assert '__version__ = "9.8.7"' in init.read_text()
@@ -264,6 +312,17 @@ def test_it_requires_the_libraries_under_the_names_that_fedora_has(package: Pack
     assert set(required) == own | libraries | {python, "systemd", "dbus-common", "polkit"}
 
 
+def test_the_lock_server_requires_the_program_of_its_own_version_and_a_newer_library(
+    lockd: Package,
+) -> None:
+    required = {line for line in lockd.query("--requires") if not line.startswith("rpmlib(")}
+    oldest = ".".join(map(str, OLDEST_AIOHTTP))
+    assert required == {
+        *("/bin/sh", "/usr/bin/python3", "systemd"),
+        *(f"rebootmgr = {__version__}-1", f"python3-aiohttp >= {oldest}"),
+    }
+
+
 @pytest.mark.parametrize(("release", "makes_the_user"), [(41, True), (43, False)])
 def test_on_fedora_its_macros_are_used(release: int, *, makes_the_user: bool) -> None:
     need("rpmspec", "Debian: rpm; Fedora: rpm-build")
@@ -276,11 +335,14 @@ def test_on_fedora_its_macros_are_used(release: int, *, makes_the_user: bool) ->
     defined = {it for it in macros if subprocess.check_output([*evaluate, f"%{{?{it}:1}}"]).strip()}
     assert {it for it in macros - defined if f"\n%{it}" not in spec} == set()
     assert ("\n%pre\n" in spec) is makes_the_user
-    assert re.findall(r"^Requires: *(python3\S*)", spec, re.MULTILINE) == [], "they are generated"
+    assert ("\n%pre lockd\n" in spec) is makes_the_user
+    generated, lockd = spec.split("\n%package lockd\n")
+    assert re.findall(r"^Requires: *(python3\S*)", generated, re.MULTILINE) == []
+    assert re.findall(r"^Requires: *(python3\S*)", lockd, re.MULTILINE) == ["python3-aiohttp"]
     assert "go-md2man" in re.findall(r"^BuildRequires: *(\S+)", spec, re.MULTILINE)
 
 
-def test_rpmlint_finds_nothing(package: Package) -> None:
+def test_rpmlint_finds_nothing(package: Package, lockd: Package) -> None:
     need("rpmlint", "Debian and Fedora: rpmlint")
     done = subprocess.run(
         [
@@ -288,6 +350,7 @@ def test_rpmlint_finds_nothing(package: Package) -> None:
             "--rpmlintrc",
             RPM / "rebootmgr.rpmlintrc",
             package.path,
+            lockd.path,
             RPM / "rebootmgr.spec",
         ],
         capture_output=True,
@@ -297,7 +360,7 @@ def test_rpmlint_finds_nothing(package: Package) -> None:
     # Another version of rpmlint may not need a filter that this one needs.
     found = re.findall(r"^.*: E: (?!unused-rpmlintrc-filter).*$", done.stdout, re.MULTILINE)
     assert found == []
-    assert "1 packages and 1 specfiles checked" in done.stdout
+    assert "2 packages and 1 specfiles checked" in done.stdout
 
 
 # What it does when it comes and goes
@@ -350,14 +413,22 @@ def machine(tmp_path: Path) -> Machine:
     return machine
 
 
+@pytest.mark.parametrize("which", ["package", "lockd"])
 @pytest.mark.parametrize("name", ["PREIN", "POSTIN", "PREUN", "POSTUN"])
 @pytest.mark.parametrize("left", [0, 1, 2])
 @pytest.mark.parametrize("is_running", [False, True])
 def test_a_scriptlet_never_fails_and_asks_nobody_where_no_system_runs(
-    package: Package, machine: Machine, name: str, left: int, *, is_running: bool
+    request: pytest.FixtureRequest,
+    machine: Machine,
+    which: str,
+    name: str,
+    left: int,
+    *,
+    is_running: bool,
 ) -> None:
     if is_running:
         machine.run_systemd()
+    package: Package = request.getfixturevalue(which)
     called = machine.do(package.scriptlet(name), left)
     if not is_running:
         assert not any(call.startswith("rebootmgrctl") for call in called)
@@ -406,6 +477,36 @@ def test_at_its_removal_the_daemon_gives_back_then_its_unit_in_its_place(
     assert "ExecStart=" in seen
     assert f"ExecStart={machine.root}/usr/bin/rebootmgrctl fleet-lock unlock --owed" in seen
     assert not unit.parent.exists()
+
+
+def test_the_lock_server_is_neither_started_by_its_installation_nor_left_running_at_its_removal(
+    lockd: Package, machine: Machine
+) -> None:
+    machine.run_systemd()
+    units = ("rebootmgr-lockd.service", "rebootmgr-lockd.socket")
+    assert machine.do(lockd.scriptlet("POSTIN"), 1) == [
+        "systemctl daemon-reload",
+        f"systemctl --no-reload preset {' '.join(units)}",
+    ]
+    [preset] = lockd.root.glob("usr/lib/systemd/system-preset/*")
+    assert {f"disable {unit}" for unit in units} <= set(preset.read_text().splitlines())
+    assert machine.do(lockd.scriptlet("PREUN"), 1) == []
+    assert machine.do(lockd.scriptlet("POSTUN"), 1) == [
+        "systemctl daemon-reload",
+        "systemctl try-restart rebootmgr-lockd.service",
+    ]
+    stop = f"systemctl --quiet disable --now {' '.join(reversed(units))}"
+    assert machine.do(lockd.scriptlet("PREUN"), 0) == [stop]
+
+
+def test_the_removal_of_the_lock_server_leaves_its_store(lockd: Package, machine: Machine) -> None:
+    machine.run_systemd()
+    store = machine.root / "var/lib/rebootmgr-lockd/lockd.sqlite"
+    store.parent.mkdir(parents=True)
+    store.touch()
+    for scriptlet in ("PREUN", "POSTUN"):
+        machine.do(lockd.scriptlet(scriptlet), 0)
+    assert store.exists()
 
 
 LOOK: Final = "setpriv --reuid=rebootmgr --regid=rebootmgr --clear-groups head --bytes=16M"
@@ -466,10 +567,15 @@ def test_its_removal_leaves_nothing_in_run_but_what_people_put_there(
     ]
 
 
-def test_the_user_is_made_as_the_installed_file_says(package: Package) -> None:
+@pytest.mark.parametrize("name", ["rebootmgr", LOCKD])
+def test_the_user_is_made_as_the_installed_file_says(
+    both: tuple[Package, Package], name: str
+) -> None:
+    package = both[name == LOCKD]
+
     def entries(text: str) -> list[list[str]]:
         return [line.split() for line in text.splitlines() if re.match(r"[ugmr]\b", line)]
 
-    installed = (package.root / "usr/lib/sysusers.d/rebootmgr.conf").read_text()
+    installed = (package.root / f"usr/lib/sysusers.d/{name}.conf").read_text()
     assert entries(installed)
     assert entries(package.scriptlet("PREIN")) == entries(installed)

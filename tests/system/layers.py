@@ -27,8 +27,17 @@ def layers_of(suite: str, *, with_product: bool = True) -> tuple[Path, ...]:
 
 def rpm_of(version: str = "") -> Path:
     """The RPM of this working tree, built once under each version that is asked for."""
-    out = RPMS / (version or "this")
-    return next(out.glob("*.noarch.rpm"))
+    return _built(version, "rebootmgr-[0-9]*")
+
+
+def lockd_rpm_of(version: str = "") -> Path:
+    """That of the lock server, built beside it."""
+    return _built(version, "rebootmgr-lockd-*")
+
+
+def _built(version: str, name: str) -> Path:
+    [rpm] = (RPMS / (version or "this")).glob(f"{name}.noarch.rpm")
+    return rpm
 
 
 def build_rpm(version: str = "", *, tree: Path = PROJECT) -> Path:
