@@ -22,8 +22,12 @@ _rebootmgrctl() {
                 root=${COMP_WORDS[++i]}
                 ;;
             -*) ;;
-            lock | unlock | drop-debt) operation=${COMP_WORDS[i]} ;;
-            *) verb=${verb:-${COMP_WORDS[i]}} ;;
+            *)
+                if [[ $verb == fleet || $verb == fleet-lock ]]; then
+                    operation=${operation:-${COMP_WORDS[i]}}
+                fi
+                verb=${verb:-${COMP_WORDS[i]}}
+                ;;
         esac
     done
 
@@ -63,7 +67,8 @@ _rebootmgrctl() {
                 more='--root --version'
             else
                 known='status why metrics explain wait is-active hold holds release reboot cancel forgive
-                    history reload plan check-config cat-config config id fleet-lock simulate help version'
+                    history reload plan check-config cat-config config id fleet-lock fleet simulate
+                    help version'
             fi
             ;;
         status) more='--watch --quiet' ;;
@@ -72,7 +77,7 @@ _rebootmgrctl() {
         is-active) more='--quiet' ;;
         help)
             known='status why metrics explain wait is-active hold holds release reboot cancel forgive
-                history reload plan check-config cat-config config id fleet-lock simulate version'
+                history reload plan check-config cat-config config id fleet-lock fleet simulate version'
             ;;
         hold) more='--reason --until --for --forever --quiet' ;;
         release) ask='holds id' ;;
@@ -100,6 +105,10 @@ _rebootmgrctl() {
         fleet-lock)
             more='--id --group --base-url --owed'
             [[ -n $operation ]] || known='lock unlock drop-debt'
+            ;;
+        fleet)
+            more='--group --reason --until --for --forever --forgive'
+            [[ -n $operation ]] || known='status holders waiting release slots freeze thaw resume backup'
             ;;
     esac
     if [[ -n $ask && $cur != -* ]]; then

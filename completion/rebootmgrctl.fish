@@ -83,6 +83,8 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -a id \
     -d 'who this host is to a lock server: id, group, server'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a fleet-lock \
     -d 'take or return a slot of the lock server, for scripts and for dead hosts'
+complete -c rebootmgrctl -n __rebootmgrctl_at -a fleet \
+    -d 'look at the lock server of this host, and steer it'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a simulate \
     -d 'how the roll-out of an update to a whole fleet would go'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a help -d 'print a short help, also that of a verb'
@@ -101,7 +103,7 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at is-active' -l quiet \
 complete -c rebootmgrctl -n '__rebootmgrctl_at history' -s n -x -d 'the last so many'
 complete -c rebootmgrctl -n '__rebootmgrctl_at help' -a 'status why metrics explain wait is-active hold \
     holds release reboot cancel forgive history reload plan check-config cat-config fleet-lock \
-    simulate version'
+    fleet simulate version'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l reason -x -d 'why, for other people'
 complete -c rebootmgrctl -n '__rebootmgrctl_at hold' -l until -x -d 'its end'
@@ -142,6 +144,16 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l group -x -d 'the g
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l base-url -x -d 'the server'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l owed \
     -d 'all that a removed daemon left behind'
+
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' \
+    -a 'status holders waiting release slots freeze thaw resume backup'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l group -x -d 'where a host holds several'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l reason -x -d 'why, for hosts and people'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l forgive -x \
+    -d 'take the slot of this host back, too'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l until -x -d 'its end'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l for -x -a "$spans" -d 'how long'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l forever -d 'until it is undone'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l hosts -x -d 'how many hosts'
 complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l slots -x \

@@ -9,8 +9,9 @@ from typing import Final
 
 from rebootmgr.config.effective import encode_value
 from rebootmgr.config.values import UnfitError
+from rebootmgr.fleetlock import admin_names
 from rebootmgr.lending.questions import Kind
-from rebootmgr.lockd import admin, check
+from rebootmgr.lockd import check
 from rebootmgr.lockd.command_line import CHECK, LEVELS, parser
 from rebootmgr.lockd.configuration import DIRECTORIES
 from rebootmgr.lockd.http.guest import OLDEST_AIOHTTP
@@ -134,8 +135,8 @@ def test_the_paths_are_those_of_the_server() -> None:
     for directory in DIRECTORIES:
         assert f"**/{directory}/\\*.toml**" in files
         assert f"/{directory}/\\*.toml" in section(CONFIG, "SYNOPSIS")
-    assert {f"**/{admin.SOCKET}**", f"**{StoreWanted().path}**"} <= set(definitions(files))
-    assert f"group **{admin.GROUP}**" in files
+    assert {f"**/{admin_names.SOCKET}**", f"**{StoreWanted().path}**"} <= set(definitions(files))
+    assert f"group **{admin_names.GROUP}**" in files
 
 
 async def test_every_metric_is_listed_with_its_labels_kind_and_help(tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ from rebootmgr.control.introspection import INTROSPECTABLE, PEER
 from rebootmgr.control.members import ACTION, MANAGER, NAME, PATH, WATCH
 from rebootmgr.core.status import StateName
 from rebootmgr.daemon import app
+from rebootmgr.fleetlock import admin_names
 from rebootmgr.hooks import launch as hook_launch
 from rebootmgr.hooks import process as hook_process
 from rebootmgr.hooks import turn_taking
-from rebootmgr.lockd import admin
 from rebootmgr.lockd.http import listeners
 from rebootmgr.lockd.wanted import Wanted
 from rebootmgr.show import motd
@@ -241,8 +241,10 @@ def test_the_units_of_the_lock_server_speak_of_its_places_and_keep_its_times() -
     assert str(PurePosixPath(wanted.store.path).parent) == (
         f"/var/lib/{setting(LOCKD, 'StateDirectory')}"
     )
-    assert f"run/{setting(LOCKD, 'RuntimeDirectory')}" == str(PurePosixPath(admin.SOCKET).parent)
-    assert setting(LOCKD, "User") == admin.GROUP, "sysusers makes a group of the same name"
+    assert f"run/{setting(LOCKD, 'RuntimeDirectory')}" == str(
+        PurePosixPath(admin_names.SOCKET).parent
+    )
+    assert setting(LOCKD, "User") == admin_names.GROUP, "sysusers makes a group of the same name"
     assert settings(LOCKD_SOCKET, "ListenStream") == [str(one) for one in wanted.server.listen]
     assert int(setting(LOCKD_SOCKET, "Backlog")) == listeners.BACKLOG
     assert seconds(LOCKD, "TimeoutAbortSec") < seconds(LOCKD, "WatchdogSec")

@@ -32,6 +32,7 @@ MODULES: Final = {
     "config": "new_config",
     "id": "config_verbs",
     "fleet-lock": "fleet_verbs",
+    "fleet": "lock_server_verbs",
     "simulate": "simulate_verb",
     "help": "about_verbs",
     "version": "about_verbs",

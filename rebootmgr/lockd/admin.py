@@ -3,32 +3,56 @@
 import asyncio
 import errno
 import grp
+import json
+import logging
 import os
 import pwd
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from aiohttp import web
 
-from rebootmgr.lending.questions import Done, Unavailable
-from rebootmgr.lending.saying import sentence
+from rebootmgr.fleetlock.admin_names import (
+    BACKUP,
+    FREEZE,
+    GROUP,
+    RELEASE,
+    RESUME,
+    SLOTS,
+    STATUS,
+    THAW,
+)
+from rebootmgr.lending.questions import Release
+from rebootmgr.lockd.admin_words import (
+    decode_wish,
+    encode_done,
+    encode_fleet,
+    group_of_holder,
+    names_of,
+)
 from rebootmgr.lockd.http.guest import Guest
 from rebootmgr.lockd.http.seats import HEAD_S, Doing
-from rebootmgr.lockd.http.wire_words import Said, Unfit, decode_resume
+from rebootmgr.lockd.http.wire_words import Said, Unfit
 from rebootmgr.lockd.lender import Lender
 from rebootmgr.lockd.stores.keeper import StoreError
 
-SOCKET: Final = "run/rebootmgr-lockd/admin.sock"
-RESUME: Final = "/api/v1/resume"
-GROUP: Final = "rebootmgr-lockd"
-BACKUP: Final = "/api/v1/backup"
+log = logging.getLogger(__name__)
+
 MODE: Final = 0o666  # who may do what is asked of each request
 MOST_CONNECTIONS: Final = 16
+MOST_WAITING: Final = 100  # are shown, unless somebody asks for more
+METHODS: Final = {
+    STATUS: "GET",
+    **dict.fromkeys((BACKUP, RELEASE, SLOTS, FREEZE, THAW, RESUME), "POST"),
+}
 
+_JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 _SO_PEERGROUPS: Final = 59  # socket(7); Python has no name for it
 _MOST_GROUPS: Final = 256  # in 1,024 bytes, the most that Python's getsockopt() takes
 
@@ -46,45 +70,74 @@ class AdminPages:
     async def answer(self, request: web.BaseRequest, guest: Guest) -> web.StreamResponse:
         """Answer one request."""
         guest.seat.turn_to(Doing.ASKING, asyncio.get_running_loop().time())  # whatever its body
-        if request.path not in {BACKUP, RESUME}:
+        allowed = METHODS.get(request.path)
+        if allowed is None:
             value = f"there is no {request.path[:60]}"
             return self.respond(request, Said(status=404, kind="not_found", value=value))
-        if request.method != "POST":
-            value = "this path takes POST"
-            said = Said(status=405, kind="method_not_allowed", value=value, allow="POST")
+        if request.method != allowed:
+            value = f"this path takes {allowed}"
+            said = Said(status=405, kind="method_not_allowed", value=value, allow=allowed)
             return self.respond(request, said)
+        if request.path == STATUS:
+            return self._status(request)
         if not may_change(request):
             value = f"only root and the group {GROUP} may do that"
             return self.respond(request, Said(status=403, kind="forbidden", value=value))
-        if request.path == RESUME:
-            return self.respond(request, await self._resume(request))
-        return await self._backup(request)
+        if request.path == BACKUP:
+            return await self._backup(request)
+        said = await self._change(request)
+        if said.status == HTTPStatus.OK:
+            log.info("%s: %s", _who(request), said.value)
+        return self.respond(request, said)
 
     def respond(self, request: web.BaseRequest, said: Said) -> web.Response:
         """Say it."""
         del request
-        headers = {"Content-Type": "application/json; charset=utf-8"}
-        if said.allow:
-            headers["Allow"] = said.allow
+        headers = {**_JSON, "Allow": said.allow} if said.allow else _JSON
         return web.Response(status=said.status, body=said.body, headers=headers)
 
-    async def _resume(self, request: web.BaseRequest) -> Said:
-        """End a halt: `{"group", "forgive"}`, the latter a host's id or name, or nothing."""
+    def _status(self, request: web.BaseRequest) -> web.Response:
+        lender, most = self._lender, request.query.get("waiting", "")
+        known = names_of(lender.fleet, lender.rules)
+        group = request.query.get("group", "")
+        if group and group not in known:
+            value = (
+                f"there is no such group, the configuration has {', '.join(lender.rules.groups)}"
+            )
+            return self.respond(request, Said(status=404, kind="unknown_group", value=value))
+        shown = encode_fleet(
+            lender.fleet,
+            lender.rules,
+            lender.moment(),
+            trouble=lender.trouble,
+            groups=[group] if group else known,
+            most=int(most) if most.isdecimal() and len(most) < len("100000") else MOST_WAITING,
+        )
+        body = json.dumps(shown).encode("ascii") + b"\n"
+        return web.Response(body=body, headers=_JSON)
+
+    async def _change(self, request: web.BaseRequest) -> Said:
+        """Do what is wanted, once it is on disk."""
+        lender, at = self._lender, self._lender.moment()
         try:
             async with asyncio.timeout(HEAD_S):
-                told = decode_resume(await request.read())
-        except (TimeoutError, web.HTTPRequestEntityTooLarge, web.RequestPayloadError):
-            return Said(status=400, kind="bad_request", value="the body is not as announced")
-        if isinstance(told, Unfit):
-            return Said(status=400, kind="bad_request", value=told.why)
-        answer = await self._lender.ask(told)
-        match answer:
-            case Done():
-                return Said(status=200, kind="success", value=sentence(answer))
-            case Unavailable():
-                return Said(status=503, kind="store_unavailable", value=sentence(answer))
-            case _:
-                return Said(status=404, kind="not_found", value=sentence(answer))
+                body = await request.read()
+        except TimeoutError:
+            return Said(status=408, kind="request_timeout", value="the body did not come in time")
+        except web.HTTPRequestEntityTooLarge:
+            return Said(status=413, kind="body_too_large", value="the body is too large")
+        except web.RequestPayloadError:
+            return Said(status=400, kind="bad_request", value="the body is not as it was announced")
+        wish = decode_wish(request.path, body, _who(request), at)
+        if isinstance(wish, Unfit):
+            return Said(status=400, kind="bad_request", value=wish.why)
+        before = lender.fleet
+        if isinstance(wish, Release) and not wish.group:
+            found = group_of_holder(before, wish.host)
+            if isinstance(found, Said):
+                return found
+            wish = replace(wish, group=found)
+        return encode_done(wish, await lender.ask(wish), before, lender.rules)
 
     async def _backup(self, request: web.BaseRequest) -> web.StreamResponse:
         with TemporaryDirectory(prefix=".backup-", dir=self._scratch) as folder:
@@ -104,13 +157,31 @@ class AdminPages:
                 return response
 
 
+def _who(request: web.BaseRequest) -> str:
+    """Name the user at the other end."""
+    uid, _ = _credentials(request)
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _credentials(request: web.BaseRequest) -> tuple[int, int]:
+    """Read user and group of the other end, as of when it connected (unix(7))."""
+    connected = request.get_extra_info("socket")
+    _, uid, gid = struct.unpack(
+        "3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    )
+    return uid, gid
+
+
 def may_change(request: web.BaseRequest) -> bool:
     """Whether the process at the other end may change things; root's own eyes see it in /proc."""
     connected = request.get_extra_info("socket")
     found = getattr(connected, "getsockopt", None)
     if found is None:
         return False
-    _, uid, gid = struct.unpack("3i", found(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    uid, gid = _credentials(request)
     if uid in {0, os.geteuid()}:
         return True
     wanted = _gid_of(GROUP)

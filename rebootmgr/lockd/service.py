@@ -12,7 +12,9 @@ from ssl import SSLContext
 from typing import Final
 
 from rebootmgr.errors import ConfigError, Problem, RebootmgrError
-from rebootmgr.lockd.admin import MODE, MOST_CONNECTIONS, SOCKET, AdminPages
+from rebootmgr.fleetlock.admin_names import SOCKET
+from rebootmgr.lending.saying import counted
+from rebootmgr.lockd.admin import MODE, MOST_CONNECTIONS, AdminPages
 from rebootmgr.lockd.configuration import Configuration, load_configuration
 from rebootmgr.lockd.first_open import FirstOpen
 from rebootmgr.lockd.http.entrance import Entrance
@@ -218,7 +220,7 @@ class Service:
         groups = self._lender.fleet.groups.values()
         lent = sum(len(group.holders) for group in groups)
         waiting = sum(len(group.queue) for group in groups)
-        return f"{lent} slots lent, {waiting} hosts waiting"
+        return f"{counted(lent, 'slot')} lent, {counted(waiting, 'host')} waiting"
 
 
 def _check_store(before: Configuration, after: Configuration) -> None:

@@ -1,6 +1,7 @@
 """The socket for administrators of the server's own host: who gets what there."""
 
 import asyncio
+import json
 import os
 import sqlite3
 import sys
@@ -11,7 +12,17 @@ from typing import Final
 
 import pytest
 
-from rebootmgr.lockd.admin import BACKUP, GROUP, SOCKET
+from rebootmgr.fleetlock.admin_names import (
+    BACKUP,
+    FREEZE,
+    GROUP,
+    RELEASE,
+    RESUME,
+    SLOTS,
+    SOCKET,
+    STATUS,
+    THAW,
+)
 from tests.lockd.program import (
     PRE_REBOOT,
     Answered,
@@ -106,6 +117,57 @@ async def test_whoever_is_in_the_servers_group_gets_one_however_it_came_by_it(
             assert b"h1" in answer.body
         others = await ask_as(NOBODY, tmp_path, backup(), groups=(NOBODY, OTHERS))
         assert others.status == 403
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+async def test_any_user_of_the_host_may_look_and_none_may_change_anything(tmp_path: Path) -> None:
+    wishes = {
+        RELEASE: {"host": "h1"},
+        SLOTS: {"group": "default", "slots": 9},
+        FREEZE: {"reason": "because"},
+        THAW: {},
+        RESUME: {"group": "default", "forgive": "h1"},
+    }
+    async with serving(tmp_path) as server:
+        assert (await server.ask("h1")).status == 200
+        looked = await ask_as(NOBODY, tmp_path, request(STATUS, method="GET", headers={}))
+        assert looked.status == 200
+        [group] = json.loads(looked.body)["groups"]
+        assert [holder["id"] for holder in group["holders"]] == ["h1"]
+        for path, wish in wishes.items():
+            asked = request(path, json.dumps(wish).encode(), headers={})
+            answer = await ask_as(NOBODY, tmp_path, asked)
+            assert (answer.status, answer.kind) == (403, "forbidden"), path
+        assert (await server.ask("h2")).kind == "all_slots_full"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "why"),
+    [
+        (RELEASE, b"", "the body is not JSON"),
+        (RELEASE, b"[" * 9000, "the body is not JSON"),
+        (RELEASE, b"[]", "the body: expected an object"),
+        (RELEASE, b'{"host": 7}', "the body.host: expected a string"),
+        (RELEASE, b'{"host": "h", "group": "a b"}', "a group has letters, digits"),
+        (SLOTS, b'{"group": "default", "slots": -1}', "a whole number from 0 to 100000"),
+        (SLOTS, b'{"group": "default", "slots": true}', "expected a whole number"),
+        (SLOTS, b'{"slots": 1}', "the group is missing"),
+        (RESUME, b"{}", "the group is missing"),
+        (RESUME, b'{"group": "default", "forgive": 7}', "the body.forgive: expected a string"),
+        (FREEZE, b'{"reason": "\\u0007"}', "the reason is missing"),
+        (FREEZE, b'{"reason": "x", "until": "2001-01-01T00:00:00Z"}', "its end is in the past"),
+        (FREEZE, b'{"reason": "x", "until": "soon"}', "expected a time"),
+        (FREEZE, b"x" * 20_000, "the body is too large"),
+    ],
+)
+async def test_what_makes_no_sense_changes_nothing(
+    tmp_path: Path, path: str, body: bytes, why: str
+) -> None:
+    async with serving(tmp_path) as server:
+        answer = await ask_as(os.geteuid(), tmp_path, request(path, body, headers={}))
+        assert answer.status in {400, 413}
+        assert why in answer.value
+        assert (await server.ask("h1")).status == 200
 
 
 async def test_it_lends_no_slot_and_says_what_it_does_not_know(tmp_path: Path) -> None:

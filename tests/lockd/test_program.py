@@ -73,7 +73,7 @@ async def test_systemd_hears_that_it_is_up_how_it_is_and_that_it_stops(root: Pat
         await server.manager.until_beat(2)
         assert (await server.ask()).status == 200
         assert (await server.ask("h2")).status == 423
-        await server.manager.until_status("1 slots lent, 1 hosts waiting")
+        await server.manager.until_status("1 slot lent, 1 host waiting")
         assert await server.stop() == 0
         server.manager.catch_up()
         assert "STOPPING=1" in server.manager.heard

@@ -5,7 +5,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from rebootmgr.lockd.admin import RESUME
+from rebootmgr.fleetlock.admin_names import RESUME
 from tests.lockd.program import PROTOCOL, Answered, Server, configure, question, request, serving
 from tests.lockd.test_admin import ask_as
 from tests.lockd.test_program import run
@@ -50,9 +50,10 @@ async def test_a_reported_failure_halts_the_group_until_an_administrator_forgive
         assert (await server.ask("h2")).kind == "halted"
         mine = os.geteuid()
         unknown = await ask_as(mine, tmp_path, order(group="default", forgive="nobody"))
-        assert (unknown.status, unknown.kind) == (404, "not_found")
+        assert (unknown.status, unknown.kind) == (404, "no_such_holder")
         done = await ask_as(mine, tmp_path, order(group="default", forgive="worker-1"))
-        assert (done.status, done.value) == (200, "done")
+        resumed = "group default is resumed; worker-1 has no slot of it any more"
+        assert (done.status, done.value) == (200, resumed)
         assert (await server.ask("h2")).status == 200
         assert (await server.ask("h1")).kind == "all_slots_full"
 

@@ -66,8 +66,8 @@ async def make_machine(suite: str, tmp_path: Path) -> AsyncIterator[MakeMachine]
     """Make machines with the product installed, not booted yet; they end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def make(name: str = "m", **options: str) -> Machine:
-            machine = Machine(layers_of(suite), tmp_path, name, **options)
+        async def make(name: str = "m", *, bridge: str = "") -> Machine:
+            machine = Machine(layers_of(suite), tmp_path, name, bridge=bridge)
             return await stack.enter_async_context(machine)
 
         yield make

@@ -67,12 +67,19 @@ class Ran:
 class Machine(Spoken):
     """`async with Machine(layers, directory, name) as machine:`, then `await machine.boot()`.
 
+    Unless it has a bridge or its own loopback, that of the tests is its network.
     `layers` are the directories that make its root, the lowest last; what it writes goes below
     `directory`. `root` is its root as seen from here; its /run is `inside(...)` while it runs.
     """
 
     def __init__(
-        self, layers: Layers, directory: Path, name: str = "m", *, bridge: str = ""
+        self,
+        layers: Layers,
+        directory: Path,
+        name: str = "m",
+        *,
+        bridge: str = "",
+        has_own_loopback: bool = False,
     ) -> None:
         super().__init__()
         self.name = name
@@ -81,6 +88,7 @@ class Machine(Spoken):
         self.boots = 0
         self._layers = layers
         self._bridge = bridge
+        self._own_loopback = ("--private-network",) * has_own_loopback
         self._mark = secrets.token_hex(4)
         self._cgroups: list[Path] = []
         self._hangs = False
@@ -182,7 +190,7 @@ class Machine(Spoken):
         for cgroup in self._cgroups:  # systemd 257 kills what it starts in one that was killed
             cgroup.mkdir()
         into = " ".join(f"{cgroup}/cgroup.procs" for cgroup in self._cgroups)
-        network = (f"--network-bridge={self._bridge}",) if self._bridge else ()
+        network = (f"--network-bridge={self._bridge}",) if self._bridge else self._own_loopback
         more = self._prepare_boot()
         command = (
             *("systemd-nspawn", "--quiet", "--directory", str(self.root), "--machine", self.name),

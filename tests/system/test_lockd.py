@@ -1,6 +1,7 @@
 """The lock server as it is installed: started by its socket, as its user, in its sandbox."""
 
 import shutil
+from collections.abc import AsyncIterator
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.system.conftest import MakeMachine
-from tests.system.layers import RPM, lockd_rpm_of
+from tests.system.layers import RPM, layers_of, lockd_rpm_of
 from tests.system.machine import Machine, Ran
 from tests.system.packages import in_image
 
@@ -47,13 +48,13 @@ def install_newer_aiohttp(root: Path) -> None:
 
 
 @pytest.fixture
-async def machine(make_machine: MakeMachine, suite: str) -> Machine:
+async def machine(suite: str, tmp_path: Path) -> AsyncIterator[Machine]:
     """A host with the server installed beside it, not booted yet."""
-    machine = await make_machine()
-    await install(machine, suite)
-    if suite == "bookworm":
-        install_newer_aiohttp(machine.root)
-    return machine
+    async with Machine(layers_of(suite), tmp_path, has_own_loopback=True) as machine:
+        await install(machine, suite)
+        if suite == "bookworm":
+            install_newer_aiohttp(machine.root)
+        yield machine
 
 
 async def install(machine: Machine, suite: str) -> None:

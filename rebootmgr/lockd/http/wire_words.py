@@ -24,7 +24,6 @@ from rebootmgr.lending.questions import (
     Question,
     Refused,
     Report,
-    Resume,
     Returned,
     SteadyState,
     Unavailable,
@@ -57,7 +56,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """Why a body is no question of FleetLock."""
+    """Why a body is no question."""
 
     why: str
 
@@ -119,18 +118,6 @@ def decode_report(body: bytes, client: Client) -> Report | Unfit:
         said = outcome.replace("_", " ")
         failed = harmless(f"{said}: {reason}" if reason.strip() else said, longest=LONGEST_REASON)
     return Report(client.group, client.id, failed)
-
-
-def decode_resume(body: bytes) -> Resume | Unfit:
-    """Read which group an administrator resumes, and whom to forgive."""
-    told = _decode_json(body)
-    told = told if isinstance(told, dict) else {}
-    group, forgive = told.get("group"), told.get("forgive", "")
-    if not isinstance(group, str) or not _NAME.fullmatch(group):
-        return Unfit('the body has no "group", or it is no name')
-    if not isinstance(forgive, str):
-        return Unfit('"forgive" is no text: give the id or the name of a host')
-    return Resume(group, forgive)
 
 
 def _decode_json(body: bytes) -> Json:

@@ -1,0 +1,210 @@
+"""`fleet`: the lock server of this host, for the people who run it."""
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeAlias
+from urllib.parse import urlencode
+
+from rebootmgr.cli.lock_server import change, fetch_backup, look
+from rebootmgr.cli.lock_server_page import render_fleet, render_holders, render_waiting
+from rebootmgr.cli.page import Page
+from rebootmgr.cli.times import JoinedWords, zone_of
+from rebootmgr.cli.verb import Context, Verb
+from rebootmgr.control.described import Record
+from rebootmgr.errors import UsageError
+from rebootmgr.fleetlock.admin_names import FREEZE, RELEASE, RESUME, SLOTS, STATUS, THAW
+from rebootmgr.instants import decode_typed_instant, encode_instant
+from rebootmgr.spans import decode_span
+from rebootmgr.text import harmless
+
+EVERYBODY: Final = 99_999  # who waits
+CONFIGURED: Final = "default"
+
+Action: TypeAlias = Callable[[Namespace, Context], int]
+
+
+def _status(arguments: Namespace, context: Context) -> int:
+    _take(arguments, "GROUP")
+    status = _looked(arguments, context, most=None)
+    context.emit(status.members, render_fleet(status, Page.of(context)))
+    return 0
+
+
+def _holders(arguments: Namespace, context: Context) -> int:
+    _take(arguments, "GROUP")
+    groups = _looked(arguments, context, most=0).parts("groups")
+    lines = list(render_holders(groups, Page.of(context))) or ["no holders"]
+    context.emit({"holders": _listed(groups, "holders")}, lines)
+    return 0
+
+
+def _waiting(arguments: Namespace, context: Context) -> int:
+    _take(arguments, "GROUP")
+    groups = _looked(arguments, context, most=EVERYBODY).parts("groups")
+    lines = list(render_waiting(groups, Page.of(context))) or ["nobody waits"]
+    context.emit({"waiting": _listed(groups, "waiting")}, lines)
+    return 0
+
+
+def _looked(arguments: Namespace, context: Context, *, most: int | None) -> Record:
+    query = {"group": arguments.of or "", "waiting": "" if most is None else str(most)}
+    return look(context, f"{STATUS}?{urlencode({k: v for k, v in query.items() if v})}")
+
+
+def _listed(groups: tuple[Record, ...], name: str) -> list[dict[str, object]]:
+    return [
+        {"group": group.text("name"), **one.members}
+        for group in groups
+        for one in group.parts(name)
+    ]
+
+
+def _release(arguments: Namespace, context: Context) -> int:
+    _take(arguments, "HOST", "--group")
+    host = _needed(arguments.of, "release wants a host, by id or name")
+    return _done(context, RELEASE, {"host": host, "group": arguments.group})
+
+
+def _slots(arguments: Namespace, context: Context) -> int:
+    _take(arguments, "GROUP", "N", "--for", "--until")
+    group = _needed(arguments.of, "slots wants a group")
+    number = _needed(arguments.number, f'slots wants a number, or "{CONFIGURED}"')
+    if number != CONFIGURED and not (number.isascii() and number.isdecimal()):
+        raise UsageError(f'"{harmless(number)}" is no number of slots; "{CONFIGURED}" undoes it')
+    slots = None if number == CONFIGURED else int(number)
+    until = _end(arguments, context)
+    if slots is None and until is not None:
+        raise UsageError(f'"{CONFIGURED}" is for good: leave --for and --until out')
+    return _done(context, SLOTS, {"group": group, "slots": slots, "until": _written(until)})
+
+
+def _freeze(arguments: Namespace, context: Context) -> int:
+    _take(arguments, "GROUP", "--reason", "--for", "--until", "--forever")
+    reason = _needed(arguments.reason, "freeze wants --reason TEXT: hosts and people are told it")
+    until = _end(arguments, context)
+    if until is None and not arguments.forever:
+        raise UsageError("freeze wants an end: --for SPAN, --until T or --forever")
+    wish = {"group": arguments.of, "reason": reason, "until": _written(until)}
+    return _done(context, FREEZE, wish)
+
+
+def _thaw(arguments: Namespace, context: Context) -> int:
+    _take(arguments, "GROUP")
+    return _done(context, THAW, {"group": arguments.of})
+
+
+def _resume(arguments: Namespace, context: Context) -> int:
+    _take(arguments, "GROUP", "--forgive")
+    group = _needed(arguments.of, "resume wants a group")
+    return _done(context, RESUME, {"group": group, "forgive": arguments.forgive})
+
+
+def _backup(arguments: Namespace, context: Context) -> int:
+    _take(arguments, "FILE")
+    file = Path(os.path.abspath(_needed(arguments.of, "backup wants a file")))  # noqa: PTH100
+    size = fetch_backup(context, file)
+    text = f"{harmless(str(file), longest=2000)}: {size} bytes, consistent as of now"
+    context.emit({"file": str(file), "bytes": size}, [text])
+    return 0
+
+
+def _done(context: Context, path: str, wish: dict[str, object]) -> int:
+    said = change(context, path, wish)
+    context.emit({"operation": path.rpartition("/")[2], **wish, "value": said}, [said])
+    return 0
+
+
+def _needed(given: str | None, otherwise: str) -> str:
+    if not given:
+        raise UsageError(otherwise)
+    return given
+
+
+def _take(arguments: Namespace, *taken: str) -> None:
+    """UsageError for what this operation does not take."""
+    given = {
+        "N": arguments.number,
+        "--group": arguments.group,
+        "--reason": arguments.reason,
+        "--forgive": arguments.forgive,
+        "--for": arguments.span,
+        "--until": arguments.until,
+        "--forever": arguments.forever or None,
+    }
+    for name, value in given.items():
+        if value is not None and name not in taken:
+            what = f'"{harmless(value)}"' if name == "N" else name
+            raise UsageError(f"{arguments.operation} takes no {what}: it takes {', '.join(taken)}")
+
+
+def _end(arguments: Namespace, context: Context) -> datetime | None:
+    """Say when it is to end, None for never."""
+    now = datetime.now(UTC)
+    if arguments.until is not None:
+        zone = zone_of(context.root)
+        until = decode_typed_instant(arguments.until, zone, now=now, coming=True)
+        if until <= now:
+            typed = harmless(arguments.until)
+            raise UsageError(f'--until "{typed}" is in the past; write a later one')
+        return until
+    return None if arguments.span is None else now + decode_span(arguments.span)
+
+
+def _written(at: datetime | None) -> str | None:
+    return encode_instant(at, timespec="seconds")
+
+
+OPERATIONS: Final[Mapping[str, Action]] = {
+    "status": _status,
+    "holders": _holders,
+    "waiting": _waiting,
+    "release": _release,
+    "slots": _slots,
+    "freeze": _freeze,
+    "thaw": _thaw,
+    "resume": _resume,
+    "backup": _backup,
+}
+
+
+def _fleet(arguments: Namespace, context: Context) -> int:
+    return OPERATIONS[arguments.operation](arguments, context)
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("operation", choices=tuple(OPERATIONS), help="what to show or to do")
+    parser.add_argument("of", metavar="WHAT", nargs="?", help="a group, a host or a file")
+    parser.add_argument("number", metavar="N", nargs="?", help=f'slots, or "{CONFIGURED}"')
+    parser.add_argument("--group", metavar="G", help="of release: where a host holds several")
+    parser.add_argument("--reason", metavar="TEXT", help="of freeze: why, for hosts and people")
+    parser.add_argument(
+        "--forgive", metavar="HOST", help="of resume: take the slot of this host back, too"
+    )
+    end = parser.add_mutually_exclusive_group()
+    end.add_argument("--until", metavar="T", nargs="+", action=JoinedWords, help="its end")
+    end.add_argument(
+        "--for", dest="span", metavar="SPAN", nargs="+", action=JoinedWords, help="for so long"
+    )
+    end.add_argument("--forever", action="store_true", help="until it is undone")
+
+
+VERBS: Final = (
+    Verb(
+        name="fleet",
+        summary="look at the lock server of this host, and steer it",
+        examples=(
+            "rebootmgrctl fleet status",
+            "rebootmgrctl fleet release worker-3",
+            "rebootmgrctl fleet slots default 5 --for 2h",
+            'rebootmgrctl fleet freeze --reason "release week" --until Mon 08:00',
+            "rebootmgrctl fleet thaw",
+            "rebootmgrctl fleet resume default --forgive worker-3",
+            "rebootmgrctl fleet backup /srv/backup/lockd.sqlite",
+        ),
+        arguments=_arguments,
+        run=_fleet,
+    ),
+)

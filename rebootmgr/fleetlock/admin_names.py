@@ -1,0 +1,15 @@
+"""Where administrators reach a lock server, and what they ask there, by name."""
+
+from typing import Final
+
+SOCKET: Final = "run/rebootmgr-lockd/admin.sock"
+GROUP: Final = "rebootmgr-lockd"
+"""Who is in this group may change things, as root may."""
+
+STATUS: Final = "/api/v1/status"
+BACKUP: Final = "/api/v1/backup"
+RELEASE: Final = "/api/v1/release"
+SLOTS: Final = "/api/v1/slots"
+FREEZE: Final = "/api/v1/freeze"
+THAW: Final = "/api/v1/thaw"
+RESUME: Final = "/api/v1/resume"

@@ -1,0 +1,226 @@
+"""`fleet`: what people see of a real lock server, what they change, and what they may not."""
+
+import json
+import os
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from rebootmgr.fleetlock.admin_names import SOCKET
+from tests.cli.client import ctl
+from tests.lockd.program import Server, serving
+
+TWO = "[groups.default]\nslots = 2\n[groups.db]\n"
+
+
+async def said(root: Path, *line: str) -> str:
+    """What a call of `fleet` that succeeds has to say."""
+    status, out, err = await ctl(root, "fleet", *line)
+    assert (status, err) == (0, ""), err
+    return out
+
+
+async def refused(root: Path, *line: str, status: int = 1) -> str:
+    """What one that does not succeed has to say: one line."""
+    done, out, err = await ctl(root, "fleet", *line)
+    assert (done, out) == (status, "")
+    assert err.count("\n") == 1
+    return err.removeprefix("rebootmgrctl: ").rstrip()
+
+
+def drafts(root: Path) -> list[Path]:
+    return list(root.glob(".copy*"))
+
+
+async def named(server: Server, host: str, name: str) -> int:
+    return (await server.ask(host, headers={"Rebootmgr-Host": name})).status
+
+
+async def test_status_shows_who_holds_who_waits_and_what_is_in_the_way(tmp_path: Path) -> None:
+    async with serving(tmp_path, TWO) as server:
+        assert await named(server, "h1", "worker-1") == 200
+        told = await said(tmp_path, "status", "default")
+        assert told.startswith("group default: 1 of 2 slots lent, 0 hosts wait\n")
+        assert await named(server, "h2", "worker-2") == 200
+        assert await named(server, "h3", "worker-3") == 423
+        await said(tmp_path, "freeze", "db", "--reason", "a migration", "--for", "2h")
+        told = await said(tmp_path, "status")
+    head, db = told.split("\n\n")
+    assert head.startswith("group default: 2 of 2 slots lent, 1 host waits\n")
+    for word in ("worker-1", "worker-2", "worker-3", "h1", "number 1", "its turn in about"):
+        assert word in head
+    assert db.startswith("group db: 0 of 1 slot lent, 0 hosts wait\n  frozen until ")
+    assert "by root: a migration" in " ".join(db.split()) or os.geteuid() != 0
+
+
+async def test_its_json_is_what_a_script_needs(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        assert await named(server, "h1", "worker-1") == 200
+        assert await named(server, "h2", "") == 423
+        told = json.loads(await said(tmp_path, "status", "--json"))
+        [holder] = json.loads(await said(tmp_path, "holders", "--json"))["holders"]
+        [host] = json.loads(await said(tmp_path, "waiting", "--json"))["waiting"]
+    [group] = told["groups"]
+    assert (group["name"], group["slots"], group["lent"], group["hosts_waiting"]) == (
+        *("default", 1, 1, 1),
+    )
+    assert (holder["group"], holder["id"], holder["name"]) == ("default", "h1", "worker-1")
+    assert holder["overdue"] is False
+    assert (host["id"], host["name"], host["place"]) == ("h2", None, 1)
+
+
+async def test_a_dead_host_loses_its_slot_by_its_name_or_its_id(tmp_path: Path) -> None:
+    async with serving(tmp_path, TWO) as server:
+        assert await named(server, "h1", "worker-1") == 200
+        told = await said(tmp_path, "release", "worker-1")
+        assert told == "worker-1 has no slot of group default any more; it may still reboot\n"
+        why = await refused(tmp_path, "release", "worker-1")
+        assert why == 'no host of the id or name "worker-1" holds a slot'
+        assert (await server.ask("h4", "db")).status == 200
+        assert (await server.ask("h4")).status == 200
+        why = await refused(tmp_path, "release", "h4")
+        assert why == "it holds slots of several groups, give one of them: default, db"
+        assert "group db" in await said(tmp_path, "release", "h4", "--group", "db")
+        assert (await server.ask("h5", "db")).status == 200
+
+
+async def test_a_name_of_several_holders_is_taken_for_none_of_them(tmp_path: Path) -> None:
+    async with serving(tmp_path, TWO) as server:
+        assert await named(server, "h1", "twin") == await named(server, "h2", "twin") == 200
+        assert "give one of the ids: h1, h2" in await refused(tmp_path, "release", "twin")
+        assert "2 of 2 slots lent" in await said(tmp_path, "status", "default")
+
+
+async def test_more_or_fewer_slots_are_lent_until_that_is_undone(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        assert await said(tmp_path, "slots", "default", "2") == "group default lends 2 slots\n"
+        assert (await server.ask("h1")).status == (await server.ask("h2")).status == 200
+        told = await said(tmp_path, "slots", "default", "1", "--for", "1h")
+        assert told.startswith("group default lends 1 slot until ")
+        assert told.endswith("; 2 are lent, and none is taken back\n")
+        assert "1 configured" not in await said(tmp_path, "status")
+        assert (await said(tmp_path, "slots", "default", "0")).startswith("group default lends 0")
+        assert "1 configured, changed until" in await said(tmp_path, "status")
+        told = await said(tmp_path, "slots", "default", "default")
+        assert told == "group default lends what is configured\n"
+        why = await refused(tmp_path, "slots", "dg", "1")
+        assert why == "there is no such group, the configuration has default"
+
+
+async def test_a_freeze_lends_nothing_until_somebody_thaws_it(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        told = await said(tmp_path, "freeze", "--reason", "fire", "--forever")
+        assert told == "all groups are frozen: no slot is lent, returns are taken\n"
+        answer = await server.ask("h1")
+        assert (answer.status, answer.kind) == (423, "frozen")
+        assert "fire" in answer.value
+        assert "all groups are frozen" in await said(tmp_path, "status")
+        assert await said(tmp_path, "thaw") == "all groups are thawed\n"
+        assert await said(tmp_path, "thaw") == "all groups are not frozen\n"
+        assert (await server.ask("h1")).status == 200
+        assert "all groups are thawed" in server.log, "who did what is in the journal"
+
+
+async def test_a_backup_is_a_store_and_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite"
+    copy.write_text("an older one")
+    async with serving(tmp_path) as server:
+        assert (await server.ask("h1")).status == 200
+        told = await said(tmp_path, "backup", str(copy))
+        assert told == f"{copy}: {copy.stat().st_size} bytes, consistent as of now\n"
+        why = await refused(tmp_path, "backup", str(tmp_path / "nowhere/copy"))
+        assert why == f"{tmp_path}/nowhere is no directory: create it"
+    with closing(sqlite3.connect(copy)) as store:
+        assert store.execute("SELECT id FROM holders").fetchall() == [("h1",)]
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert drafts(tmp_path) == []
+
+
+async def test_without_a_server_it_says_what_to_do(tmp_path: Path) -> None:
+    why = await refused(tmp_path, "status")
+    assert why.startswith("no rebootmgr-lockd runs on this host: start it with `systemctl start")
+    async with serving(tmp_path):
+        pass
+    assert await refused(tmp_path, "thaw") == why
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (("slots", "default"), 'slots wants a number, or "default"'),
+        (("slots", "default", "many"), '"many" is no number of slots; "default" undoes it'),
+        (("slots", "default", "default", "--for", "1h"), "leave --for and --until out"),
+        (("release",), "release wants a host, by id or name"),
+        (("freeze", "--forever"), "freeze wants --reason TEXT"),
+        (("freeze", "--reason", "x"), "freeze wants an end: --for SPAN, --until T or --forever"),
+        (("freeze", "--reason", "x", "--until", "2001-01-01"), "is in the past"),
+        (("thaw", "--for", "1h"), "thaw takes no --for: it takes GROUP"),
+        (("status", "default", "2"), 'status takes no "2": it takes GROUP'),
+        (("backup",), "backup wants a file"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_with_the_cure(
+    tmp_path: Path, line: tuple[str, ...], why: str
+) -> None:
+    assert why in await refused(tmp_path, *line, status=2)
+
+
+@contextmanager
+def answering(root: Path, answer: bytes) -> Iterator[None]:
+    """A server that says the same to everybody once, and hangs up."""
+    path = root / SOCKET
+    path.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer_one() -> None:
+            line, _ = listener.accept()
+            with line:
+                line.recv(65536)
+                line.sendall(answer)
+
+        one = threading.Thread(target=answer_one)
+        one.start()
+        yield
+        one.join()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"hello\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\xff\xfe\x00{}",
+    ],
+)
+async def test_whatever_listens_there_breaks_nothing(tmp_path: Path, answer: bytes) -> None:
+    with answering(tmp_path, answer):
+        why = await refused(tmp_path, "status")
+    assert why.startswith("rebootmgr-lockd gave no usable answer")
+
+
+async def test_who_may_not_change_anything_hears_how_to(tmp_path: Path) -> None:
+    value = json.dumps({"kind": "forbidden", "value": "only some may"}).encode()
+    head = f"HTTP/1.1 403 Forbidden\r\nContent-Length: {len(value)}\r\n\r\n".encode()
+    with answering(tmp_path, head + value):
+        why = await refused(tmp_path, "thaw")
+    cure = "repeat the command with sudo, or join it (`usermod -aG rebootmgr-lockd USER`)"
+    assert why == f"only some may: {cure}"
+
+
+async def test_a_backup_that_breaks_off_leaves_the_older_one_in_its_place(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite"
+    copy.write_text("an older one")
+    cut = b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\nSQLite format 3\0 and no more"
+    with answering(tmp_path, cut):
+        assert "nothing was written" in await refused(tmp_path, "backup", str(copy))
+    assert copy.read_text() == "an older one"
+    assert drafts(tmp_path) == []
