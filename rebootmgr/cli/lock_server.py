@@ -4,11 +4,11 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 from typing import Final
 
 from rebootmgr.cli.verb import Context
@@ -55,14 +55,13 @@ def fetch_backup(context: Context, file: Path) -> int:
     """Put a copy of the store into `file`, whole or not at all; its size."""
     with _asked(context, "POST", BACKUP, b"") as response:
         try:
-            with NamedTemporaryFile(prefix=f".{file.name}-", dir=file.parent, delete=False) as made:
-                draft = Path(made.name)
-                try:
+            with ExitStack() as undone:
+                descriptor, draft = mkstemp(prefix=f".{file.name}-", dir=file.parent)
+                undone.callback(os.unlink, draft)
+                with os.fdopen(descriptor, "wb") as made:
                     size = _copy(response, made.fileno())
-                    draft.replace(file)
-                except BaseException:
-                    draft.unlink()
-                    raise
+                Path(draft).replace(file)
+                undone.pop_all()
         except FileNotFoundError as error:
             raise RebootmgrError(f"{file.parent} is no directory: create it") from error
         return size

@@ -124,6 +124,26 @@ async def test_a_reload_takes_what_is_right_and_fails_with_the_errors_of_what_is
     assert (await lock(machine, "h2")).status == 0
 
 
+async def test_people_look_and_those_who_may_change_things_do(machine: Machine) -> None:
+    await in_image(machine, "systemctl", "enable", SERVICE)
+    await machine.boot()
+    assert await granted(machine, "h1")
+    others = ("setpriv", "--reuid=nobody", "--regid=nogroup")
+    looked = await machine.do(*others, "--clear-groups", "rebootmgrctl", "fleet", "status")
+    assert looked.startswith("group default: 1 of 1 slot lent, 0 hosts wait\n")
+    release = ("rebootmgrctl", "fleet", "release", "h1")
+    refused = await machine.run(*others, "--clear-groups", *release)
+    assert refused.status == 1
+    assert "only root and the group rebootmgr-lockd may do that" in refused.out
+    assert not await granted(machine, "h2")
+    copy = "/root/lockd.sqlite"
+    assert copy in await machine.do("rebootmgrctl", "fleet", "backup", copy)
+    done = await machine.do(*others, f"--groups={USER}", *release)
+    assert done == "h1 has no slot of group default any more; it may still reboot\n"
+    assert f"nobody: {done}" in await said(machine)
+    assert await granted(machine, "h2")
+
+
 async def test_its_removal_leaves_the_store_and_the_agent_and_it_comes_back_to_both(
     machine: Machine, suite: str
 ) -> None:
