@@ -94,6 +94,11 @@ def _asked(context: Context, method: str, path: str, body: bytes | None) -> Iter
     except PermissionError as error:
         what = f"{error.filename or SOCKET}: {error.strerror}"
         raise RebootmgrError(f"{what}; repeat the command as root") from error
+    except (BrokenPipeError, ConnectionResetError) as error:
+        cure = "see `journalctl -u rebootmgr-lockd`, then repeat the command"
+        raise RebootmgrError(
+            f"rebootmgr-lockd gave no usable answer (it hung up); {cure}"
+        ) from error
     except TimeoutError as error:
         cure = "see `journalctl -u rebootmgr-lockd`, then repeat the command"
         raise RebootmgrError(f"rebootmgr-lockd gave no answer in time; {cure}") from error

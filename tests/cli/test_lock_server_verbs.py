@@ -184,6 +184,9 @@ def answering(root: Path, answer: bytes) -> Iterator[None]:
             with line:
                 line.recv(65536)
                 line.sendall(answer)
+                line.shutdown(socket.SHUT_WR)
+                while line.recv(65536):
+                    pass
 
         one = threading.Thread(target=answer_one)
         one.start()
