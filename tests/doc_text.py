@@ -62,7 +62,7 @@ class Example:
         """See that the program says of it what the document says."""
         drop_in = DropIn("example.toml", self.text)
         if self.of_lockd:
-            lent = decode_configuration([drop_in])
+            lent = decode_configuration([drop_in], localtime=UTC)
             found = {"error": lent.errors, "warning": lent.warnings}
         else:
             config = decode_config([drop_in], localtime=UTC)

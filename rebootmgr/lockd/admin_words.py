@@ -152,7 +152,8 @@ def _done(wish: Wish, before: Fleet) -> str:
         case Resume(group, forgive):
             halted = before.group(group).halt is not None
             resumed = f"{_named(group)} {'resumed' if halted else 'not halted by failed reboots'}"
-            return f"{resumed}; {forgive} has no slot of it any more" if forgive else resumed
+            gone = f"; {harmless(forgive)} has no slot of it any more; it may still reboot"
+            return resumed + gone if forgive else resumed
 
 
 def _named(group: str) -> str:

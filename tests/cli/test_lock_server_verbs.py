@@ -14,6 +14,7 @@ import pytest
 from rebootmgr.fleetlock.admin_names import SOCKET
 from tests.cli.client import ctl
 from tests.lockd.program import Server, serving
+from tests.lockd.test_roll_out import report
 
 TWO = "[groups.default]\nslots = 2\n[groups.db]\n"
 
@@ -126,6 +127,33 @@ async def test_a_freeze_lends_nothing_until_somebody_thaws_it(tmp_path: Path) ->
         assert "all groups are thawed" in server.log, "who did what is in the journal"
 
 
+async def test_a_halt_is_shown_with_the_way_out_and_ends_when_people_resume_the_group(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, TWO) as server:
+        headers = {"Rebootmgr-Host": "worker-1", "Rebootmgr-Booted": "v1", "Rebootmgr-Target": "v2"}
+        assert (await server.ask("h1", headers=headers)).status == 200
+        told = await said(tmp_path, "resume", "default")
+        assert told == "group default is not halted by failed reboots\n"
+        await report(server, "h1", outcome="rolled_back", reason="post-boot.d failed")
+        shown = " ".join((await said(tmp_path, "status", "default")).split())
+        reason = "the reboot of worker-1 failed: rolled back: post-boot.d failed"
+        assert f"halted: {reason}, until `rebootmgrctl fleet resume default`" in shown
+        assert "v1 → v2" in shown
+        assert "failed: rolled back: post-boot.d failed" in shown
+        [group] = json.loads(await said(tmp_path, "status", "default", "--json"))["groups"]
+        assert group["halt"]["reason"] == reason
+        assert group["holders"][0]["failed"] == "rolled back: post-boot.d failed"
+        why = await refused(tmp_path, "resume", "default", "--forgive", "worker-9")
+        assert why == "no host of that id or name holds a slot of this group"
+        assert await said(tmp_path, "resume", "default") == "group default is resumed\n"
+        assert "1 of 2 slots lent" in await said(tmp_path, "status", "default")
+        assert (await server.ask("h2")).status == 200
+        told = await said(tmp_path, "resume", "default", "--forgive", "worker-1")
+        assert told.endswith("; worker-1 has no slot of it any more; it may still reboot\n")
+        assert "1 of 2 slots lent" in await said(tmp_path, "status", "default")
+
+
 async def test_a_backup_is_a_store_and_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
     copy = tmp_path / "copy.sqlite"
     copy.write_text("an older one")
@@ -161,6 +189,8 @@ async def test_without_a_server_it_says_what_to_do(tmp_path: Path) -> None:
         (("freeze", "--reason", "x", "--until", "2001-01-01"), "is in the past"),
         (("thaw", "--for", "1h"), "thaw takes no --for: it takes GROUP"),
         (("status", "default", "2"), 'status takes no "2": it takes GROUP'),
+        (("resume",), "resume wants a group"),
+        (("release", "h", "--forgive", "h"), "release takes no --forgive: it takes HOST, --group"),
         (("backup",), "backup wants a file"),
     ],
 )

@@ -32,6 +32,7 @@ FEDORA: Final = {
     "systemd-python": "python3-systemd",
     "tomli": "python3-tomli",
 }
+SERVERS_OWN: Final = "systemd-python"  # a host gets on without it
 # Mode, owner and group, flags (c: configuration, n: noreplace, d: document, g: ghost), path.
 FILES: Final = """\
 drwxr-xr-x root:root - /etc/rebootmgr
@@ -301,18 +302,24 @@ def test_another_version_can_be_built_to_try_upgrades_with(tmp_path: Path) -> No
     assert '__version__ = "9.8.7"' in init.read_text()
 
 
+def libraries_of_project() -> dict[str, str]:
+    """What the project depends on, as a package requires it, by name."""
+    return {
+        each.name: f"{FEDORA[each.name]} >= {str(each.specifier).removeprefix('>=')}"
+        for each in map(Requirement, PROJECT["dependencies"])
+    }
+
+
 def test_it_requires_the_libraries_under_the_names_that_fedora_has(package: Package) -> None:
     required = [line for line in package.query("--requires") if not line.startswith("rpmlib(")]
     own = {"/bin/sh", "/usr/bin/python3", f"config(rebootmgr) = {__version__}-1"}
-    libraries = {
-        f"{FEDORA[each.name]} >= {str(each.specifier).removeprefix('>=')}"
-        for each in map(Requirement, PROJECT["dependencies"])
-    }
+    libraries = libraries_of_project()
     python = f"python3 >= {PROJECT['requires-python'].removeprefix('>=')}"
-    assert set(required) == own | libraries | {python, "systemd", "dbus-common", "polkit"}
+    others = {python, "systemd", "dbus-common", "polkit"}
+    assert set(required) == own | {*libraries.values()} - {libraries[SERVERS_OWN]} | others
 
 
-def test_the_lock_server_requires_the_program_of_its_own_version_and_a_newer_library(
+def test_the_lock_server_requires_the_program_of_its_own_version_and_its_libraries(
     lockd: Package,
 ) -> None:
     required = {line for line in lockd.query("--requires") if not line.startswith("rpmlib(")}
@@ -320,6 +327,7 @@ def test_the_lock_server_requires_the_program_of_its_own_version_and_a_newer_lib
     assert required == {
         *("/bin/sh", "/usr/bin/python3", "systemd"),
         *(f"rebootmgr = {__version__}-1", f"python3-aiohttp >= {oldest}"),
+        libraries_of_project()[SERVERS_OWN],
     }
 
 
@@ -338,7 +346,9 @@ def test_on_fedora_its_macros_are_used(release: int, *, makes_the_user: bool) ->
     assert ("\n%pre lockd\n" in spec) is makes_the_user
     generated, lockd = spec.split("\n%package lockd\n")
     assert re.findall(r"^Requires: *(python3\S*)", generated, re.MULTILINE) == []
-    assert re.findall(r"^Requires: *(python3\S*)", lockd, re.MULTILINE) == ["python3-aiohttp"]
+    assert re.findall(r"^Requires: *(python3\S*)", lockd, re.MULTILINE) == [
+        *("python3-aiohttp", "python3-systemd")
+    ]
     assert "go-md2man" in re.findall(r"^BuildRequires: *(\S+)", spec, re.MULTILINE)
 
 
