@@ -48,6 +48,7 @@ def render_why(status: Record, page: Page, *, everything: bool = False) -> str:
         page.field("Pending", _pending(status, page)),
         _request(status, page),
         page.field("Next reboot", _predicted(status, page)),
+        _deadlines(status, page),
         _blockers(status, page, advises=True),
         _other_gates(status, page) if everything else _not_asked(status, page),
         _notices(status, page),
@@ -70,6 +71,7 @@ def _summary(status: Record, page: Page) -> Iterator[str]:
         yield from page.field("Source", f"{status.text('source')}{why}")
     yield from page.field("Strategy", _strategy(status))
     yield from page.field("Next reboot", _predicted(status, page))
+    yield from _deadlines(status, page)
     yield from page.field("Window", _window(status, page))
     yield from page.field("Slot", _slot(status))
     if (identity := status.part("identity")) is not None:
@@ -152,13 +154,29 @@ def _explained(blocker: Record, page: Page, heard: datetime | None) -> list[str]
     end = blocker.instant("until")
     if end is not None:
         times.append(f"{until(reason) if reason else 'until'} {page.instant(end)}")
-        if reason is Reason.OUTSIDE_WINDOW:  # its detail says the same in UTC
+        if (
+            reason is Reason.OUTSIDE_WINDOW and "by deadline" not in detail
+        ):  # its detail says the same in UTC
             detail = ""
     what = detail or (headline(reason) if reason else UNKNOWN)
     if heard is not None:
         age = span(max(0.0, (page.now - heard).total_seconds())).replace(" ", GLUE)
         what = f"{age} ago: {what}"
     return [what, *times]
+
+
+def _deadlines(status: Record, page: Page) -> Iterator[str]:
+    """Say from when on what counts no more."""
+    for deadline in status.parts("deadlines"):
+        names, at = ", ".join(deadline.texts("waives")), deadline.instant("at")
+        verb = "counts" if names in {"fit", "splay"} else "count"
+        if at is None:
+            text = f"{names} no longer {verb} later; no clock can tell yet when"
+        elif deadline.is_true("due"):
+            text = f"since {page.instant(at)} {names} no longer {verb}"
+        else:
+            text = f"from {page.instant(at)} {names} no longer {verb}"
+        yield from page.field("Deadline", text)
 
 
 def verdict_of(status: Record) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
 
+from rebootmgr.config.deadline_keys import decode_deadline
 from rebootmgr.config.fragment import DropIn, Fragment, Ignored, Unread
 from rebootmgr.config.merged import (
     Merged,
@@ -19,7 +20,7 @@ from rebootmgr.config.merged import (
     read_fragments,
     with_values,
 )
-from rebootmgr.config.schema import AGENT, BLACKOUT, WINDOW
+from rebootmgr.config.schema import AGENT, BLACKOUT, DEADLINE, WINDOW
 from rebootmgr.config.settings import Settings
 from rebootmgr.config.values import LOCALTIME
 from rebootmgr.config.windows import Place, decode_blackout, decode_window
@@ -62,8 +63,11 @@ def decode_config(fragments: Sequence[Fragment], *, localtime: tzinfo | None) ->
     zones = Zones(localtime, chosen.value if chosen else "UTC")
     windows, window_errors = decode_items(merged, WINDOW, decode_window, zones)
     blackouts, blackout_errors = decode_items(merged, BLACKOUT, decode_blackout, zones)
-    settings = with_values(Settings(), "", typed | {WINDOW: windows, BLACKOUT: blackouts})
-    errors += [*window_errors, *blackout_errors, *_conflicts(merged, settings, localtime)]
+    steps, step_errors = decode_items(merged, DEADLINE, decode_deadline, zones)
+    items = {WINDOW: windows, BLACKOUT: blackouts, DEADLINE: steps}
+    settings = with_values(Settings(), "", typed | items)
+    errors += [*window_errors, *blackout_errors, *step_errors]
+    errors += [*_same_age(merged), *_conflicts(merged, settings, localtime)]
     return Config(
         settings=settings,
         merged=merged,
@@ -88,3 +92,16 @@ def _conflicts(merged: Merged, settings: Settings, localtime: tzinfo | None) -> 
         key = "updates.fleet_lock.client_key_file"
         message, hint = "is a key without its certificate", "set client_cert_file, too"
         yield problem_at(values[key].place, key, message, hint)
+
+
+def _same_age(merged: Merged) -> Iterator[Problem]:
+    """Yield steps of which nobody can tell which comes first."""
+    seen = set()
+    for item in merged.items[DEADLINE]:
+        after = item.found.get("after")
+        if after is not None and after.value in seen:
+            message = "is the same as that of another deadline"
+            hint = "write one step with all that it waives, or another length of time"
+            yield problem_at(after.place, f"{DEADLINE}.after", message, hint)
+        elif after is not None:
+            seen.add(after.value)

@@ -33,6 +33,7 @@ def resolve_policy(
         enabled=updates.enabled,
         strategies=updates.strategy,
         calendar=resolve_calendar(updates, node_id=node_id),
+        deadlines=tuple(sorted(updates.deadline, key=lambda step: step.after)),
         slot=_slot(config, node_id, variables),
         keep_slot_on_failed_update=updates.fleet_lock.keep_slot_on_failed_update,
         sessions_wait=updates.sessions.wait,

@@ -5,20 +5,23 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Final
 
 from rebootmgr.config.checked import Config
 from rebootmgr.config.resolve import resolve_calendar
-from rebootmgr.config.schema import BLACKOUT, WINDOW
+from rebootmgr.config.schema import BLACKOUT, DEADLINE, WINDOW
 from rebootmgr.config.settings import FleetLock, Periodic
-from rebootmgr.config.windows import Place
-from rebootmgr.core.policy import Strategy
+from rebootmgr.config.windows import Item, Place
+from rebootmgr.core.policy import DeadlineStep, Strategy, Waivable
 from rebootmgr.core.window import HORIZON, Blackout, Calendar, Opening, never_opens, openings
 from rebootmgr.errors import Problem
+from rebootmgr.spans import encode_span
 
 _LONG_AGO: Final = timedelta(days=30)
 _LONGEST_WINDOW: Final = timedelta(days=7)
 _MINUTE: Final = timedelta(minutes=1)
+_HOUR: Final = timedelta(hours=1)
 _AHEAD: Final = f"in the next {HORIZON.days} days"
 _LOOK: Final = "look at windows and blackouts with `rebootmgrctl plan --to ...`"
 
@@ -45,7 +48,12 @@ def review_config(
 
 def advise(config: Config) -> tuple[Problem, ...]:
     """Say what needs neither the host nor the date; the daemon logs it, too."""
-    return (*_unused(config), *_splay_too_long(config), *_sent_in_clear(config))
+    return (
+        *_unused(config),
+        *_idle_steps(config),
+        *_splay_too_long(config),
+        *_sent_in_clear(config),
+    )
 
 
 def _unused(config: Config) -> Iterator[Problem]:
@@ -131,7 +139,62 @@ def _calendar_advice(
     found = list(_blackouts_over(config, at))
     if calendar.periodic and not _is_off(config):
         found += _windows(config, calendar, at, reboot_takes if calendar.fit else None)
+    found += _before_the_first_window(config, calendar, at)
     return tuple(found)
+
+
+def _before_the_first_window(config: Config, calendar: Calendar, at: datetime) -> Iterator[Problem]:
+    """Yield steps after which windows count no more although an update may not have met any."""
+    if not calendar.periodic or _is_off(config):
+        return
+    longest = _longest_wait(openings(calendar, at, at + HORIZON))
+    for step, item in _steps(config):
+        if Waivable.WINDOWS in step.waive and longest is not None and step.after < longest:
+            message = (
+                f"comes before the first window: up to {encode_span(longest)} pass without one"
+            )
+            hint = "make it longer, or add a window"
+            yield _problem_at(item.place, f"{DEADLINE}.after", message, hint)
+
+
+def _longest_wait(found: Sequence[Opening]) -> timedelta | None:
+    """How long it can take from any instant to the next opening, in whole hours."""
+    gaps = [after.start - before.end for before, after in pairwise(found)]
+    return max(gaps) // _HOUR * _HOUR if gaps else None
+
+
+def _steps(config: Config) -> Iterator[tuple[DeadlineStep, Item]]:
+    return zip(config.settings.updates.deadline, config.merged.items[DEADLINE], strict=True)
+
+
+def _idle_steps(config: Config) -> Iterator[Problem]:
+    """Yield what a step waives that nothing asks for, and steps of which nothing is left."""
+    updates = config.settings.updates
+    reasons = {}
+    if not updates.sessions.wait:
+        reasons[Waivable.SESSIONS] = "updates.sessions.wait is false"
+    if Strategy.PERIODIC not in updates.strategy:
+        reasons |= dict.fromkeys((Waivable.WINDOWS, Waivable.SPLAY), "there are no windows")
+    elif not updates.periodic.splay_minutes:
+        reasons[Waivable.SPLAY] = "splay_minutes is 0"
+    if Strategy.PERIODIC not in updates.strategy and not updates.blackout:
+        reasons[Waivable.FIT] = "there are no windows"
+    elif not updates.periodic.fit:
+        reasons[Waivable.FIT] = "fit is false"
+    waived: frozenset[Waivable] = frozenset()
+    for step, item in sorted(_steps(config), key=lambda pair: pair[0].after):
+        place = item.found["waive"].place
+        if _is_off(config):
+            message, hint = "has no effect: nothing reboots this host", "remove it"
+            yield _problem_at(place, DEADLINE, message, hint)
+        elif step.waive <= waived:
+            message, hint = "does nothing: an earlier deadline has waived it all", "remove it"
+            yield _problem_at(place, f"{DEADLINE}.waive", message, hint)
+        else:
+            for name in sorted(step.waive & reasons.keys()):
+                message = f'"{name}" has no effect: {reasons[name]}'
+                yield _problem_at(place, f"{DEADLINE}.waive", message, "leave it out")
+        waived |= step.waive
 
 
 def _is_off(config: Config) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from rebootmgr.config import values, windows
+from rebootmgr.config import deadline_keys, values, windows
 from rebootmgr.config.grammar import Grammar, tables_of
 from rebootmgr.config.rules import Rule
 from rebootmgr.config.windows import Way
@@ -134,6 +134,7 @@ KEYS: Final[Mapping[str, Rule]] = {
 
 WINDOW: Final = "updates.periodic.window"
 BLACKOUT: Final = "updates.blackout"
+DEADLINE: Final = "updates.deadline"
 ITEMS: Final[Mapping[str, Mapping[str, Rule]]] = {
     WINDOW: {
         "days": Rule(
@@ -180,6 +181,12 @@ ITEMS: Final[Mapping[str, Mapping[str, Rule]]] = {
         "rrule": Rule(
             values.text, windows.RECURRENCE, "Repeats it, such as FREQ=YEARLY, from its start on."
         ),
+    },
+    DEADLINE: {
+        "after": deadline_keys.span,
+        "waive": deadline_keys.waive,
+        "grace": deadline_keys.span,
+        "warn": deadline_keys.spans,
     },
 }
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from rebootmgr.core.model import Source
-from rebootmgr.core.policy import ClockRule, Respect, Strategy
+from rebootmgr.core.policy import ClockRule, DeadlineStep, Respect, Strategy
 from rebootmgr.core.window import Blackout, Window
 
 
@@ -77,6 +77,7 @@ class Updates:
     strategy: frozenset[Strategy] = frozenset({Strategy.IMMEDIATE})
     periodic: Periodic = field(default_factory=Periodic)
     blackout: tuple[Blackout, ...] = ()
+    deadline: tuple[DeadlineStep, ...] = ()
     fleet_lock: FleetLock = field(default_factory=FleetLock)
     sessions: Sessions = field(default_factory=Sessions)
     inhibitors: Inhibitors = field(default_factory=Inhibitors)

@@ -132,4 +132,7 @@ def _finite(text: str) -> float | None:
 
 def decode_why(status: Record) -> dict[str, Json]:
     """Pick what `why --json` prints; null where an older daemon does not say."""
-    return {name: status.members.get(name) for name in WHY}
+    why = {name: status.members.get(name) for name in WHY}
+    if status.has("deadlines"):
+        why["deadlines"] = status.members["deadlines"]
+    return why

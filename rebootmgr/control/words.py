@@ -10,7 +10,7 @@ from rebootmgr import __version__
 from rebootmgr.core.facts import Change
 from rebootmgr.core.memory import Hold, PastReboot, Quarantine
 from rebootmgr.core.model import Deployment, Slot
-from rebootmgr.core.status import PresumedSlot, ShownRequest, Status
+from rebootmgr.core.status import PresumedSlot, ShownDeadline, ShownRequest, Status
 from rebootmgr.core.window import Opening
 from rebootmgr.instants import encode_instant
 from rebootmgr.table import Json
@@ -80,8 +80,23 @@ def encode_why(status: Status) -> dict[str, Json]:
             {"gate": gate.name, "state": gate.state, "detail": gate.detail} for gate in status.gates
         ],
         "notices": [{"notice": notice.kind, "detail": notice.detail} for notice in status.notices],
+        **_deadlines(status.deadlines),
         "predicted": _instant(status.predicted),
     }
+
+
+def _deadlines(deadlines: tuple[ShownDeadline, ...]) -> dict[str, Json]:
+    """Nothing where none is configured, or nothing pending."""
+    steps: list[Json] = [
+        {
+            "step": one.step,
+            "at": _instant(one.at),
+            "waives": list(one.waives),
+            "due": one.is_due,
+        }
+        for one in deadlines
+    ]
+    return {"deadlines": steps} if steps else {}
 
 
 def _request(request: ShownRequest | None) -> Json:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from rebootmgr.core import deadlines
 from rebootmgr.core.clock import end_of, left_of
 from rebootmgr.core.fit import need_at_last
 from rebootmgr.core.gates import WORKING_FOR_LONG_S, local_blockers, unannounced, view_of
@@ -119,12 +120,13 @@ def _monos(state: State, at: Moment, policy: Policy) -> list[float]:
             if state.known.working_since is not None:  # for then it is said who works so long
                 monos.append(state.known.working_since + WORKING_FOR_LONG_S)
             closed = local_blockers(state, policy, at)
-            if state.ask_again is not None and unannounced(state, at, closed):
+            if state.ask_again is not None and unannounced(state, policy, at, closed):
                 monos.append(state.ask_again)
             if (grace := state.grace_of(target)) is not None:
                 reminder = grace.until - LAST_WARNING_S
                 monos.append(grace.until if grace.reminded else reminder)
             monos += [promise.until for promise in state.promises]
+            monos += deadlines.wakings(state, policy)
         case _:
             pass
     return monos

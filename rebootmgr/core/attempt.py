@@ -137,6 +137,7 @@ def _consider(turn: Turn, place: type[Waiting | Queued]) -> None:
         turn.rest()
         return
     turn.become(place(target))
+    _show(turn, people.announce(turn.state, turn.policy, turn.at, target))
     _show(turn, people.give_grace(turn.state, turn.policy, turn.at, target, turn.blockers()))
     if blockers := turn.blockers():
         turn.become(Waiting(target))
@@ -154,7 +155,7 @@ def _show(turn: Turn, courtesy: people.Courtesy) -> None:
 def _ask_again(turn: Turn, blockers: tuple[Blocker, ...]) -> None:
     """What nobody tells is asked for while nothing else is in the way, and once a minute."""
     again = turn.state.ask_again
-    look = unannounced(turn.state, turn.at, blockers)
+    look = unannounced(turn.state, turn.policy, turn.at, blockers)
     if not look or (again is not None and turn.at.mono < again):
         return
     again = turn.at.mono + clock.ASK_EVERY_S

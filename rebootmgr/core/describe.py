@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
-from rebootmgr.core import backlog, slots
+from rebootmgr.core import backlog, deadlines, slots
 from rebootmgr.core.clock import end_of, is_assumed, is_in_force, needs_clock, say_end
 from rebootmgr.core.facts import Deployments
 from rebootmgr.core.forecast import predict
@@ -12,7 +13,7 @@ from rebootmgr.core.gates import local_blockers, view_of
 from rebootmgr.core.memory import Hold
 from rebootmgr.core.model import Blocker, Choice, Moment, Notice, NoticeKind, Phase, Reason
 from rebootmgr.core.people import describe_session, sessions_of
-from rebootmgr.core.policy import Policy, Strategy
+from rebootmgr.core.policy import Policy, Strategy, Waivable
 from rebootmgr.core.reasons import WORDS, Asked
 from rebootmgr.core.sentence import sentence
 from rebootmgr.core.states import (
@@ -40,11 +41,19 @@ from rebootmgr.core.status import (
     GateState,
     PresumedSlot,
     ShownBlocker,
+    ShownDeadline,
     ShownRequest,
     StateName,
     Status,
     Verdict,
 )
+
+WAIVED_GATES: Final[Mapping[Waivable, tuple[Reason, ...]]] = {
+    Waivable.SESSIONS: (Reason.USERS_LOGGED_IN,),
+    Waivable.SPLAY: (),
+    Waivable.FIT: (Reason.WINDOW_TOO_SHORT,),
+    Waivable.WINDOWS: (Reason.OUTSIDE_WINDOW,),
+}
 
 
 def blockers(state: State, policy: Policy, at: Moment) -> tuple[Blocker, ...]:
@@ -156,6 +165,8 @@ def describe(
         pending_since=backlog.pending_since(memory.backlog, target),
         behind_since=backlog.behind_since(memory.backlog, at.wall),
         request=_request(state, at),
+        deadlines=_deadlines(state, policy, at),
+        waived=tuple(sorted(deadlines.waived(state, policy, at))),
         blockers=tuple(
             ShownBlocker(
                 *(one.reason, one.detail, since.get(one.reason, at.wall), one.until),
@@ -229,12 +240,16 @@ def _gates(
 ) -> tuple[Gate, ...]:
     shown = found if state.target is not None else local_blockers(state, policy, at)
     is_last = isinstance(state.attempt, Rebooting | Committing)
+    waived = deadlines.waived(state, policy, at)
+    unasked = {one for name in waived for one in WAIVED_GATES[name]}
     details = {blocker.reason: blocker.detail for blocker in reversed((*found, *shown))}
 
     def gate(reason: Reason) -> Gate:
         if reason in details:
             return Gate(reason, GateState.BLOCKING, details[reason])
-        return Gate(reason, GateState.CLEAR if is_read(reason) else GateState.NOT_EVALUATED)
+        if not is_read(reason):
+            return Gate(reason, GateState.NOT_EVALUATED)
+        return Gate(reason, GateState.CLEAR, "by deadline" if reason in unasked else "")
 
     def is_read(reason: Reason) -> bool:
         match WORDS[reason].asked:
@@ -257,6 +272,21 @@ def _gates(
                 return not policy.dry_run
 
     return tuple(gate(reason) for reason in Reason if reason is not Reason.REBOOTING)
+
+
+def _deadlines(state: State, policy: Policy, at: Moment) -> tuple[ShownDeadline, ...]:
+    """Say of each step when it is due, or that no clock can tell yet how old the update is."""
+    if state.target is None:
+        return ()
+    known = [(due, due <= at.mono) for _, due in deadlines.dues(state, policy)]
+    instants = [(deadlines.instant(due, at), is_due) for due, is_due in known]
+    unknown = [(None, False) for _ in policy.deadlines]
+    return tuple(
+        ShownDeadline(number, when, tuple(sorted(step.waive)), is_due)
+        for number, (step, (when, is_due)) in enumerate(
+            zip(policy.deadlines, instants or unknown, strict=True), 1
+        )
+    )
 
 
 def _request(state: State, at: Moment) -> ShownRequest | None:

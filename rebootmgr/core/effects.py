@@ -84,11 +84,15 @@ class Reboot:
 
 @dataclass(frozen=True, slots=True)
 class Warn:
-    """Tell these sessions on their terminals that the reboot is `in_s` seconds away."""
+    """Tell these sessions on their terminals that the reboot is `in_s` seconds away.
+
+    With `waives` it is told that a reboot no longer waits for these from then on.
+    """
 
     sessions: tuple[Session, ...]
     target: Deployment
     in_s: float
+    waives: tuple[str, ...] = ()
 
 
 Effect: TypeAlias = (

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from rebootmgr.core import clock
+from rebootmgr.core import clock, deadlines
 from rebootmgr.core.facts import Deployments, Finalization, Inhibitor, Logind, Look, NotOstree
 from rebootmgr.core.fit import began, need, need_left
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Blocker, Moment, Reason
 from rebootmgr.core.people import people_gate
-from rebootmgr.core.policy import Policy, Respect, Strategy
+from rebootmgr.core.policy import Policy, Respect, Strategy, Waivable
 from rebootmgr.core.states import Known, State
 from rebootmgr.core.window import Outlook, outlook
 
@@ -21,8 +21,12 @@ WORKING_FOR_LONG_S: Final = 600.0
 
 def view_of(state: State, policy: Policy, at: Moment) -> Outlook:
     """What the calendar says now, given how long what is still to do takes here."""
-    needed = need_left(state, policy.calendar, at)
-    return outlook(policy.calendar, at.wall, need=needed)
+    *relaxed, last = deadlines.calendars(state, policy, at)
+    for calendar in relaxed:
+        view = outlook(calendar, at.wall, need=need_left(state, calendar, at))
+        if view.opening is not None and view.fits:
+            return view
+    return outlook(last, at.wall, need=need_left(state, last, at))
 
 
 def _began_anyway(state: State, policy: Policy, at: Moment) -> bool:
@@ -155,16 +159,26 @@ def _timing(state: State, policy: Policy, at: Moment) -> list[Blocker]:
     if state.skips_gates(at):
         return found
     if view.window is None:
-        found.append(_outside(view))
+        found.append(_outside(view, deadlines.relief(state, policy, at, Waivable.WINDOWS)))
     elif not view.fits and not _began_anyway(state, policy, at):
         until = None if view.next_fitting is None else view.next_fitting.start
         closes = view.window.end if view.opening is None else view.opening.end
         detail = f"the window closes at {closes:%H:%M} UTC, too soon for this host"
+        relief = deadlines.relief(state, policy, at, Waivable.FIT, Waivable.WINDOWS)
+        if relief is not None and (until is None or relief < until):
+            until, detail = relief, f"{detail}; {_by_deadline(relief)}"
         found.append(Blocker(Reason.WINDOW_TOO_SHORT, detail, until))
     return found
 
 
-def _outside(view: Outlook) -> Blocker:
+def _by_deadline(relief: datetime) -> str:
+    return f"that no longer counts from {relief:%a %Y-%m-%d %H:%M} UTC on, by deadline"
+
+
+def _outside(view: Outlook, relief: datetime | None) -> Blocker:
+    if relief is not None and (view.next is None or relief < view.next.start):
+        detail = f"no maintenance window is open; {_by_deadline(relief)}"
+        return Blocker(Reason.OUTSIDE_WINDOW, detail, relief)
     if view.next is None:
         return Blocker(Reason.OUTSIDE_WINDOW, "no maintenance window opens in the next 400 days")
     detail = f"the next maintenance window opens {view.next.start:%a %Y-%m-%d %H:%M} UTC"
@@ -205,12 +219,12 @@ def _objections(inhibitors: Iterable[Inhibitor]) -> str:
     return "; ".join(f"{one.who} (pid {one.pid}, uid {one.uid}): {one.why}" for one in inhibitors)
 
 
-def unannounced(state: State, at: Moment, blockers: tuple[Blocker, ...]) -> Look:
+def unannounced(state: State, policy: Policy, at: Moment, blockers: tuple[Blocker, ...]) -> Look:
     """Where to look once a minute, because nobody tells when the last closed gates open.
 
     systemd 252 keeps quiet about a scheduled shutdown that was cancelled.
     """
-    if clock.is_last_gate(state, at, blockers):
+    if clock.is_last_gate(state, at, blockers) or deadlines.wants_clock(state, policy):
         return Look.CLOCK
     reasons = {blocker.reason for blocker in blockers}
     return Look.LOGIND if reasons == {Reason.SHUTDOWN_SCHEDULED} else Look.NOWHERE

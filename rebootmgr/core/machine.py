@@ -6,7 +6,7 @@ bring slots, looks and memory in line with where it got (SPEC 4 to 9, 13).
 
 from dataclasses import replace
 
-from rebootmgr.core import slots
+from rebootmgr.core import deadlines, slots
 from rebootmgr.core.attempt import advance, after_hooks, after_lock
 from rebootmgr.core.backoff import Retry, next_retry
 from rebootmgr.core.clock import adopt_holds, date_anew, date_holds, waits_for_clock
@@ -171,6 +171,7 @@ def _learn(turn: Turn, facts: Facts, look: Look) -> None:
         turn.remember(adopt_holds(turn.state.memory, known.boot))
     if known.clock_synchronized and not before.clock_synchronized:
         turn.remember(date_anew(date_holds(turn.state, turn.at), known.boot, turn.at))
+        turn.remember(deadlines.date_backlog(turn.state, turn.at))
     if facts.sysroot_locked is not None and (
         known.os_unknown or facts.sysroot_locked != known.is_sysroot_locked
     ):

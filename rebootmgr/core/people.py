@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from rebootmgr.core import deadlines
 from rebootmgr.core.effects import Warn
 from rebootmgr.core.facts import Session
 from rebootmgr.core.model import Blocker, Deployment, Moment, Reason
-from rebootmgr.core.policy import Policy
-from rebootmgr.core.states import Committing, Grace, Preparing, Promise, State
+from rebootmgr.core.policy import Policy, Strategy, Waivable
+from rebootmgr.core.states import Committing, Grace, Preparing, Promise, State, Told
 
 LAST_WARNING_S: Final = 60.0
 REMEMBERED: Final = 8
@@ -56,10 +57,45 @@ def people_gate(state: State, policy: Policy, at: Moment) -> Blocker | None:
             return _until(promised, detail, at)
         case _:
             pass
+    if _are_waived(state, policy, at):  # but for what they were promised
+        return _until(promised, detail, at)
     grace = None if state.target is None else state.grace_of(state.target)
     if grace is None:
         return Blocker(Reason.USERS_LOGGED_IN, detail)
     return _until(max(grace.until, promised), detail, at)
+
+
+def _are_waived(state: State, policy: Policy, at: Moment) -> bool:
+    """Whether by deadline nobody waits for people any more."""
+    return Waivable.SESSIONS in deadlines.waived(state, policy, at)
+
+
+def announce(state: State, policy: Policy, at: Moment, target: Deployment) -> Courtesy:
+    """Tell people of the deadlines ahead, each as often as it says, and at once what is past."""
+    if not policy.sessions_wait or not policy.enabled or Strategy.OFF in policy.strategies:
+        return Courtesy(state)
+    told, warnings = state.told, []
+    for step, due in deadlines.dues(state, policy):
+        spans = [span.total_seconds() for span in step.warn]
+        past = [span for span in spans if at.mono >= due - span]
+        if at.mono >= due or not past:
+            continue
+        span = min(past)
+        heard = {one.session for one in told if one.due == due and one.span <= span}
+        new = tuple(one for one in sessions_of(state) if one.id not in heard)
+        if new:
+            told += tuple(Told(one.id, due, span) for one in new)
+            warnings.append(Warn(new, target, due - at.mono, tuple(sorted(step.waive))))
+    said = replace(state, told=told) if warnings else state
+    return Courtesy(said, () if policy.dry_run else tuple(warnings))
+
+
+def _knew(state: State, policy: Policy, at: Moment, session: Session) -> bool:
+    """Whether somebody was told, and lately, of a deadline that lets nobody wait for him."""
+    grace = policy.sessions_grace.total_seconds()
+    heard = {one.due for one in state.told if one.session == session.id}
+    past = {due for due in heard if due <= at.mono <= due + grace}
+    return bool(past) and _are_waived(state, policy, at)
 
 
 def _until(mono: float, detail: str, at: Moment) -> Blocker | None:
@@ -80,6 +116,8 @@ def give_grace(
 ) -> Courtesy:
     """Start the grace when only people are in the way, and keep everybody warned while it runs."""
     grace, sessions = state.grace_of(target), sessions_of(state)
+    if _are_waived(state, policy, at):
+        return Courtesy(state)
     if grace is None:
         if {blocker.reason for blocker in blockers} != {Reason.USERS_LOGGED_IN}:
             return Courtesy(state)
@@ -116,7 +154,14 @@ def latecomers(
         grace, last = policy.sessions_grace.total_seconds(), policy.patience.final_warning_s
         return at.mono - promise.at <= max(grace, promise.until - promise.at + last)
 
-    return tuple(one for one in sessions_of(state) if not has_had_time(state.promise_to(one.id)))
+    return tuple(
+        one
+        for one in sessions_of(state)
+        if not (
+            has_had_time(promise := state.promise_to(one.id))
+            or (promise is None and _knew(state, policy, at, one))
+        )
+    )
 
 
 def give_last_minute(state: State, policy: Policy, at: Moment, target: Deployment) -> Courtesy:
@@ -139,7 +184,10 @@ def forget_who_left(state: State) -> State:
     """Nobody needs to know what was promised to whom is gone."""
     here = {session.id for session in sessions_of(state)}
     left = tuple(promise for promise in state.promises if promise.session in here)
-    return state if left == state.promises else replace(state, promises=left)
+    told = tuple(one for one in state.told if one.session in here)
+    if (left, told) == (state.promises, state.told):
+        return state
+    return replace(state, promises=left, told=told)
 
 
 def _with_grace(state: State, grace: Grace) -> State:

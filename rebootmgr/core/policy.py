@@ -55,17 +55,45 @@ class Patience:
     confirm_s: float = 60.0
 
 
+class Waivable(StrEnum):
+    """What a deadline may do away with (SPEC 5a)."""
+
+    SESSIONS = "sessions"
+    SPLAY = "splay"
+    FIT = "fit"
+    WINDOWS = "windows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineStep:
+    """From `after` on, counted since the host is behind, what is in `waive` counts no more.
+
+    Not before this boot is `grace` old. People are told by each of `warn` ahead, longest first.
+    """
+
+    after: timedelta
+    waive: frozenset[Waivable]
+    grace: timedelta = timedelta(hours=1)
+    warn: tuple[timedelta, ...] = (
+        timedelta(days=1),
+        timedelta(hours=1),
+        timedelta(minutes=10),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything that decides. `slot` is set exactly when the strategy asks a lock server.
 
     `invalid` says what is wrong with the configuration ("" when nothing is); `seed` makes the
-    jitter of this host differ from its neighbours'; `group` is shown, and decides nothing.
+    jitter of this host differ from its neighbours'; `group` is shown, and decides nothing;
+    `deadlines` are by rising `after`.
     """
 
     enabled: bool = True
     strategies: frozenset[Strategy] = frozenset({Strategy.IMMEDIATE})
     calendar: Calendar = field(default_factory=Calendar)
+    deadlines: tuple[DeadlineStep, ...] = ()
     slot: Slot | None = None
     keep_slot_on_failed_update: bool = True
     sessions_wait: bool = True

@@ -84,7 +84,9 @@ def _clause(blocker: ShownBlocker, zone: tzinfo) -> tuple[str, str]:
     if blocker.until is None:
         return explain(blocker.reason, blocker.detail), ""
     when = say_instant(blocker.until, zone)
-    if blocker.reason is Reason.OUTSIDE_WINDOW:  # its detail says the same
+    if (
+        blocker.reason is Reason.OUTSIDE_WINDOW and "by deadline" not in blocker.detail
+    ):  # its detail says the same
         return "waiting for the maintenance window that opens", f" {when}"
     return explain(blocker.reason, blocker.detail), f", {until(blocker.reason)} {when}"
 

@@ -266,6 +266,27 @@ class Promise:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class Aging:
+    """When this host began to be behind, by CLOCK_BOOTTIME of this boot (s), which no clock moves.
+
+    It is negative where that was before this boot. `certain`: that was seen in this boot, or by a
+    clock that somebody vouches for.
+    """
+
+    born: float
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A session was told of the deadline at `due` (CLOCK_BOOTTIME, s), by that `span` ahead (s)."""
+
+    session: str
+    due: float
+    span: float
+
+
 NOBODY_LOOKED: Final = BootId("")
 
 
@@ -333,7 +354,8 @@ class State:
     when to try again what could not be read; `ask_again` when (CLOCK_BOOTTIME, s) to ask again for
     what nobody tells; `unsaved` why Memory is not on disk, or "" when it is;
     `readable` is false when state.json is not ours to overwrite; `setbacks` has one for each cause
-    at most; `graces` are those of the last updates, `promises` of who is logged in;
+    at most; `graces` are those of the last updates, `promises` and `told` of who is logged in;
+    `aging` is None without deadlines, and until a clock may tell;
     `passed_checks_at` and `queued_since`, when the fleet was first asked for this attempt,
     are CLOCK_BOOTTIME.
     """
@@ -349,6 +371,8 @@ class State:
     setbacks: tuple[Setback, ...] = ()
     graces: tuple[Grace, ...] = ()
     promises: tuple[Promise, ...] = ()
+    aging: Aging | None = None
+    told: tuple[Told, ...] = ()
     passed_checks_at: float | None = None
     queued_since: float | None = None
     unsaved: str = ""

@@ -92,6 +92,16 @@ class ShownRequest:
     skips: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ShownDeadline:
+    """A step (SPEC 5a), from 1: from `at` on `waives` count no more; None: no clock can tell."""
+
+    step: int
+    at: datetime | None
+    waives: tuple[str, ...]
+    is_due: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Where we are and why, at one instant (`at`). All instants are aware and in UTC.
@@ -101,7 +111,8 @@ class Status:
     first of those that this host has not booted; `predicted` the earliest instant at which the
     known gates allow it, None where it cannot be known; `lock_held`: a slot was granted and is not
     given back; `lock_presumed`: one was asked for, and no clean answer came; `slot_claimed`: this
-    attempt asks for one, or has it.
+    attempt asks for one, or has it; `deadlines` are empty without any, and while nothing is
+    pending, `waived` what counts no more because of them.
     """
 
     at: datetime
@@ -116,6 +127,8 @@ class Status:
     pending_since: datetime | None = None
     behind_since: datetime | None = None
     request: ShownRequest | None = None
+    deadlines: tuple[ShownDeadline, ...] = ()
+    waived: tuple[str, ...] = ()
     blockers: tuple[ShownBlocker, ...] = ()
     gates: tuple[Gate, ...] = ()
     notices: tuple[Notice, ...] = ()

@@ -44,7 +44,7 @@ from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.words import Server, Told
 from rebootmgr.hooks.phases import HookPhases
 from rebootmgr.logind.terminals import write_warning
-from rebootmgr.logind.words import encode_warning
+from rebootmgr.logind.words import encode_announcement, encode_warning
 from rebootmgr.text import harmless
 
 log = logging.getLogger(__name__)
@@ -197,14 +197,19 @@ class Hands:
         self._report(await self._tools.rebooter.reboot(message, overrides=effect.overrides))
 
     async def _warn(self, effect: Warn) -> None:
-        text = encode_warning(effect.target.version, in_s=effect.in_s, at=datetime.now(UTC))
+        version, in_s, now = effect.target.version, effect.in_s, datetime.now(UTC)
+        if effect.waives:
+            text = encode_announcement(version, in_s=in_s, waives=effect.waives, at=now)
+        else:
+            text = encode_warning(version, in_s=in_s, at=now)
         unwarned = await write_warning(
             effect.sessions, text, dev=self._tools.dev, aside=self._terminals
         )
         told = [session.user for session in effect.sessions if session.id not in unwarned]
         if told:
             names = ", ".join(told)
-            log.info("told %s that the reboot is at most %.0f s away", names, effect.in_s)
+            what = "a deadline" if effect.waives else "the reboot"
+            log.info("told %s that %s is at most %.0f s away", names, what, effect.in_s)
         if unwarned:
             log.warning("could not be warned on a terminal: sessions %s", ", ".join(unwarned))
 

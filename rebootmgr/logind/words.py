@@ -188,6 +188,32 @@ def encode_warning(version: str, *, in_s: float, at: datetime) -> str:
     return "".join(f"{line}\r\n" for line in lines)
 
 
+def encode_announcement(version: str, *, in_s: float, waives: tuple[str, ...], at: datetime) -> str:
+    """Write to terminals from when on a reboot no longer waits for what it waited for."""
+    due = at + timedelta(seconds=in_s)
+    lines = (
+        "",
+        f"\aBroadcast message from rebootmgr ({at:%a %Y-%m-%d %H:%M:%S} UTC):",
+        "",
+        "This host is to reboot into an update of its operating system,",
+        f"version {harmless(version, longest=60) or 'unknown'}.",
+        f"From {due:%a %Y-%m-%d %H:%M} UTC on, that is in {_long_span(in_s)},",
+        f"it no longer waits for: {', '.join(waives)}.",
+        "To reboot earlier:        rebootmgrctl reboot",
+        "To put off reboots:       rebootmgrctl hold --for 2h --reason TEXT",
+        "",
+    )
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def _long_span(seconds: float) -> str:
+    if seconds < 5400:
+        return _span(seconds)
+    return (
+        f"{round(seconds / 3600)} hours" if seconds < 172800 else f"{round(seconds / 86400)} days"
+    )
+
+
 def _span(seconds: float) -> str:
     if seconds < 90:
         return "one minute" if seconds > 45 else "less than a minute"

@@ -63,6 +63,7 @@ def _collect(status: Status, counters: Counters, process: Process) -> Iterator[M
     yield _labelled("identity_info", about, {"group": shown}, float(bool(group)))
     yield from _decision(status)
     yield from _windows(status)
+    yield from _deadlines(status)
     yield from _slots(status)
     yield from _reboots(status)
     yield from _fleet_lock(counters)
@@ -106,6 +107,22 @@ def _windows(status: Status) -> Iterator[Metric]:
     yield _gauge("window_open", "The calendar allows a reboot now.", status.window is not None)
     yield _instant("next_window_start", "Start of the next opening.", start)
     yield _instant("next_window_end", "End of the next opening.", end)
+
+
+def _deadlines(status: Status) -> Iterator[Metric]:
+    """Nothing where none is configured: there is little room in one read of a proxy."""
+    if not status.deadlines:
+        return
+    name = PREFIX + "deadline_timestamp_seconds"
+    steps = GaugeMetricFamily(name, "When it is due; 0: unknown.", labels=("step",))
+    for one in status.deadlines:
+        steps.add_metric((str(one.step),), one.at.timestamp() if one.at else 0)
+    yield steps
+    gates = frozenset(name for one in status.deadlines for name in one.waives)
+    waived = GaugeMetricFamily(PREFIX + "waived", "Counts no more by deadline.", labels=("gate",))
+    for gate in sorted(gates):
+        waived.add_metric((gate,), float(gate in status.waived))
+    yield waived
 
 
 def _slots(status: Status) -> Iterator[Metric]:
