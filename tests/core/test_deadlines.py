@@ -212,6 +212,8 @@ def test_an_age_from_before_this_boot_counts_once_a_clock_may_tell() -> None:
     script.later(1000)
     assert shown(script).waived == ()
     script.look(clock_synchronized=True)
+    assert shown(script).deadlines[0].at == script.booted_at + HOUR  # the grace of this boot
+    script.later(800)
     assert shown(script).waived == ("windows",)
 
 
