@@ -86,7 +86,7 @@ class Reboot:
 class Warn:
     """Tell these sessions on their terminals that the reboot is `in_s` seconds away.
 
-    With `waives` it is told that a reboot no longer waits for these from then on.
+    With `waives` it is told that a reboot waits for none of these from then on.
     """
 
     sessions: tuple[Session, ...]

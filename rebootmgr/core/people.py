@@ -75,7 +75,9 @@ def announce(state: State, policy: Policy, at: Moment, target: Deployment) -> Co
     if not policy.sessions_wait or not policy.enabled or Strategy.OFF in policy.strategies:
         return Courtesy(state)
     told, warnings = state.told, []
+    names: frozenset[Waivable] = frozenset()
     for step, due in deadlines.dues(state, policy):
+        names |= step.waive
         spans = [span.total_seconds() for span in step.warn]
         past = [span for span in spans if at.mono >= due - span]
         if at.mono >= due or not past:
@@ -85,7 +87,7 @@ def announce(state: State, policy: Policy, at: Moment, target: Deployment) -> Co
         new = tuple(one for one in sessions_of(state) if one.id not in heard)
         if new:
             told += tuple(Told(one.id, due, span) for one in new)
-            warnings.append(Warn(new, target, due - at.mono, tuple(sorted(step.waive))))
+            warnings.append(Warn(new, target, due - at.mono, tuple(sorted(names))))
     said = replace(state, told=told) if warnings else state
     return Courtesy(said, () if policy.dry_run else tuple(warnings))
 

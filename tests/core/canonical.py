@@ -12,6 +12,7 @@ from rebootmgr.core.backoff import Retry
 from rebootmgr.core.memory import Ask, Backlog, Durations, Hold, Memory, PastReboot
 from rebootmgr.core.model import Blocker, BootId, DeploymentId, Outcome, Reason, Ticket
 from rebootmgr.core.states import (
+    Aging,
     Asking,
     Cause,
     Checking,
@@ -29,6 +30,8 @@ from rebootmgr.core.states import (
 )
 
 SOON = 1.0
+AGED = 3.0 * SOON
+"""Every deadline is due by then."""
 LONG = 4800.0
 """A drain is done by then, or takes so long that there is no time for the reboot."""
 SOMETHING = Blocker(Reason.LOCK_REFUSED, "")
@@ -86,6 +89,10 @@ def told(at: float, until: float) -> tuple[float, float]:
 
 def promise(value: Promise) -> Promise:
     return Promise(value.session, *told(value.at, value.until))
+
+
+def aging(value: Aging | None) -> Aging | None:
+    return None if value is None else replace(value, born=max(value.born, -AGED))
 
 
 def memory(value: Memory, budget: int) -> Memory:
@@ -196,6 +203,13 @@ def state(
         ),
         promises=tuple(map(promise, sorted(value.promises, key=lambda one: one.session))),
         passed_checks_at=None if checks is None or checks < 0.0 else 0.0,
+        aging=aging(value.aging),
+        told=tuple(
+            sorted(
+                (one for one in value.told if one.due >= -SOON),
+                key=lambda one: (one.session, one.due),
+            )
+        ),
         queued_since=None,
         save_again=retry(value.save_again),
         memory=memory(value.memory, budget),

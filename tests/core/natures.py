@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rebootmgr.core.memory import Debt, Intent, Memory, Quarantine
 from rebootmgr.core.model import Phase
-from rebootmgr.core.policy import ClockRule, Policy, Strategy
+from rebootmgr.core.policy import ClockRule, DeadlineStep, Policy, Strategy, Waivable
 from tests.core import canonical
 from tests.core.world import (
     ALL_HOOKS,
@@ -35,6 +35,19 @@ WINDOWED: Final = replace(
 )
 DOUBTING: Final = replace(IMMEDIATE, strategies=frozenset({Strategy.PERIODIC}), calendar=SUNDAYS)
 FROZEN: Final = replace(IMMEDIATE, calendar=MONDAYS_FROZEN)
+AGEING: Final = replace(
+    DOUBTING,
+    clock=ClockRule.NEVER,
+    deadlines=tuple(
+        DeadlineStep(
+            after=timedelta(seconds=seconds * canonical.SOON),
+            waive=frozenset({waived}),
+            grace=timedelta(),
+            warn=(timedelta(seconds=canonical.SOON),),
+        )
+        for seconds, waived in ((1.0, Waivable.SESSIONS), (2.5, Waivable.WINDOWS))
+    ),
+)
 BOLD: Final = replace(FLEET, attempts_per_deployment=1, reboots_per_day=2)
 
 INTENT: Final = Intent(
@@ -210,6 +223,15 @@ SHALLOW: Final = (
         crashes=False,
     ),
     Nature(
+        name="deadlines",
+        policies=(AGEING,),
+        window_moves=True,
+        sessions=True,
+        just_over=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(
         name="a clock that is set, both ways",
         policies=(FROZEN, DOUBTING),
         window_moves=True,
@@ -257,6 +279,17 @@ def deeper(sibling: str, **changes: Any) -> Nature:
 
 
 DEEP: Final = (
+    Nature(
+        name="deadlines, requests and holds",
+        policies=(AGEING,),
+        window_moves=True,
+        sessions=True,
+        spans=True,
+        operators=True,
+        just_over=True,
+        inhibits=False,
+        crashes=False,
+    ),
     deeper(
         "two updates and an rpm-ostree that fails to answer",
         name="two updates and an rpm-ostree that falls silent",

@@ -292,6 +292,8 @@ class World:
     user: str = ""
     told: Told | None = None
     minute: bool = False
+    behind_s: float | None = None
+    announced: frozenset[float] = frozenset()
     wish: Wish | None = None
     held_s: float | None = None
     held_until: bool = False
@@ -417,7 +419,11 @@ class World:
             return  # going down, whatever else happens; only a withdrawal still means something
         for update in self.nature.updates:
             if update not in {self.staged, self.booted}:
-                yield HostChanged(Look.HOST), replace(self, staged=update, fading=None)
+                behind_s = self.behind_s
+                if self.policy.deadlines and behind_s is None:
+                    behind_s = 0.0
+                staged = replace(self, staged=update, fading=None, behind_s=behind_s)
+                yield HostChanged(Look.HOST), staged
                 if self.nature.withdrawals:  # the file is there, and rpm-ostree shows what was
                     shown = self.fading or self.staged or self.booted
                     fading = None if shown == update else shown
@@ -428,7 +434,7 @@ class World:
             yield HostChanged(self.nature.logind_look), replace(self, inhibited=not self.inhibited)
         if self.nature.sessions:
             user = "" if self.user else self._new_session()
-            changed = replace(self, user=user, told=None)
+            changed = replace(self, user=user, told=None, announced=frozenset())
             yield HostChanged(self.nature.logind_look), changed
         if self.nature.unknowns:
             yield HostChanged(Look.HOST), replace(self, unknown=not self.unknown)
@@ -624,6 +630,8 @@ class World:
         """Time has gone by; the machine has yet to be told."""
         shift = self.tick_s
         wish, held_s, told = self.wish, self.held_s, self.told
+        behind_s = None if self.behind_s is None else min(self.behind_s + shift, canonical.AGED)
+        announced = frozenset(at - shift for at in self.announced if at - shift > -2 * LATE)
         if wish is not None:
             wish = None if wish.left <= shift else replace(wish, left=wish.left - shift)
         if held_s is not None:
@@ -635,6 +643,8 @@ class World:
             wish=wish,
             held_s=held_s,
             told=told,
+            behind_s=behind_s,
+            announced=announced,
             held_until=self.held_until and self.open,
             disk=rewound(self.disk, shift),
         )
@@ -724,7 +734,7 @@ class World:
         if phase is not Phase.PRE_REBOOT:
             return world
         assert self.disk.drained, "drains without having written it down"
-        in_time = self.open or not self.policy.calendar.periodic
+        in_time = self.open or not self.policy.calendar.periodic or self.waives("windows")
         assert self.wishes_now or (in_time and not self.last), "drains when it is too late"
         assert self.policy.slot is None or self.granted, "drains without the fleet's consent"
         return replace(world, drained=not self.bare)
@@ -778,7 +788,8 @@ class World:
         assert self.healthy, "reboots before boot-complete"
         assert self.open or not self.policy.calendar.blackouts, "reboots in a freeze"
         skips = self.wishes_now
-        assert self.open or skips or not self.policy.calendar.periodic, "outside the window"
+        is_free = skips or self.waives("windows")
+        assert self.open or is_free or not self.policy.calendar.periodic, "outside the window"
         assert not self.held, "reboots past a hold"
         assert self.held_s is None, "reboots before a hold is over"
         assert not self.held_until, "reboots before the end of a hold by the true time"
@@ -798,10 +809,18 @@ class World:
     def _check_courtesy(self) -> None:
         """Somebody is there: it has had the time that the last warning promised, and lately."""
         told = self.told
-        assert told is not None or self.minute, "reboots without a word"
+        knew = any(at <= 0.0 for at in self.announced) and self.waives("sessions")
+        assert told is not None or self.minute or knew, "reboots without a word"
         if told is not None:
             assert told.until <= 0.0, "reboots before the time that was promised"
             assert told.at > -2 * LATE, "reboots on a warning of long ago"
+
+    def waives(self, gate: str) -> bool:
+        """Whether by a deadline nobody waits for this any more, by the true age of the update."""
+        return self.behind_s is not None and any(
+            self.behind_s >= step.after.total_seconds() and gate in step.waive
+            for step in self.policy.deadlines
+        )
 
     def check(self) -> None:
         """What holds in every world."""
@@ -999,6 +1018,8 @@ def rewind(state: State, shift: float) -> State:
             replace(one, at=back(one.at), until=back(one.until)) for one in state.promises
         ),
         passed_checks_at=None if state.passed_checks_at is None else back(state.passed_checks_at),
+        aging=state.aging and replace(state.aging, born=back(state.aging.born)),
+        told=tuple(replace(one, due=back(one.due)) for one in state.told),
         memory=rewound(state.memory, shift),
     )
 
@@ -1048,6 +1069,12 @@ class Hands:
         if world.user in {session.id for session in order.sessions}:
             is_last = isinstance(world.state.attempt, Committing)
             told = Told(0.0, order.in_s)
+            if order.waives:  # which is no promise: the window may open before
+                assert order.in_s > 0.0, "announces what is past"
+                if "sessions" in order.waives:
+                    said = world.announced | {order.in_s}
+                    self.world = replace(world, announced=said)
+                return ()
             self.world = replace(world, told=told, minute=world.minute or is_last)
         return ()
 
