@@ -86,10 +86,10 @@ class Table:
             raise FaultError(f"{self.where}.{key}: {value} is no count")
         return value
 
-    def seconds(self, key: str, *, default: float | None = None) -> float:
+    def seconds(self, key: str, *, default: float | None = None, least: float = 0.0) -> float:
         """Read how long something took, or what a clock showed that counts from 0."""
         value = self.number(key, default=default)
-        if not 0.0 <= value <= LONGEST_S:
+        if not least <= value <= LONGEST_S:
             raise FaultError(f"{self.where}.{key}: {value} s is out of range")
         return value
 

@@ -1,7 +1,9 @@
 """Deadlines (SPEC 5a): how old an update has to be for a gate to count no more.
 
 Age is counted in CLOCK_BOOTTIME from when the host began to be behind. Where that was before this
-boot, a wall clock that may decide says once how long ago: what it is set to later moves nothing.
+boot, only a clock that is synchronized now may say how long ago, of what a synchronized clock once
+dated (core.backlog); else it counts from this boot on. No clock that is assumed, nor
+`require_synchronized = "never"`, changes that: what a clock says too much would be waived too soon.
 """
 
 from collections.abc import Iterator
@@ -9,58 +11,46 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from rebootmgr.core import backlog, clock
-from rebootmgr.core.memory import Backlog, Memory
 from rebootmgr.core.model import Moment
-from rebootmgr.core.policy import ClockRule, DeadlineStep, Policy, Waivable
-from rebootmgr.core.states import Aging, State
+from rebootmgr.core.policy import DeadlineStep, Policy, Waivable
+from rebootmgr.core.states import State
 from rebootmgr.core.window import Calendar
 
 NOTHING: Final[frozenset[Waivable]] = frozenset()
 
 
-def age(state: State, was: Backlog | None, policy: Policy, at: Moment) -> Aging | None:
-    """Since when the host is behind, once it was noted; `was` is what was noted before."""
+def born(state: State) -> float | None:
+    """When (CLOCK_BOOTTIME, s) this host began to be behind, at the latest; None if it is not."""
     noted = state.memory.backlog
-    if not policy.deadlines or noted is None or backlog.behind_since(noted, at.wall) is None:
+    if state.target is None or noted is None or noted.anchor is None:
         return None
-    if backlog.behind_since(was, at.wall) is None:
-        return Aging(at.mono, certain=True)
-    known, is_vouched = state.aging, bool(state.known.clock_synchronized)
-    if known is not None and (known.certain or not is_vouched):
-        return known
-    is_free = policy.clock is ClockRule.NEVER
-    if not (is_free or clock.is_good(state, at)):
-        return known
-    old = max(at.wall - noted.behind_since, timedelta())
-    return Aging(at.mono - old.total_seconds(), certain=is_vouched or is_free)
-
-
-def date_backlog(state: State, at: Moment) -> Memory:
-    """Say anew by a clock that is vouched for now since when the host is behind, if it was seen."""
-    memory, aging = state.memory, state.aging
-    if aging is None or not aging.certain or memory.backlog is None:
-        return memory
-    since = at.wall - timedelta(seconds=at.mono - aging.born)
-    if abs(since - memory.backlog.behind_since) < clock.SET:
-        return memory
-    return replace(memory, backlog=replace(memory.backlog, behind_since=since))
+    return noted.anchor.born or 0.0
 
 
 def wants_clock(state: State, policy: Policy) -> bool:
-    """Whether only an answer of timedate1 can tell how old the update is."""
-    if not policy.deadlines or state.target is None or policy.clock is ClockRule.NEVER:
+    """Whether to ask timedate1: it may tell how old the update is, or was not asked in this boot.
+
+    What was noted by a clock that nobody vouched for counts from this boot on, for ever.
+    """
+    if not policy.deadlines or state.known.booted_at is not None or born(state) is None:
         return False
-    is_told = state.aging is not None and state.aging.certain
-    return not is_told and not state.known.clock_synchronized
+    return state.known.clock_synchronized is None or is_uncertain(state)
+
+
+def is_uncertain(state: State) -> bool:
+    """Whether the update is older than anybody can tell yet."""
+    noted = state.memory.backlog
+    if noted is None or noted.anchor is None or state.known.booted_at is not None:
+        return False
+    return noted.anchor.vouched is not None and noted.anchor.born is None
 
 
 def dues(state: State, policy: Policy) -> Iterator[tuple[DeadlineStep, float]]:
     """Give each step and its instant (CLOCK_BOOTTIME, s), while an update is pending."""
-    if state.aging is None or state.target is None:
+    if (since := born(state)) is None:
         return
     for step in policy.deadlines:
-        due = state.aging.born + step.after.total_seconds()
+        due = since + step.after.total_seconds()
         yield step, max(due, step.grace.total_seconds())
 
 

@@ -281,10 +281,11 @@ def _deadlines(state: State, policy: Policy, at: Moment) -> tuple[ShownDeadline,
     known = [(due, due <= at.mono) for _, due in deadlines.dues(state, policy)]
     instants = [(deadlines.instant(due, at), is_due) for due, is_due in known]
     unknown = [(None, False) for _ in policy.deadlines]
+    found = unknown if deadlines.is_uncertain(state) else instants
     return tuple(
         ShownDeadline(number, when, tuple(sorted(step.waive)), is_due)
         for number, (step, (when, is_due)) in enumerate(
-            zip(policy.deadlines, instants or unknown, strict=True), 1
+            zip(policy.deadlines, found or unknown, strict=True), 1
         )
     )
 

@@ -5,8 +5,9 @@ bring slots, looks and memory in line with where it got (SPEC 4 to 9, 13).
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
-from rebootmgr.core import deadlines, slots
+from rebootmgr.core import slots
 from rebootmgr.core.attempt import advance, after_hooks, after_lock
 from rebootmgr.core.backoff import Retry, next_retry
 from rebootmgr.core.clock import adopt_holds, date_anew, date_holds, waits_for_clock
@@ -163,7 +164,12 @@ def _learn(turn: Turn, facts: Facts, look: Look) -> None:
     if facts.hooks is not None:
         known = replace(known, hooks=facts.hooks)
     if facts.clock_synchronized is not None and not known.clock_synchronized:
-        known = replace(known, clock_synchronized=facts.clock_synchronized)
+        booted_at = turn.at.wall - timedelta(seconds=turn.at.mono)
+        known = replace(
+            known,
+            clock_synchronized=facts.clock_synchronized,
+            booted_at=booted_at if facts.clock_synchronized else None,
+        )
     before, again = turn.known, _again(turn, known)
     state = replace(turn.state, known=known, looking=None, look_again=again)
     turn.state = forget_who_left(state)
@@ -171,7 +177,6 @@ def _learn(turn: Turn, facts: Facts, look: Look) -> None:
         turn.remember(adopt_holds(turn.state.memory, known.boot))
     if known.clock_synchronized and not before.clock_synchronized:
         turn.remember(date_anew(date_holds(turn.state, turn.at), known.boot, turn.at))
-        turn.remember(deadlines.date_backlog(turn.state, turn.at))
     if facts.sysroot_locked is not None and (
         known.os_unknown or facts.sysroot_locked != known.is_sysroot_locked
     ):

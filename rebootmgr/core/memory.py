@@ -154,16 +154,33 @@ class PastReboot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """Since when, at the latest, a host is behind: what no clock that is set can move.
+
+    `born` is CLOCK_BOOTTIME of `boot` (s): negative before it, and None where it was before and
+    nobody could tell when. `vouched` is the same by a clock that was synchronized, None where none
+    was; `gone` when (CLOCK_BOOTTIME, s) nothing was staged any more, None while something is.
+    """
+
+    boot: BootId
+    born: float | None
+    vouched: datetime | None = None
+    gone: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """The update that was pending last, since when, and since when this host is behind (SPEC 5a).
 
-    `none_since` is when nothing was staged any more, None while something is.
+    `none_since` is when nothing was staged any more, None while something is. An older rebootmgr
+    wrote no `anchor`.
     """
 
     key: UpdateKey
     since: datetime
     behind_since: datetime
     none_since: datetime | None = None
+    anchor: Anchor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

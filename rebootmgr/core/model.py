@@ -11,6 +11,11 @@ BootId = NewType("BootId", str)
 Ticket = NewType("Ticket", int)
 
 
+def kernel_of(boot: BootId) -> str:
+    """What CLOCK_BOOTTIME belongs to: a soft reboot does not begin it anew."""
+    return boot.partition(":")[0]
+
+
 def has_soft_rebooted(boot: BootId) -> bool:
     """Whether userspace of this boot began later than its kernel (`Facts.boot`)."""
     _, _, soft_reboots = boot.partition(":")

@@ -267,18 +267,6 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True)
-class Aging:
-    """When this host began to be behind, by CLOCK_BOOTTIME of this boot (s), which no clock moves.
-
-    It is negative where that was before this boot. `certain`: that was seen in this boot, or by a
-    clock that somebody vouches for.
-    """
-
-    born: float
-    certain: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Told:
     """A session was told of the deadline at `due` (CLOCK_BOOTTIME, s), by that `span` ahead (s)."""
 
@@ -296,7 +284,8 @@ class Known:
 
     `boot` is NOBODY_LOOKED until somebody has. `os_unknown_since` and `working_since` (the same
     work on the deployments) are CLOCK_BOOTTIME. `clock_synchronized` is None until timedate1 was
-    asked; once true it stays so in this boot.
+    asked; once true it stays so in this boot. `booted_at` is when this boot began, by the clock at
+    that instant; it is None until then, and whatever the clock is set to later does not move it.
     """
 
     boot: BootId = NOBODY_LOOKED
@@ -312,6 +301,7 @@ class Known:
     not_finalized: str = ""
     hooks: frozenset[Phase] = frozenset()
     clock_synchronized: bool | None = None
+    booted_at: datetime | None = None
 
     @property
     def is_nothing(self) -> bool:
@@ -355,7 +345,6 @@ class State:
     what nobody tells; `unsaved` why Memory is not on disk, or "" when it is;
     `readable` is false when state.json is not ours to overwrite; `setbacks` has one for each cause
     at most; `graces` are those of the last updates, `promises` and `told` of who is logged in;
-    `aging` is None without deadlines, and until a clock may tell;
     `passed_checks_at` and `queued_since`, when the fleet was first asked for this attempt,
     are CLOCK_BOOTTIME.
     """
@@ -371,7 +360,6 @@ class State:
     setbacks: tuple[Setback, ...] = ()
     graces: tuple[Grace, ...] = ()
     promises: tuple[Promise, ...] = ()
-    aging: Aging | None = None
     told: tuple[Told, ...] = ()
     passed_checks_at: float | None = None
     queued_since: float | None = None

@@ -6,7 +6,7 @@ Mutable, but never older than one call of `step` and never seen outside the core
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from rebootmgr.core import backlog, deadlines, slots
+from rebootmgr.core import backlog, slots
 from rebootmgr.core.backoff import NO_WISH, Wish, jitter, next_retry
 from rebootmgr.core.clock import latest_seen
 from rebootmgr.core.effects import Effect, ReadFacts, RunHooks, SaveMemory, StopHooks
@@ -285,20 +285,12 @@ class Turn:
 
     def note_backlog(self) -> None:
         """Once the boot is judged, so that what was booted is none; what is pending, at once."""
-        was = self.state.memory.backlog
-        self._note_pending()
-        aging = deadlines.age(self.state, was, self.policy, self.at)
-        if aging != self.state.aging:
-            told = self.state.told if aging is not None else ()
-            self.state = replace(self.state, aging=aging, told=told)
-
-    def _note_pending(self) -> None:
         if not isinstance(self.known.os, Deployments) or self.known.os_unknown:
             return
         if self.target is None and isinstance(self.attempt, Starting | PostBoot | Rebooting):
             return
         memory = self.state.memory
-        noted = backlog.note(memory.backlog, self.target, self.at.wall)
+        noted = backlog.see(memory.backlog, self.target, self.known, self.at)
         if noted != memory.backlog:
             self.remember(replace(memory, backlog=noted))
 

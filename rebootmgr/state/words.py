@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from rebootmgr.core.memory import (
+    Anchor,
     Ask,
     Backlog,
     Debt,
@@ -32,7 +33,7 @@ from rebootmgr.core.model import (
 )
 from rebootmgr.instants import encode_instant
 from rebootmgr.state.growth_words import keep_unknown
-from rebootmgr.table import FaultError, Json, Table, finite, is_deep
+from rebootmgr.table import LONGEST_S, FaultError, Json, Table, finite, is_deep
 from rebootmgr.text import harmless
 
 Value = TypeVar("Value")
@@ -365,6 +366,7 @@ def _from_backlog(it: Backlog) -> Json:
         "since": encode_instant(it.since),
         "behind_since": encode_instant(it.behind_since),
         "none_since": encode_instant(it.none_since),
+        "anchor": _maybe(it.anchor, _from_anchor),
     }
 
 
@@ -374,6 +376,25 @@ def _to_backlog(table: Table) -> Backlog:
         since=table.time("since"),
         behind_since=table.time("behind_since"),
         none_since=table.maybe("none_since", table.time),
+        anchor=table.maybe("anchor", lambda key: _to_anchor(table.table(key))),
+    )
+
+
+def _from_anchor(it: Anchor) -> Json:
+    return {
+        "boot": it.boot,
+        "born": it.born,
+        "vouched": encode_instant(it.vouched),
+        "gone": it.gone,
+    }
+
+
+def _to_anchor(table: Table) -> Anchor:
+    return Anchor(
+        boot=BootId(table.prose("boot")),
+        born=table.maybe("born", lambda key: table.seconds(key, least=-LONGEST_S)),
+        vouched=table.maybe("vouched", table.time),
+        gone=table.maybe("gone", table.seconds),
     )
 
 

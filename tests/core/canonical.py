@@ -9,10 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rebootmgr.core.backoff import Retry
-from rebootmgr.core.memory import Ask, Backlog, Durations, Hold, Memory, PastReboot
+from rebootmgr.core.memory import Anchor, Ask, Backlog, Durations, Hold, Memory, PastReboot
 from rebootmgr.core.model import Blocker, BootId, DeploymentId, Outcome, Reason, Ticket
 from rebootmgr.core.states import (
-    Aging,
     Asking,
     Cause,
     Checking,
@@ -62,11 +61,16 @@ def boot(value: BootId | None) -> BootId | None:
     return value if value in {None, THIS} else OTHER
 
 
-def backlog(value: Backlog | None) -> Backlog | None:
+def backlog(value: Backlog | None, *, ages: bool) -> Backlog | None:
     if value is None:
         return None
-    none_since = None if value.none_since is None else THEN
-    return replace(value, since=THEN, behind_since=THEN, none_since=none_since)
+    return Backlog(
+        key=value.key,
+        since=THEN,
+        behind_since=THEN,
+        none_since=None if value.none_since is None else THEN,
+        anchor=anchor(value.anchor, ages=ages),
+    )
 
 
 def request(value: Ask) -> Ask:
@@ -91,11 +95,19 @@ def promise(value: Promise) -> Promise:
     return Promise(value.session, *told(value.at, value.until))
 
 
-def aging(value: Aging | None) -> Aging | None:
-    return None if value is None else replace(value, born=max(value.born, -AGED))
+def anchor(value: Anchor | None, *, ages: bool) -> Anchor | None:
+    """How old an update is matters only where there are deadlines."""
+    if value is None:
+        return None
+    return Anchor(
+        boot=boot(value.boot) or OTHER,
+        born=None if value.born is None else max(value.born, -AGED) if ages else 0.0,
+        vouched=None if value.vouched is None else THEN,
+        gone=None if value.gone is None else 0.0,
+    )
 
 
-def memory(value: Memory, budget: int) -> Memory:
+def memory(value: Memory, budget: int, *, ages: bool = False) -> Memory:
     intent = value.intent
     if intent is not None:
         intent = replace(
@@ -124,7 +136,7 @@ def memory(value: Memory, budget: int) -> Memory:
         complaint="",
         reboots_total=0,
         last_seen=None,
-        backlog=backlog(value.backlog),
+        backlog=backlog(value.backlog, ages=ages),
         ask=None if value.ask is None else request(value.ask),
         holds=tuple(map(hold, sorted(value.holds, key=lambda one: one.id))),
         quarantine=tuple(replace(one, why="", since=THEN) for one in value.quarantine),
@@ -132,7 +144,7 @@ def memory(value: Memory, budget: int) -> Memory:
 
 
 def state(
-    value: State, budget: int, *, levels: bool = False
+    value: State, budget: int, *, levels: bool = False, ages: bool = False
 ) -> tuple[State, Callable[[Ticket], Ticket]]:
     """The folded state, and how to rename the tickets of the questions under way."""
     names: dict[Ticket, Ticket] = {}
@@ -185,6 +197,7 @@ def state(
     checks = value.passed_checks_at
     known = replace(
         value.known,
+        booted_at=None if value.known.booted_at is None else THEN,
         working_since=None if value.known.working_since is None else 0.0,
         os_unknown_since=None if value.known.os_unknown_since is None else 0.0,
     )
@@ -203,7 +216,6 @@ def state(
         ),
         promises=tuple(map(promise, sorted(value.promises, key=lambda one: one.session))),
         passed_checks_at=None if checks is None or checks < 0.0 else 0.0,
-        aging=aging(value.aging),
         told=tuple(
             sorted(
                 (one for one in value.told if one.due >= -SOON),
@@ -212,7 +224,7 @@ def state(
         ),
         queued_since=None,
         save_again=retry(value.save_again),
-        memory=memory(value.memory, budget),
+        memory=memory(value.memory, budget, ages=ages),
         tickets=len(names),
     )
     return folded, lambda ticket: names.get(ticket, Ticket(0))

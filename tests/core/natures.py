@@ -48,6 +48,7 @@ AGEING: Final = replace(
         for seconds, waived in ((1.0, Waivable.SESSIONS), (2.5, Waivable.WINDOWS))
     ),
 )
+UNSURE: Final = replace(AGEING, clock=ClockRule.WINDOWS)
 BOLD: Final = replace(FLEET, attempts_per_deployment=1, reboots_per_day=2)
 
 INTENT: Final = Intent(
@@ -230,6 +231,13 @@ SHALLOW: Final = (
         just_over=True,
         inhibits=False,
         crashes=False,
+    ),
+    Nature(
+        name="deadlines, crashes and clocks that are set",
+        policies=(UNSURE,),
+        window_moves=True,
+        clock_lies=True,
+        inhibits=False,
     ),
     Nature(
         name="a clock that is set, both ways",

@@ -8,11 +8,12 @@ import pytest
 from rebootmgr.core.effects import ReadFacts, Reboot, Warn
 from rebootmgr.core.events import ClockJumped, HoldAdded, RebootAsked
 from rebootmgr.core.facts import Logind, Look
-from rebootmgr.core.memory import Backlog
-from rebootmgr.core.model import Reason
+from rebootmgr.core.memory import Anchor, Backlog
+from rebootmgr.core.model import BootId, Reason
 from rebootmgr.core.policy import ClockRule, DeadlineStep, Policy, Strategy, Waivable
 from rebootmgr.core.status import GateState
 from rebootmgr.core.window import Blackout, Calendar, Weekly
+from tests.core import script as scripts
 from tests.core.script import (
     ALICE,
     BACKUP,
@@ -24,11 +25,11 @@ from tests.core.script import (
     LOGIND_CHANGED,
     NEW,
     OS_CHANGED,
+    UP_S,
     Script,
     past,
     settled,
     shown,
-    staged,
 )
 
 HOUR = timedelta(hours=1)
@@ -50,6 +51,11 @@ def after(span: timedelta, *names: Waivable, warn: tuple[timedelta, ...] = TOLD)
     return DeadlineStep(after=span, waive=frozenset(names), warn=warn)
 
 
+def staged(policy: Policy, **host: object) -> Script:
+    """An update has just been staged, on a host whose clock nobody vouches for."""
+    return scripts.staged(policy, **{"synchronized": False, **host})
+
+
 def waits(script: Script) -> timedelta:
     """Sleep until the reboot is called; how long after EPOCH that is."""
     for _ in range(40):
@@ -60,10 +66,14 @@ def waits(script: Script) -> timedelta:
     raise AssertionError(script.reasons)
 
 
-def behind(span: timedelta) -> dict[str, object]:
+def behind(
+    span: timedelta, *, vouched: bool = True, synchronized: bool = True
+) -> dict[str, object]:
     """A host that comes up with an update that it has not booted for so long."""
     since = EPOCH - span
-    return {"memory": settled(backlog=Backlog(key=NEW.key, since=since, behind_since=since))}
+    anchor = Anchor(boot=BootId("b0"), born=77.0, vouched=since if vouched else None)
+    noted = Backlog(key=NEW.key, since=since, behind_since=since, anchor=anchor)
+    return {"memory": settled(backlog=noted), "synchronized": synchronized}
 
 
 def test_a_window_counts_no_more_at_the_deadline_and_not_an_instant_before() -> None:
@@ -205,7 +215,7 @@ def test_a_clock_set_a_year_ahead_waives_nothing() -> None:
 
 def test_an_age_from_before_this_boot_counts_once_a_clock_may_tell() -> None:
     policy = steps(after(DAY, Waivable.WINDOWS), clock=ClockRule.WINDOWS)
-    script = staged(policy, **behind(30 * DAY), seconds=1800.0)
+    script = staged(policy, **behind(30 * DAY, synchronized=False), seconds=1800.0)
     assert shown(script).deadlines[0].at is None
     assert script.looks_at() is Look.CLOCK
     script.look(clock_synchronized=False)
@@ -260,9 +270,9 @@ def test_a_wish_and_a_deadline_skip_together_and_a_hold_beats_both() -> None:
     assert script.on(RebootAsked("root", now=True, valid_s=60.0)).reasons == [Reason.HELD]
 
 
-def test_without_deadlines_nothing_is_remembered_of_age() -> None:
+def test_without_deadlines_nobody_is_told_of_any_nor_the_clock_asked() -> None:
     script = staged(replace(IMMEDIATE, calendar=SATURDAYS, clock=ClockRule.NEVER))
-    assert (script.state.aging, script.state.told) == (None, ())
+    assert (script.state.looking, script.state.told) == (None, ())
     assert (shown(script).deadlines, shown(script).waived) == ((), ())
 
 
@@ -280,3 +290,70 @@ def test_a_newer_update_keeps_the_age() -> None:
     script.staged = replace(NEW, id="os-3.0", key="os:3")  # type: ignore[arg-type]
     script.on(OS_CHANGED).look()
     assert shown(script).deadlines[0].at == EPOCH + 3 * DAY
+
+
+@pytest.mark.parametrize("rule", ClockRule)
+@pytest.mark.parametrize("vouched", [False, True])
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_only_synchronized_clocks_may_tell_of_the_time_before_this_boot(
+    rule: ClockRule, *, vouched: bool, synchronized: bool
+) -> None:
+    """Both the one that wrote it down, and the one that reads it: an assumed clock is neither."""
+    policy = steps(after(DAY, Waivable.WINDOWS), clock=rule)
+    history = behind(30 * DAY, vouched=vouched, synchronized=synchronized)
+    script = staged(policy, logind=Logind(inhibitors=(BACKUP,)), **history)
+    is_told = vouched and synchronized
+    assert shown(script).waived == (("windows",) if is_told else ())
+    script.later(86400 - UP_S - 1)
+    assert shown(script).waived == (("windows",) if is_told else ())
+    assert shown(script.later(1)).waived == ("windows",)  # a day since this boot, at any rate
+
+
+def test_a_daemon_that_starts_anew_counts_on_by_uptime_whatever_the_clock_says() -> None:
+    first = staged(steps(after(DAY, Waivable.WINDOWS), clock=ClockRule.NEVER)).later(3600)
+    again = Script(
+        first.policy,
+        memory=first.state.memory,
+        staged=NEW,
+        synchronized=False,
+        seconds=first.seconds,
+        began=EPOCH + 365 * DAY,
+    ).settle()
+    assert shown(again).waived == ()
+    again.later(86400 - 3601)
+    assert shown(again).waived == ()
+    assert shown(again.later(1)).waived == ("windows",)
+
+
+def test_what_an_older_rebootmgr_noted_counts_from_when_it_is_read() -> None:
+    since = EPOCH - 30 * DAY
+    old = settled(backlog=Backlog(key=NEW.key, since=since, behind_since=since))
+    script = staged(steps(after(DAY, Waivable.WINDOWS)), memory=old, synchronized=True)
+    assert shown(script).deadlines[0].at == EPOCH + DAY
+
+
+def test_a_clock_that_is_set_after_it_was_vouched_for_moves_nothing_in_the_next_boot() -> None:
+    first = staged(steps(after(9 * DAY, Waivable.WINDOWS)), synchronized=True).later(60)
+    first.booted_at -= timedelta(days=300)
+    memory = first.on(ClockJumped()).state.memory
+    again = Script(
+        first.policy,
+        memory=memory,
+        staged=NEW,
+        synchronized=True,
+        seconds=60.0,
+        boot=BootId("b2"),
+        began=EPOCH + 2 * DAY,
+    ).settle()
+    assert shown(again).deadlines[0].at == EPOCH + 9 * DAY
+
+
+def test_how_long_nothing_was_staged_is_told_by_uptime() -> None:
+    script = staged(steps(after(3 * DAY, Waivable.WINDOWS)))
+    script.staged = None
+    script.on(OS_CHANGED).look().later(86400)
+    script.booted_at -= DAY  # the clock says that it was no time at all
+    script.on(ClockJumped())
+    script.staged = NEW
+    script.on(OS_CHANGED).look()
+    assert shown(script).deadlines[0].at == script.at.wall + 3 * DAY

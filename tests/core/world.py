@@ -68,7 +68,7 @@ from rebootmgr.core.facts import (
 )
 from rebootmgr.core.gates import local_blockers
 from rebootmgr.core.machine import start, step
-from rebootmgr.core.memory import Hold, Memory
+from rebootmgr.core.memory import Backlog, Hold, Memory
 from rebootmgr.core.model import (
     BootId,
     Deployment,
@@ -918,7 +918,8 @@ class World:
     def folded(self) -> "World":
         """The same world with everything renamed that does not matter."""
         budget = self.policy.reboots_per_day
-        state, rename = canonical.state(self.state, budget, levels=self.nature.ladders)
+        ages = any(policy.deadlines for policy in self.nature.policies)
+        state, rename = canonical.state(self.state, budget, levels=self.nature.ladders, ages=ages)
         stale = Ticket(0)
         questions: set[Question] = set()
         for question in self.questions:
@@ -936,7 +937,7 @@ class World:
         return replace(
             self,
             state=state,
-            disk=canonical.memory(self.disk, budget),
+            disk=canonical.memory(self.disk, budget, ages=ages),
             questions=frozenset(questions),
             wish=None if self.wish is None else replace(self.wish, left=canonical.SOON),
             held_s=None if self.held_s is None else canonical.SOON,
@@ -972,7 +973,15 @@ def rewound(memory: Memory, shift: float) -> Memory:
             replace(hold, span=hold.span and replace(hold.span, ends=hold.span.ends - shift))
             for hold in memory.holds
         ),
+        backlog=memory.backlog and _older(memory.backlog, shift),
     )
+
+
+def _older(backlog: Backlog, shift: float) -> Backlog:
+    anchor = backlog.anchor
+    if anchor is None or anchor.born is None:
+        return backlog
+    return replace(backlog, anchor=replace(anchor, born=anchor.born - shift))
 
 
 def _aged(boot: BootId | None) -> BootId | None:
@@ -1018,7 +1027,6 @@ def rewind(state: State, shift: float) -> State:
             replace(one, at=back(one.at), until=back(one.until)) for one in state.promises
         ),
         passed_checks_at=None if state.passed_checks_at is None else back(state.passed_checks_at),
-        aging=state.aging and replace(state.aging, born=back(state.aging.born)),
         told=tuple(replace(one, due=back(one.due)) for one in state.told),
         memory=rewound(state.memory, shift),
     )

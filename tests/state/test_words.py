@@ -3,7 +3,7 @@
 import json
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
-from operator import attrgetter
+from operator import attrgetter, neg
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebootmgr.core.memory import (
+    Anchor,
     Ask,
     Backlog,
     Debt,
@@ -108,6 +109,7 @@ FULL = Memory(
         since=NOON,
         behind_since=NOON - timedelta(days=9),
         none_since=NOON,
+        anchor=Anchor(boot=BootId("b2:b2:1"), born=-4.5, vouched=NOON, gone=3.0),
     ),
     machine="00ff",
     complaint="10-health: no route",
@@ -177,7 +179,21 @@ def memories() -> st.SearchStrategy[Memory]:
         phases=phases,
         cause=prose,
     )
-    backlog = everything(Backlog, key=prose, since=instant, behind_since=instant, none_since=end)
+    anchor = everything(
+        Anchor,
+        boot=prose,
+        born=st.none() | amount | amount.map(neg),
+        vouched=end,
+        gone=st.none() | amount,
+    )
+    backlog = everything(
+        Backlog,
+        key=prose,
+        since=instant,
+        behind_since=instant,
+        none_since=end,
+        anchor=st.none() | anchor,
+    )
     drawn: st.SearchStrategy[Memory] = everything(
         Memory,
         settled=st.none() | prose,
@@ -325,6 +341,12 @@ def test_the_file_looks_as_promised() -> None:
             "since": "2026-03-01T12:00:00Z",
             "behind_since": "2026-02-20T12:00:00Z",
             "none_since": "2026-03-01T12:00:00Z",
+            "anchor": {
+                "boot": "b2:b2:1",
+                "born": -4.5,
+                "vouched": "2026-03-01T12:00:00Z",
+                "gone": 3.0,
+            },
         },
         "complaint": "10-health: no route",
     }
