@@ -36,6 +36,7 @@ def test_why_has_exactly_the_promised_shape(status: Status) -> None:
         "blockers",
         "gates",
         "notices",
+        *(["deadlines"] if status.deadlines else []),
         "predicted",
     ]
     assert why["verdict"] in {"reboot", "wait", "idle"}

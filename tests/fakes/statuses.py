@@ -21,6 +21,7 @@ from rebootmgr.core.status import (
     GateState,
     PresumedSlot,
     ShownBlocker,
+    ShownDeadline,
     StateName,
     Status,
     Verdict,
@@ -201,6 +202,28 @@ REBOOTING: Final = Status(
     predicted=NOW,
 )
 
+OVERDUE: Final = Status(
+    at=NOW,
+    state=StateName.WAITING,
+    verdict=Verdict.WAIT,
+    strategies=("periodic",),
+    source=SOURCE,
+    booted=BOOTED,
+    pending=UPDATE,
+    pending_since=ago(days=2),
+    behind_since=ago(days=16),
+    deadlines=(
+        ShownDeadline(1, ago(days=9), ("sessions",), is_due=True),
+        ShownDeadline(2, ago(days=2), ("fit", "windows"), is_due=True),
+        ShownDeadline(3, ahead(days=5), ("splay",), is_due=False),
+    ),
+    waived=("fit", "sessions", "windows"),
+    blockers=(
+        ShownBlocker(Reason.INHIBITED, "backup (pid 7, uid 0): nightly", ago(hours=3), None),
+    ),
+    gates=gates(Reason.INHIBITED),
+)
+
 STARTING: Final = Status(
     at=NOW,
     state=StateName.STARTING,
@@ -214,6 +237,7 @@ ALL: Final = {
     "idle": IDLE,
     "waiting": WAITING,
     "stuck": STUCK,
+    "overdue": OVERDUE,
     "rebooting": REBOOTING,
     "starting": STARTING,
 }

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.mutants import (
+    ageing,
     attempts,
     calendars,
     field,
@@ -23,6 +24,7 @@ MUTANTS: Final = (
     *gates.MUTANTS,
     *calendars.MUTANTS,
     *lending.MUTANTS,
+    *ageing.MUTANTS,
     *shown.MUTANTS,
     *sources.MUTANTS,
     *hooking.MUTANTS,

@@ -16,6 +16,7 @@ class Mutant:
 
 
 BACKLOG: Final = "tests/core/test_backlog.py::"
+DEADLINES: Final = "tests/core/test_deadlines.py::"
 MACHINE: Final = "tests/core/test_machine.py::"
 ATTEMPT: Final = "tests/core/test_attempt.py::"
 BOOT: Final = "tests/core/test_boot.py::"
