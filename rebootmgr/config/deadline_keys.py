@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta, tzinfo
 from typing import Final
 
+from rebootmgr.config.rules import Several, Text, Words, wanted
 from rebootmgr.config.values import UnfitError, quoted, shown
 from rebootmgr.config.windows import Fault, Item
 from rebootmgr.core.policy import DeadlineStep, Waivable
@@ -24,13 +25,18 @@ NEVER: Final = {
     "checks": "let the program in checks.d itself say that it no longer minds",
 }
 """What no deadline waives, and what to do instead."""
+SPAN: Final = Text("a length of time")
+SPANS: Final = Several(SPAN, least=0)
+WAIVE: Final = Several(Words(tuple(Waivable)))
+NEEDS: Final = {"after": '"14d"', "waive": '["windows"]'}
+"""What a deadline must say, with an example of each."""
 _SPAN: Final = 'write it in quotes, like "14d" or "2h 30min"'
 
 
 def span(value: object) -> timedelta:
     """Take a span of time, as systemd.time(7) has it."""
     if not isinstance(value, str):
-        raise UnfitError(f"must be a length of time, not {shown(value)}", _SPAN)
+        raise UnfitError(f"must be {wanted(SPAN)}, not {shown(value)}", _SPAN)
     try:
         return decode_span(value)
     except UsageError as error:
@@ -81,6 +87,6 @@ def decode_deadline(item: Item, _: tzinfo) -> DeadlineStep | tuple[Fault, ...]:
 
 
 def _missing(item: Item) -> Iterator[Fault]:
-    for key, example in (("after", '"14d"'), ("waive", '["windows"]')):
+    for key, example in NEEDS.items():
         if key not in item.written:
             yield Fault("", f"has no {key}", f"add {key} = {example}")

@@ -112,9 +112,9 @@ def _shape(accepts: Accepts) -> Schema:
             return {"type": "string", "pattern": f"^{_DAY}$"}
         case Moment():
             return {"type": "string", "pattern": f"^{_MOMENT}$"}
-        case Several(each=each, once=once):
+        case Several(each=each, once=once, least=least):
             unique = {"uniqueItems": True} if once else {}
-            return {"type": "array", "items": _shape(each), "minItems": 1, **unique}
+            return {"type": "array", "items": _shape(each), "minItems": least, **unique}
         case Either(ways=ways):
             return {"anyOf": [_shape(way) for way in ways]}
 

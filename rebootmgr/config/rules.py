@@ -60,10 +60,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """An array of such values, one at least; `once`: none of them twice."""
+    """An array of such values, `least` of them or more; `once`: none of them twice."""
 
     each: "Accepts"
     once: bool = False
+    least: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,16 +183,29 @@ ITEMS: Final[Mapping[str, Mapping[str, Rule]]] = {
         ),
     },
     DEADLINE: {
-        "after": deadline_keys.span,
-        "waive": deadline_keys.waive,
-        "grace": deadline_keys.span,
-        "warn": deadline_keys.spans,
+        "after": Rule(
+            deadline_keys.span,
+            deadline_keys.SPAN,
+            "How long the host has been behind when this step is due.",
+        ),
+        "waive": Rule(
+            deadline_keys.waive,
+            deadline_keys.WAIVE,
+            "What counts no more from then on, besides what earlier steps waive.",
+        ),
+        "grace": Rule(deadline_keys.span, deadline_keys.SPAN, "Not before this boot is so old."),
+        "warn": Rule(
+            deadline_keys.spans,
+            deadline_keys.SPANS,
+            "How long before people who are logged in are told; empty: nobody is.",
+        ),
     },
 }
 
 NEEDS: Final[Mapping[str, Collection[str]]] = {
     WINDOW: windows.WINDOW_NEEDS.keys(),
     BLACKOUT: windows.BLACKOUT_NEEDS.keys(),
+    DEADLINE: deadline_keys.NEEDS.keys(),
 }
 WAYS: Final[Mapping[str, Sequence[Way]]] = {WINDOW: windows.WINDOW_WAYS}
 """What an item must say, and where it must say one of several things."""
