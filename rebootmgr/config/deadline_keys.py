@@ -25,7 +25,7 @@ NEVER: Final = {
     "checks": "let the program in checks.d itself say that it no longer minds",
 }
 """What no deadline waives, and what to do instead."""
-SPAN: Final = Text("a length of time")
+SPAN: Final = Text("a length of time", r"\s*[0-9][\s\S]*")
 SPANS: Final = Several(SPAN, least=0)
 WAIVE: Final = Several(Words(tuple(Waivable)))
 NEEDS: Final = {"after": '"14d"', "waive": '["windows"]'}
