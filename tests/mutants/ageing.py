@@ -28,13 +28,6 @@ MUTANTS: Final = (
         (DEADLINES + "test_a_daemon_that_starts_anew_counts_on_by_uptime_whatever_the_clock_says",),
     ),
     Mutant(
-        "how long nothing was staged is told by the wall clock alone",
-        "backlog.py",
-        "    return at.mono - anchor.gone >= OVER_AFTER.total_seconds()",
-        "    return False",
-        (DEADLINES + "test_how_long_nothing_was_staged_is_told_by_uptime",),
-    ),
-    Mutant(
         "a deadline is due before a host is up for its grace",
         "deadlines.py",
         "        yield step, max(due, step.grace.total_seconds())",
@@ -47,13 +40,6 @@ MUTANTS: Final = (
         "        union |= step.waive\n        if due <= at.mono:",
         "        union = step.waive\n        if due <= at.mono:",
         (DEADLINES + "test_a_step_waives_what_the_steps_before_it_do",),
-    ),
-    Mutant(
-        "a step that waives windows closes what is open without it",
-        "deadlines.py",
-        "    return tuple(dict.fromkeys(relaxed))",
-        "    return (relaxed[-1],)",
-        (DEADLINES + "test_a_step_never_closes_what_is_open_without_it",),
     ),
     Mutant(
         "a deadline waives blackouts",
