@@ -67,21 +67,22 @@ def test_copr_makes_a_source_rpm_from_which_fedora_builds_what_its_own_python_fi
         env=environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert built.returncode == 0, built.stderr[-4000:]
-    [path] = (tmp_path / "top/RPMS/noarch").iterdir()
-    assert path.name == f"rebootmgr-{__version__}-1.fc43.noarch.rpm"
-    files = Package(path, tmp_path).files()
+    host, lockd = sorted((tmp_path / "top/RPMS/noarch").iterdir())
+    assert host.name == f"rebootmgr-{__version__}-1.fc43.noarch.rpm"
+    assert lockd.name == f"rebootmgr-lockd-{__version__}-1.fc43.noarch.rpm"
+    files = Package(host, tmp_path).files()
     modules = {f"{sitelib}/{one.relative_to(ROOT)}" for one in (ROOT / "rebootmgr").rglob("*.py")}
     assert modules <= set(files)
-    assert {"/usr/bin/rebootmgrd", "/usr/bin/rebootmgrctl", "/usr/bin/rebootmgr-lockd"} <= set(
-        files
-    )
-    assert [one for one in files if "dist-packages" in one] == []
+    assert {"/usr/bin/rebootmgrd", "/usr/bin/rebootmgrctl"} <= set(files)
+    servers = Package(lockd, tmp_path).files()
+    assert "/usr/bin/rebootmgr-lockd" in servers
+    assert [one for one in (*files, *servers) if "dist-packages" in one] == []
     others = {line.split()[-1] for line in FILES.splitlines()}
     others -= {"/usr/share/fish", "/usr/share/fish/vendor_completions.d"}
     others -= {"/usr/share/zsh", "/usr/share/zsh/site-functions"}  # of Fedora's filesystem
     assert {one.removesuffix(".gz") for one in others} <= {one.removesuffix(".gz") for one in files}
     need("rpmlint", "Debian and Fedora: rpmlint")
-    lint = ("rpmlint", "--rpmlintrc", ROOT / "packaging/rpm/rebootmgr.rpmlintrc", path)
+    lint = ("rpmlint", "--rpmlintrc", ROOT / "packaging/rpm/rebootmgr.rpmlintrc", host, lockd)
     said = subprocess.run(lint, capture_output=True, text=True, check=False).stdout
     assert re.findall(r"^.*: E: (?!unused-rpmlintrc-filter).*$", said, re.MULTILINE) == []
-    assert "1 packages and 0 specfiles checked" in said
+    assert "2 packages and 0 specfiles checked" in said
