@@ -1,5 +1,8 @@
-"""Stand-ins for the neighbours."""
+"""Stand-ins for the neighbours, on machines that have never heard of us, too."""
 
-from rebootmgr.lean import restore_typing
+from importlib.util import find_spec
 
-restore_typing()  # they import dbus-next by themselves
+if find_spec("rebootmgr") is not None:
+    from rebootmgr.lean import restore_typing
+
+    restore_typing()  # they import dbus-next by themselves
