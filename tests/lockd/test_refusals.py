@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -210,8 +209,11 @@ async def test_a_new_certificate_is_in_force_without_a_word_and_half_of_it_chang
                 assert (await server.send(asked, new)).status == 200
                 break
             except ssl.SSLError:
-                with suppress(ssl.SSLError):  # it changed between the two
+                try:
                     assert (await server.send(asked, old)).status == 200
+                except ssl.SSLError:  # it changed between the two
+                    assert (await server.send(asked, new)).status == 200
+                    break
         with pytest.raises(ssl.SSLError):
             await server.send(asked, old)
 
