@@ -108,7 +108,8 @@ _rebootmgrctl() {
             ;;
         fleet)
             more='--group --reason --until --for --forever --forgive'
-            [[ -n $operation ]] || known='status holders waiting release slots freeze thaw resume backup'
+            [[ $operation != history ]] || more='-n'
+            [[ -n $operation ]] || known='status holders waiting history release slots freeze thaw resume backup'
             ;;
     esac
     if [[ -n $ask && $cur != -* ]]; then

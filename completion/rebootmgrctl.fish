@@ -146,7 +146,8 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l owed \
     -d 'all that a removed daemon left behind'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' \
-    -a 'status holders waiting release slots freeze thaw resume backup'
+    -a 'status holders waiting history release slots freeze thaw resume backup'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -s n -x -d 'of history: the last so many'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l group -x -d 'where a host holds several'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l reason -x -d 'why, for hosts and people'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l forgive -x \

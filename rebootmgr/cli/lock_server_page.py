@@ -4,9 +4,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
-from rebootmgr.cli.page import RED, YELLOW, Page, span
+from rebootmgr.cli.page import GREEN, RED, YELLOW, Page, span
 from rebootmgr.control.described import UNKNOWN, Record
 
+EVERYBODY: Final = 99_999  # who waits
+_BELOW: Final = 4
+_COLORS: Final = {"failed": RED, "halted": RED, "frozen": YELLOW, "recovered": GREEN}
 _KINDS: Final = {
     "outside_window": "outside the maintenance windows",
     "blackout": "blackout",
@@ -89,13 +92,51 @@ def render_holders(groups: Iterable[Record], page: Page) -> Iterator[str]:
 def render_waiting(groups: Iterable[Record], page: Page) -> Iterator[str]:
     """Give those that wait, the first first."""
     for group in groups:
-        for host in group.parts("waiting"):
+        for host in group.parts("waiting", most=EVERYBODY):
             turn_s = host.number("turn_seconds")
             turn = "" if turn_s is None else f", its turn in about {span(turn_s)}"
             since = (
                 f"number {host.text('place')}, since {page.instant(host.instant('since'))}{turn}"
             )
             yield from page.item("-", "", _name(host), [*_id(host), since])
+
+
+def render_happened(told: Iterable[Record], page: Page) -> Iterator[str]:
+    """Give a line for each thing that happened, the latest last."""
+    for one in told:
+        at, group = one.instant("at"), _given(one, "group") or "all groups"
+        when = f"{at.astimezone(page.zone):%a %Y-%m-%d %H:%M:%S %Z}" if at else UNKNOWN
+        text = f"{when}  {group}: {_sentence(one, page)}"
+        first, *rest = page.wrap(text, indent=_BELOW)
+        color = _COLORS.get(one.text("what"), "")
+        yield page.paint(first, color)
+        yield from (page.paint(" " * _BELOW + line, color) for line in rest)
+
+
+def _sentence(one: Record, page: Page) -> str:
+    host, by, detail = _name(one), _given(one, "by"), _given(one, "detail")
+    held_s, until = one.number("held_seconds"), one.instant("until")
+    held = "" if held_s is None else f" after {span(held_s)}"
+    why, done_by = f": {detail}" if detail else "", f" by {by}" if by else ""
+    match one.text("what"):
+        case "lent":
+            return f"{host} got a slot{f' ({detail})' if detail else ''}"
+        case "returned":
+            return f"{host} gave its slot back{held}"
+        case "taken_back":
+            return f"{by} took the slot of {host} back{held}"
+        case "failed":
+            return f"the reboot of {host} failed{why}"
+        case "recovered":
+            return f"the reboot of {host} did not fail after all"
+        case "thawed":
+            return f"thawed{done_by or ', its time was over'}"
+        case "slots" if not detail:
+            return f"lends what is configured again{done_by or ', its time was over'}"
+        case "slots":
+            return f"lends {detail}{_until(until, page)}, changed{done_by}"
+        case what:
+            return f"{what}{done_by}{_until(until, page)}{why}"
 
 
 def _name(host: Record) -> str:

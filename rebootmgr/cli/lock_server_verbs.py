@@ -9,18 +9,25 @@ from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
 from rebootmgr.cli.lock_server import change, fetch_backup, look
-from rebootmgr.cli.lock_server_page import render_fleet, render_holders, render_waiting
+from rebootmgr.cli.lock_server_page import (
+    EVERYBODY,
+    render_fleet,
+    render_happened,
+    render_holders,
+    render_waiting,
+)
 from rebootmgr.cli.page import Page
 from rebootmgr.cli.times import JoinedWords, zone_of
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.control.described import Record
 from rebootmgr.errors import UsageError
-from rebootmgr.fleetlock.admin_names import FREEZE, RELEASE, RESUME, SLOTS, STATUS, THAW
+from rebootmgr.fleetlock.admin_names import FREEZE, HISTORY, RELEASE, RESUME, SLOTS, STATUS, THAW
 from rebootmgr.instants import decode_typed_instant, encode_instant
 from rebootmgr.spans import decode_span
 from rebootmgr.text import harmless
 
-EVERYBODY: Final = 99_999  # who waits
+MOST_TOLD: Final = 100_000  # of the history, which is no longer
+TOLD: Final = "100"
 CONFIGURED: Final = "default"
 
 Action: TypeAlias = Callable[[Namespace, Context], int]
@@ -49,6 +56,18 @@ def _waiting(arguments: Namespace, context: Context) -> int:
     return 0
 
 
+def _history(arguments: Namespace, context: Context) -> int:
+    _take(arguments, "GROUP", "-n")
+    most = arguments.most or TOLD
+    if not (most.isascii() and most.isdecimal() and 0 < int(most[:9]) <= MOST_TOLD):
+        raise UsageError(f'-n "{harmless(most)}": write a whole number from 1 to {MOST_TOLD}')
+    query = {"n": most, **({"group": arguments.of} if arguments.of else {})}
+    told = look(context, f"{HISTORY}?{urlencode(query)}").parts("history", most=MOST_TOLD)
+    lines = list(render_happened(told, Page.of(context))) or ["nothing happened yet"]
+    context.emit({"history": [one.members for one in told]}, lines)
+    return 0
+
+
 def _looked(arguments: Namespace, context: Context, *, most: int | None) -> Record:
     query = {"group": arguments.of or "", "waiting": "" if most is None else str(most)}
     return look(context, f"{STATUS}?{urlencode({k: v for k, v in query.items() if v})}")
@@ -58,7 +77,7 @@ def _listed(groups: tuple[Record, ...], name: str) -> list[dict[str, object]]:
     return [
         {"group": group.text("name"), **one.members}
         for group in groups
-        for one in group.parts(name)
+        for one in group.parts(name, most=EVERYBODY)
     ]
 
 
@@ -127,6 +146,7 @@ def _take(arguments: Namespace, *taken: str) -> None:
     """UsageError for what this operation does not take."""
     given = {
         "N": arguments.number,
+        "-n": arguments.most,
         "--group": arguments.group,
         "--reason": arguments.reason,
         "--forgive": arguments.forgive,
@@ -161,6 +181,7 @@ OPERATIONS: Final[Mapping[str, Action]] = {
     "status": _status,
     "holders": _holders,
     "waiting": _waiting,
+    "history": _history,
     "release": _release,
     "slots": _slots,
     "freeze": _freeze,
@@ -178,6 +199,9 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("operation", choices=tuple(OPERATIONS), help="what to show or to do")
     parser.add_argument("of", metavar="WHAT", nargs="?", help="a group, a host or a file")
     parser.add_argument("number", metavar="N", nargs="?", help=f'slots, or "{CONFIGURED}"')
+    parser.add_argument(
+        "-n", dest="most", metavar="N", help=f"of history: the last so many ({TOLD})"
+    )
     parser.add_argument("--group", metavar="G", help="of release: where a host holds several")
     parser.add_argument("--reason", metavar="TEXT", help="of freeze: why, for hosts and people")
     parser.add_argument(
@@ -197,6 +221,7 @@ VERBS: Final = (
         summary="look at the lock server of this host, and steer it",
         examples=(
             "rebootmgrctl fleet status",
+            "rebootmgrctl fleet history -n 20",
             "rebootmgrctl fleet release worker-3",
             "rebootmgrctl fleet slots default 5 --for 2h",
             'rebootmgrctl fleet freeze --reason "release week" --until Mon 08:00',

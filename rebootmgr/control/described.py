@@ -35,7 +35,7 @@ class Record:
     """An object of the daemon's JSON, read without trust: the one place before a terminal.
 
     What is missing or of another type is `UNKNOWN` or None; text is stripped of control characters,
-    and no list is longer than `MOST_SHOWN`.
+    and no list is longer than `MOST_SHOWN`, if nobody wants more.
     """
 
     members: Mapping[str, Json]
@@ -95,11 +95,11 @@ class Record:
             case _:
                 return None
 
-    def parts(self, name: str) -> "tuple[Record, ...]":
+    def parts(self, name: str, *, most: int = MOST_SHOWN) -> "tuple[Record, ...]":
         """Give a list of objects."""
         match self.members.get(name):
             case list() as values:
-                some = values[:MOST_SHOWN]
+                some = values[:most]
                 return tuple(Record(value) for value in some if isinstance(value, dict))
             case _:
                 return ()

@@ -7,6 +7,7 @@ GROUP: Final = "rebootmgr-lockd"
 """Who is in this group may change things, as root may."""
 
 STATUS: Final = "/api/v1/status"
+HISTORY: Final = "/api/v1/history"
 BACKUP: Final = "/api/v1/backup"
 RELEASE: Final = "/api/v1/release"
 SLOTS: Final = "/api/v1/slots"

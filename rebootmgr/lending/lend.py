@@ -70,8 +70,8 @@ def decide(fleet: Fleet, number: int, question: Question, rules: Rules, at: Mome
             return set_slots(fleet, number, question, rules, at)
         case FreezeGroup():
             return freeze(fleet, number, question, rules, at)
-        case Thaw(group):
-            return thaw(fleet, number, group, rules)
+        case Thaw():
+            return thaw(fleet, number, question, rules)
         case Resume():
             return resume(fleet, number, question, rules, at)
 

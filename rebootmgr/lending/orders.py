@@ -22,6 +22,7 @@ from rebootmgr.lending.questions import (
     SetSlots,
     SlotsSet,
     TakenBack,
+    Thaw,
     Thawed,
     UnknownGroup,
 )
@@ -37,7 +38,7 @@ def release(fleet: Fleet, number: int, order: Release, rules: Rules, at: Moment)
     if not isinstance(found, str):
         return Decided(fleet, answers=((number, found),))
     group = group.given_back(found, at, counts=False)
-    so_far = Decided(fleet, (TakenBack(name, found),), ((number, Done()),))
+    so_far = Decided(fleet, (TakenBack(name, found, order.by),), ((number, Done()),))
     return then_lend(so_far, name, group, rules, at)
 
 
@@ -88,10 +89,10 @@ def resume(fleet: Fleet, number: int, order: Resume, rules: Rules, at: Moment) -
         if not isinstance(found, str):
             return Decided(fleet, answers=((number, found),))
         group = group.given_back(found, at, counts=False)
-        changes.append(TakenBack(name, found))
+        changes.append(TakenBack(name, found, order.by))
     if group.halt is not None:
         group = group._replace(halt=None)
-        changes.append(Resumed(name))
+        changes.append(Resumed(name, order.by))
     so_far = Decided(fleet, tuple(changes), ((number, Done()),))
     return then_lend(so_far, name, group, rules, at) if changes else so_far
 
@@ -104,7 +105,7 @@ def set_slots(fleet: Fleet, number: int, order: SetSlots, rules: Rules, at: Mome
     override = None if order.slots is None else Override(order.slots, order.until)
     group, _ = now(fleet, name, rules, at)
     group = group._replace(override=override)
-    change = SlotsSet(name, order.slots, order.until)
+    change = SlotsSet(name, order.slots, order.until, order.by)
     so_far = Decided(fleet, (change,), ((number, Done()),))
     return then_lend(so_far, name, group, rules, at)
 
@@ -125,15 +126,17 @@ def _frozen(fleet: Fleet, name: str, made: Freeze | None, rules: Rules) -> Fleet
     return fleet.put(name, fleet.group(name)._replace(freeze=made), rules)
 
 
-def thaw(fleet: Fleet, number: int, name: str, rules: Rules) -> Decided:
+def thaw(fleet: Fleet, number: int, order: Thaw, rules: Rules) -> Decided:
     """End a freeze."""
+    name = order.group
     answer: Answer = Done()
     if name and name not in fleet.groups and rules.terms_of(name) is None:
         answer = UnknownGroup()
     frozen = fleet.group(name).freeze if name else fleet.freeze
     if frozen is None:
         return Decided(fleet, answers=((number, answer),))
-    return Decided(_frozen(fleet, name, None, rules), (Thawed(name),), ((number, answer),))
+    change = Thawed(name, order.by)
+    return Decided(_frozen(fleet, name, None, rules), (change,), ((number, answer),))
 
 
 def thawed(fleet: Fleet, rules: Rules, at: Moment) -> Decided:

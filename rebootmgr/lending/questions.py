@@ -53,6 +53,7 @@ class Release:
 
     group: str
     host: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class SetSlots:
     group: str
     slots: int | None
     until: datetime | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Thaw:
     """An administrator ends a freeze; "" ends that of all, and leaves those of single groups."""
 
     group: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Resume:
 
     group: str
     forgive: str = ""
+    by: str = ""
 
 
 Question: TypeAlias = (
@@ -222,19 +226,21 @@ class Lent:
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """A host has no slot any more."""
+    """A host has no slot any more; `by` is the administrator who took it back, "" the host."""
 
     group: str
     id: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotsSet:
-    """A group lends this many; None: what is configured."""
+    """A group lends this many; None: what is configured. `by` "": its time was over."""
 
     group: str
     slots: int | None
     until: datetime | None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +256,10 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class Thawed:
-    """A freeze is over."""
+    """A freeze is over; `by` "": its time was."""
 
     group: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +294,7 @@ class Resumed:
     """A halt is over."""
 
     group: str
+    by: str = ""
 
 
 Change: TypeAlias = (

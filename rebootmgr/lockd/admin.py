@@ -22,17 +22,21 @@ from rebootmgr.fleetlock.admin_names import (
     BACKUP,
     FREEZE,
     GROUP,
+    HISTORY,
     RELEASE,
     RESUME,
     SLOTS,
     STATUS,
     THAW,
 )
+from rebootmgr.lending.history import MOST_KEPT
 from rebootmgr.lending.questions import Release
 from rebootmgr.lockd.admin_words import (
+    Document,
     decode_wish,
     encode_done,
     encode_fleet,
+    encode_history,
     group_of_holder,
     names_of,
 )
@@ -47,8 +51,10 @@ log = logging.getLogger(__name__)
 MODE: Final = 0o666  # who may do what is asked of each request
 MOST_CONNECTIONS: Final = 16
 MOST_WAITING: Final = 100  # are shown, unless somebody asks for more
+MOST_TOLD: Final = 100  # of the history
+EVERYBODY: Final = 99_999
 METHODS: Final = {
-    STATUS: "GET",
+    **dict.fromkeys((STATUS, HISTORY), "GET"),
     **dict.fromkeys((BACKUP, RELEASE, SLOTS, FREEZE, THAW, RESUME), "POST"),
 }
 
@@ -80,6 +86,8 @@ class AdminPages:
             return self.respond(request, said)
         if request.path == STATUS:
             return self._status(request)
+        if request.path == HISTORY:
+            return await self._history(request)
         if not may_change(request):
             value = f"only root and the group {GROUP} may do that"
             return self.respond(request, Said(status=403, kind="forbidden", value=value))
@@ -96,25 +104,39 @@ class AdminPages:
         headers = {**_JSON, "Allow": said.allow} if said.allow else _JSON
         return web.Response(status=said.status, body=said.body, headers=headers)
 
+    def _is_unknown(self, group: str) -> Said | None:
+        lender = self._lender
+        if not group or group in names_of(lender.fleet, lender.rules):
+            return None
+        value = f"there is no such group, the configuration has {', '.join(lender.rules.groups)}"
+        return Said(status=404, kind="unknown_group", value=value)
+
+    async def _history(self, request: web.BaseRequest) -> web.Response:
+        lender, group = self._lender, request.query.get("group", "")
+        if (unknown := self._is_unknown(group)) is not None:
+            return self.respond(request, unknown)
+        most = _whole(request.query.get("n", ""), otherwise=MOST_TOLD, most=MOST_KEPT)
+        try:
+            told = await lender.history(most, group)
+        except StoreError as error:
+            said = Said(status=503, kind="store_unavailable", value=str(error))
+            return self.respond(request, said)
+        return _shown(encode_history(told, lender.moment()))
+
     def _status(self, request: web.BaseRequest) -> web.Response:
-        lender, most = self._lender, request.query.get("waiting", "")
+        lender, group = self._lender, request.query.get("group", "")
         known = names_of(lender.fleet, lender.rules)
-        group = request.query.get("group", "")
-        if group and group not in known:
-            value = (
-                f"there is no such group, the configuration has {', '.join(lender.rules.groups)}"
-            )
-            return self.respond(request, Said(status=404, kind="unknown_group", value=value))
+        if (unknown := self._is_unknown(group)) is not None:
+            return self.respond(request, unknown)
         shown = encode_fleet(
             lender.fleet,
             lender.rules,
             lender.moment(),
             trouble=lender.trouble,
             groups=[group] if group else known,
-            most=int(most) if most.isdecimal() and len(most) < len("100000") else MOST_WAITING,
+            most=_whole(request.query.get("waiting", ""), otherwise=MOST_WAITING, most=EVERYBODY),
         )
-        body = json.dumps(shown).encode("ascii") + b"\n"
-        return web.Response(body=body, headers=_JSON)
+        return _shown(shown)
 
     async def _change(self, request: web.BaseRequest) -> Said:
         """Do what is wanted, once it is on disk."""
@@ -155,6 +177,16 @@ class AdminPages:
                     await response.write(chunk)
                 await response.write_eof()
                 return response
+
+
+def _whole(text: str, *, otherwise: int, most: int) -> int:
+    """Read a number of things to show."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    return min(int(text), most) if is_number else otherwise
+
+
+def _shown(document: Document) -> web.Response:
+    return web.Response(body=json.dumps(document).encode("ascii") + b"\n", headers=_JSON)
 
 
 def _who(request: web.BaseRequest) -> str:

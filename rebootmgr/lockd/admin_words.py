@@ -10,6 +10,7 @@ from rebootmgr import __version__
 from rebootmgr.fleetlock import admin_names
 from rebootmgr.instants import encode_instant
 from rebootmgr.lending.group import Fleet, Group, slots_of
+from rebootmgr.lending.history import Happened
 from rebootmgr.lending.questions import (
     Ambiguous,
     Answer,
@@ -58,9 +59,9 @@ def _wish(path: str, body: Table, by: str, at: Moment) -> Wish | Unfit:
     match path:
         case admin_names.RELEASE:
             host = body.text("host")
-            return Release(_group(body), host) if host else Unfit("the host is missing")
+            return Release(_group(body), host, by) if host else Unfit("the host is missing")
         case admin_names.SLOTS:
-            return _slots(body, at)
+            return _slots(body, by, at)
         case admin_names.FREEZE:
             reason = harmless(body.text("reason"), longest=LONGEST_REASON)
             until = body.maybe("until", body.time)
@@ -70,22 +71,22 @@ def _wish(path: str, body: Table, by: str, at: Moment) -> Wish | Unfit:
                 return Unfit("its end is in the past")
             return FreezeGroup(_group(body), reason, until, by)
         case admin_names.THAW:
-            return Thaw(_group(body))
+            return Thaw(_group(body), by)
         case admin_names.RESUME:
             group, forgive = _group(body), body.maybe("forgive", body.text) or ""
-            return Resume(group, forgive) if group else Unfit("the group is missing")
+            return Resume(group, forgive, by) if group else Unfit("the group is missing")
         case _:
             raise AssertionError(path)
 
 
-def _slots(body: Table, at: Moment) -> SetSlots | Unfit:
+def _slots(body: Table, by: str, at: Moment) -> SetSlots | Unfit:
     slots, until = body.maybe("slots", body.whole), body.maybe("until", body.time)
     if slots is not None and not 0 <= slots <= MOST_SLOTS:
         return Unfit(f"slots must be a whole number from 0 to {MOST_SLOTS}")
     if until is not None and until <= at.wall:
         return Unfit("its end is in the past")
     group = _group(body)
-    return SetSlots(group, slots, until) if group else Unfit("the group is missing")
+    return SetSlots(group, slots, until, by) if group else Unfit("the group is missing")
 
 
 def _group(body: Table) -> str:
@@ -136,20 +137,20 @@ def encode_done(wish: Wish, answer: Answer, before: Fleet, rules: Rules) -> Said
 
 def _done(wish: Wish, before: Fleet) -> str:
     match wish:
-        case Release(group, host):
+        case Release(group, host, _):
             return f"{host} has no slot of group {group} any more; it may still reboot"
-        case SetSlots(group, None, _):
+        case SetSlots(group, None, _, _):
             return f"group {group} lends what is configured"
-        case SetSlots(group, slots, until):
+        case SetSlots(group, slots, until, _):
             lent = len(before.group(group).holders)
             more = f"; {lent} are lent, and none is taken back" if lent > (slots or 0) else ""
             return f"group {group} lends {counted(slots or 0, 'slot')}{_until(until)}{more}"
         case FreezeGroup(group, _, until):
             return f"{_named(group)} frozen{_until(until)}: no slot is lent, returns are taken"
-        case Thaw(group):
+        case Thaw(group, _):
             frozen = before.group(group).freeze if group else before.freeze
             return f"{_named(group)} {'not frozen' if frozen is None else 'thawed'}"
-        case Resume(group, forgive):
+        case Resume(group, forgive, _):
             halted = before.group(group).halt is not None
             resumed = f"{_named(group)} {'resumed' if halted else 'not halted by failed reboots'}"
             gone = f"; {harmless(forgive)} has no slot of it any more; it may still reboot"
@@ -177,6 +178,28 @@ def encode_fleet(
         "trouble": trouble or None,
         "freeze": _freeze(fleet.freeze, at),
         "groups": [_encode_group(fleet, name, rules, at, most) for name in groups],
+    }
+
+
+def encode_history(told: Iterable[Happened], at: Moment) -> Document:
+    """Show what happened, oldest first."""
+    return {
+        "version": __version__,
+        "at": encode_instant(at.wall, timespec="seconds"),
+        "history": [
+            {
+                "at": encode_instant(one.at, timespec="seconds"),
+                "group": one.group or None,
+                "what": str(one.what),
+                "id": one.id or None,
+                "name": one.name or None,
+                "by": one.by or None,
+                "detail": one.detail or None,
+                "held_seconds": one.held_s,
+                "until": encode_instant(one.until, timespec="seconds"),
+            }
+            for one in told
+        ],
     }
 
 

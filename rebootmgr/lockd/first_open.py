@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from rebootmgr.lending.history import Happened
 from rebootmgr.lending.questions import Change
 from rebootmgr.lending.saved import Saved
 from rebootmgr.lockd.stores.keeper import Store
@@ -22,9 +23,13 @@ class FirstOpen:
         finally:
             asyncio.get_running_loop().call_soon(self.tried.set)  # when its answer was taken
 
-    async def write(self, changes: tuple[Change, ...]) -> None:
+    async def write(self, changes: tuple[Change, ...], happened: tuple[Happened, ...] = ()) -> None:
         """Write to it."""
-        await self._inner.write(changes)
+        await self._inner.write(changes, happened)
+
+    async def history(self, most: int, group: str = "") -> tuple[Happened, ...]:
+        """Read what happened."""
+        return await self._inner.history(most, group)
 
     async def backup(self, file: Path) -> None:
         """Copy it."""

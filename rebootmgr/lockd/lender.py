@@ -26,6 +26,7 @@ from rebootmgr.lending.desk import (
     wake_s,
 )
 from rebootmgr.lending.group import Fleet
+from rebootmgr.lending.history import Happened, happened
 from rebootmgr.lending.questions import (
     Answer,
     Change,
@@ -72,6 +73,7 @@ class Lender:
         self._numbers = count(1)
         self._work: asyncio.Queue[Write | Read] = asyncio.Queue()
         self._ends: tuple[Ended, ...] = ()
+        self._happened: tuple[Happened, ...] = ()
         self._tally = Tally()
         self._trouble = _OPENING
         self._failed_writes = 0
@@ -135,6 +137,10 @@ class Lender:
         """Have the store copied into a file that is not there yet; raises `StoreError`."""
         await self._timed("backup", self._store.backup(file))
 
+    async def history(self, most: int, group: str = "") -> tuple[Happened, ...]:
+        """Give the latest that happened, oldest first; raises `StoreError`."""
+        return await self._timed("history", self._store.history(most, group))
+
     async def run(self) -> None:
         """Lend until cancelled; then what is under way is finished, and nobody is left waiting."""
         try:
@@ -171,6 +177,7 @@ class Lender:
                     self._reply(number, answer)
                 case Write(changes):
                     self._ends = ends(before, changes, self._rules, at)
+                    self._happened = happened(before, changes, at)
                     self._work.put_nowait(effect)
                 case Read():
                     self._work.put_nowait(effect)
@@ -212,7 +219,7 @@ class Lender:
     async def _write(self, changes: tuple[Change, ...]) -> None:
         self._writes_since_s = asyncio.get_running_loop().time()
         try:
-            await self._timed("write", self._store.write(changes))
+            await self._timed("write", self._store.write(changes, self._happened))
         except StoreError as error:
             self._failed_writes += 1
             self._is_in_trouble(error)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import socket
 import sqlite3
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from rebootmgr.fleetlock.admin_names import SOCKET
 from tests.cli.client import ctl
-from tests.lockd.program import Server, serving
+from tests.lockd.program import PRE_REBOOT, Server, kept_alive, question, serving
 from tests.lockd.test_roll_out import report
 
 TWO = "[groups.default]\nslots = 2\n[groups.db]\n"
@@ -257,3 +258,80 @@ async def test_a_backup_that_breaks_off_leaves_the_older_one_in_its_place(tmp_pa
         assert "nothing was written" in await refused(tmp_path, "backup", str(copy))
     assert copy.read_text() == "an older one"
     assert drafts(tmp_path) == []
+
+
+async def test_the_history_says_who_did_what(
+    tmp_path: Path,
+) -> None:
+    versions = {"Rebootmgr-Host": "worker-1", "Rebootmgr-Booted": "v1", "Rebootmgr-Target": "v2"}
+    async with serving(tmp_path, TWO) as server:
+        assert await said(tmp_path, "history") == "nothing happened yet\n"
+        assert (await server.ask("h1", headers=versions)).status == 200
+        assert (await report(server, "h1", outcome="rolled_back")).status == 204
+        await said(tmp_path, "resume", "default")
+        await said(tmp_path, "release", "worker-1")
+        await said(tmp_path, "slots", "db", "3", "--for", "1h")
+        await said(tmp_path, "slots", "db", "default")
+        await said(tmp_path, "freeze", "--reason", "a fair", "--forever")
+        await said(tmp_path, "thaw")
+        assert (await server.ask("h2", "db")).status == 200
+        assert (await server.give_back("h2", "db")).status == 200
+        told = json.loads(await said(tmp_path, "history", "--json"))["history"]
+        ours = json.loads(await said(tmp_path, "history", "db", "-n", "3", "--json"))["history"]
+        lines = (await said(tmp_path, "history", "-n", "100")).splitlines()
+        why = await refused(tmp_path, "history", "nowhere")
+        assert why == "there is no such group, the configuration has default, db"
+        assert "write a whole number" in await refused(tmp_path, "history", "-n", "0", status=2)
+        assert "takes no -n" in await refused(tmp_path, "holders", "-n", "3", status=2)
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    assert [(one["what"], one["group"], one["by"]) for one in told] == [
+        ("lent", "default", None),
+        ("failed", "default", None),
+        ("halted", "default", None),
+        ("resumed", "default", me),
+        ("taken_back", "default", me),
+        ("slots", "db", me),
+        ("slots", "db", me),
+        ("frozen", None, me),
+        ("thawed", None, me),
+        ("lent", "db", None),
+        ("returned", "db", None),
+    ]
+    assert (told[0]["name"], told[0]["detail"]) == ("worker-1", "v1 → v2")
+    assert (told[4]["name"], told[4]["held_seconds"] is None) == ("worker-1", False)
+    assert (told[5]["detail"], told[5]["until"] is None) == ("3", False)
+    assert ours == told[-3:], "what concerns all groups concerns this one"
+    text = " ".join(" ".join(lines).split())
+    for words in (
+        "default: worker-1 got a slot (v1 → v2)",
+        "default: the reboot of worker-1 failed: rolled back",
+        f"default: resumed by {me}",
+        f"default: {me} took the slot of worker-1 back after",
+        "db: lends 3 until ",
+        f"db: lends what is configured again by {me}",
+        f"all groups: frozen by {me}: a fair",
+        "db: h2 gave its slot back after",
+    ):
+        assert words in text
+    assert max(map(len, lines)) <= 80
+
+
+async def test_the_history_outlives_a_restart(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        assert (await server.ask("h1")).status == 200
+    async with serving(tmp_path) as server:
+        assert (await server.give_back("h1")).status == 200
+        told = json.loads(await said(tmp_path, "history", "--json"))["history"]
+    assert [(one["what"], one["id"]) for one in told] == [("lent", "h1"), ("returned", "h1")]
+
+
+async def test_everybody_who_waits_is_listed_however_many(tmp_path: Path) -> None:
+    many = 1003
+    async with serving(tmp_path) as server:
+        line = await server.connect()
+        for number in range(many + 1):
+            line.writer.write(kept_alive(PRE_REBOOT, question(f"h{number}")))
+            assert (await line.next_answer()).status in {200, 423}
+        line.writer.close()
+        told = json.loads(await said(tmp_path, "waiting", "--json"))["waiting"]
+    assert len(told) == many

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rebootmgr.lending.history import Happened
 from rebootmgr.lending.questions import Change
 from rebootmgr.lending.terms import Rules, Terms
 from rebootmgr.lockd.http.entrance import Entrance
@@ -28,10 +29,10 @@ class Stuck(SqliteStore):
         self.goes_on, self.begun = asyncio.Event(), asyncio.Event()
         self.goes_on.set()
 
-    async def write(self, changes: tuple[Change, ...]) -> None:
+    async def write(self, changes: tuple[Change, ...], happened: tuple[Happened, ...] = ()) -> None:
         self.begun.set()
         await self.goes_on.wait()
-        await super().write(changes)
+        await super().write(changes, happened)
 
 
 @dataclass

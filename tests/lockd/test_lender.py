@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rebootmgr.lending.history import Happened
 from rebootmgr.lending.questions import (
     Change,
     Done,
@@ -175,10 +176,10 @@ class Failing(SqliteStore):
 
     fails: str = ""
 
-    async def write(self, changes: tuple[Change, ...]) -> None:
+    async def write(self, changes: tuple[Change, ...], happened: tuple[Happened, ...] = ()) -> None:
         when, self.fails = self.fails, ""
         if when != "before":
-            await super().write(changes)
+            await super().write(changes, happened)
         if when:
             raise StoreError(f"the disk failed {when} the write")
 

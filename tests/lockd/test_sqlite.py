@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from rebootmgr.lending.group import MOST_VERSIONS
+from rebootmgr.lending.history import MOST_KEPT, Happened, What
 from rebootmgr.lending.questions import (
     About,
     Came,
@@ -53,6 +54,9 @@ PRAGMA user_version = 1;
 """
 JOINED = Joined("g", "b", "", 7, AT)
 SLOTS = SlotsSet("g", 3, AT)
+GOT = Happened(at=AT, group="g", what=What.LENT, id="a", name="worker-1", detail="v1 → v2")
+STOPPED = Happened(at=AT, group="", what=What.FROZEN, by="root", detail="why", until=AT)
+GAVE = Happened(at=AT, group="h", what=What.RETURNED, id="b", held_s=312)
 FROZEN, FROZEN_ALL = Frozen("g", "why", AT, "root", AT), Frozen("", "audit", None, "", AT)
 
 
@@ -131,6 +135,32 @@ async def test_of_the_versions_that_came_back_the_latest_are_kept(store: SqliteS
     await store.write((CAME, *came, CAME))
     found = (await store.open()).came
     assert found == (*came[MOST_VERSIONS + 1 :], CAME)
+
+
+async def test_what_happened_is_told_for_a_group_and_what_concerns_it(store: SqliteStore) -> None:
+    await store.open()
+    await store.write((LENT,), (GOT,))
+    await store.write((FROZEN_ALL,), (STOPPED, GAVE))
+    await store.open()
+    assert await store.history(9) == (GOT, STOPPED, GAVE)
+    assert await store.history(9, "g") == (GOT, STOPPED)
+    assert await store.history(2) == (STOPPED, GAVE), "the latest"
+
+
+async def test_what_did_not_come_about_is_not_in_the_history(store: SqliteStore) -> None:
+    await store.open()
+    with pytest.raises(StoreError):
+        await store.write((TakenBack("g", "a"),), (GAVE,))
+    await store.open()
+    assert await store.history(9) == ()
+
+
+async def test_the_history_ends_where_it_is_long(store: SqliteStore) -> None:
+    await store.open()
+    await store.write((), tuple(replace(GAVE, held_s=number) for number in range(MOST_KEPT)))
+    await store.write((), (GOT, GAVE))
+    told = await store.history(2 * MOST_KEPT)
+    assert (len(told), told[0].held_s, told[-2:]) == (MOST_KEPT, 2, (GOT, GAVE))
 
 
 async def test_a_store_of_the_first_version_is_taken_over_as_it_was(

@@ -166,6 +166,39 @@ MUTANTS: Final = (
         (SQLITE + "test_a_full_disk_and_a_read_only_one_forget_nothing_and_say_what_to_do",),
     ),
     Mutant(
+        "the history grows for ever",
+        "../lockd/stores/sqlite.py",
+        "                database.execute(FORGET, (MOST_KEPT,))\n",
+        "",
+        (SQLITE + "test_the_history_ends_where_it_is_long",),
+    ),
+    Mutant(
+        "what happened is written down though it did not come about",
+        "../lockd/stores/sqlite.py",
+        """            database.execute("BEGIN IMMEDIATE")
+            for change in changes:
+                self._carry_out(database, change)
+            if happened:
+                database.executemany(ADD, map(row_of, happened))
+                database.execute(FORGET, (MOST_KEPT,))
+""",
+        """            if happened:
+                database.executemany(ADD, map(row_of, happened))
+                database.execute(FORGET, (MOST_KEPT,))
+            database.execute("BEGIN IMMEDIATE")
+            for change in changes:
+                self._carry_out(database, change)
+""",
+        (SQLITE + "test_what_did_not_come_about_is_not_in_the_history",),
+    ),
+    Mutant(
+        "who took a slot back is not told",
+        "../lending/orders.py",
+        "    so_far = Decided(fleet, (TakenBack(name, found, order.by),), ((number, Done()),))",
+        "    so_far = Decided(fleet, (TakenBack(name, found),), ((number, Done()),))",
+        ("tests/cli/test_lock_server_verbs.py::test_the_history_says_who_did_what",),
+    ),
+    Mutant(
         "who hung up is asked about all the same",
         "../lockd/lender.py",
         "                self._on(HungUp(number, question))",

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rebootmgr.errors import RebootmgrError
+from rebootmgr.lending.history import Happened
 from rebootmgr.lending.questions import Change
 from rebootmgr.lending.saved import Saved
 
@@ -21,8 +22,14 @@ class Store(Protocol):
     async def open(self) -> Saved:
         """Open it, anew if it is open, look whether it is sound, and read all of it."""
 
-    async def write(self, changes: tuple[Change, ...]) -> None:
-        """Carry out all of these changes, in this order, or none; they outlive a power cut."""
+    async def write(self, changes: tuple[Change, ...], happened: tuple[Happened, ...] = ()) -> None:
+        """Carry out all of these changes, in this order, or none; they outlive a power cut.
+
+        What `happened` is added to the history with them, of which the latest are kept.
+        """
+
+    async def history(self, most: int, group: str = "") -> tuple[Happened, ...]:
+        """Give the latest that happened, oldest first; of a group, and what concerned them all."""
 
     async def backup(self, file: Path) -> None:
         """Make a consistent copy of all that was written."""

@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 from rebootmgr.fleetlock.labels_words import decode_labels, encode_labels
 from rebootmgr.lending.group import MOST_VERSIONS
+from rebootmgr.lending.history import Happened, What
 from rebootmgr.lending.questions import (
     About,
     Came,
@@ -23,13 +24,17 @@ from rebootmgr.lending.questions import (
 from rebootmgr.lending.saved import Saved
 
 APPLICATION: Final = 0x524D4C44  # "RMLD", in the header of the file
-VERSION: Final = 2
+VERSION: Final = 3
 ROLL_OUT: Final = (
     """CREATE TABLE halts (
     "group" TEXT PRIMARY KEY, reason TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE came (
     "group" TEXT NOT NULL, version TEXT NOT NULL, at TEXT NOT NULL, UNIQUE ("group", version))""",
 )
+HAPPENED: Final = """CREATE TABLE history (
+    number INTEGER PRIMARY KEY, at TEXT NOT NULL, "group" TEXT NOT NULL, what TEXT NOT NULL,
+    id TEXT NOT NULL, name TEXT NOT NULL, "by" TEXT NOT NULL, detail TEXT NOT NULL,
+    held_s INTEGER, until TEXT)"""
 SCHEMA: Final = (
     """CREATE TABLE holders (
     "group" TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, since TEXT NOT NULL,
@@ -46,6 +51,7 @@ SCHEMA: Final = (
     at TEXT NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE opened (at TEXT NOT NULL)",
     *ROLL_OUT,
+    HAPPENED,
 )
 UPGRADES: Final = {  # from a version to the next
     1: (
@@ -55,6 +61,7 @@ UPGRADES: Final = {  # from a version to the next
         ),
         *ROLL_OUT,
     ),
+    2: (HAPPENED,),
 }
 
 Value: TypeAlias = str | int | None
@@ -66,6 +73,11 @@ FREEZES: Final = 'SELECT "group", reason, until, "by", at FROM freezes'
 HALTS: Final = 'SELECT "group", reason, at FROM halts'
 CAME: Final = 'SELECT "group", version, at FROM came ORDER BY rowid'
 SLOTS: Final = 'SELECT "group", slots, until FROM slots'
+HISTORY: Final = """SELECT at, "group", what, id, name, "by", detail, held_s, until FROM history
+    WHERE ?1 = '' OR "group" IN (?1, '') ORDER BY number DESC LIMIT ?2"""
+ADD: Final = """INSERT INTO history (at, "group", what, id, name, "by", detail, held_s, until)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+FORGET: Final = "DELETE FROM history WHERE number <= (SELECT max(number) FROM history) - ?"
 
 
 def statement(change: Change) -> tuple[str, Row]:
@@ -129,6 +141,29 @@ def tidying(change: Change) -> tuple[str, Row] | None:
         ' (SELECT rowid FROM came WHERE "group" = ? ORDER BY rowid DESC LIMIT ?)'
     )
     return sql, (change.group, change.group, MOST_VERSIONS)
+
+
+def row_of(one: Happened) -> Row:
+    """Say what is written of something that happened."""
+    when, until = one.at.isoformat(), _written(one.until)
+    told = (one.id, one.name, one.by, one.detail, one.held_s)
+    return (when, one.group, str(one.what), *told, until)
+
+
+def happened_of(row: Row) -> Happened:
+    """Read what happened; ValueError for what makes no sense."""
+    at, group, what, host, name, by, detail, held_s, until = row
+    return Happened(
+        at=_instant(at),
+        group=_text(group),
+        what=What(_text(what)),
+        id=_text(host),
+        name=_text(name),
+        by=_text(by),
+        detail=_text(detail),
+        held_s=None if held_s is None else _number(held_s),
+        until=_end(until),
+    )
 
 
 def saved(

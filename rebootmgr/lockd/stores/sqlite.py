@@ -15,14 +15,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
+from rebootmgr.lending.history import MOST_KEPT, Happened
 from rebootmgr.lending.questions import Change
 from rebootmgr.lending.saved import Saved
 from rebootmgr.lockd.stores.keeper import StoreError
 from rebootmgr.lockd.stores.rows import (
+    ADD,
     APPLICATION,
     CAME,
+    FORGET,
     FREEZES,
     HALTS,
+    HISTORY,
     HOLDERS,
     SCHEMA,
     SLOTS,
@@ -30,7 +34,9 @@ from rebootmgr.lockd.stores.rows import (
     VERSION,
     WAITING,
     Row,
+    happened_of,
     is_one_row,
+    row_of,
     saved,
     statement,
     tidying,
@@ -78,9 +84,13 @@ class SqliteStore:
         """Open the file, or make it, and read it; one that is damaged or newer is left alone."""
         return await self._done(self._open)
 
-    async def write(self, changes: tuple[Change, ...]) -> None:
+    async def write(self, changes: tuple[Change, ...], happened: tuple[Happened, ...] = ()) -> None:
         """Commit the changes; after an error the file is closed, for nobody knows what it holds."""
-        await self._done(lambda: self._write(changes))
+        await self._done(lambda: self._write(changes, happened))
+
+    async def history(self, most: int, group: str = "") -> tuple[Happened, ...]:
+        """Give the latest that happened, oldest first."""
+        return await self._done(lambda: self._history(most, group))
 
     async def backup(self, file: Path) -> None:
         """Copy the database into a file that is not there yet."""
@@ -183,7 +193,7 @@ class SqliteStore:
         if found != VERSION:
             database.execute(f"PRAGMA user_version = {VERSION}")
 
-    def _write(self, changes: tuple[Change, ...]) -> None:
+    def _write(self, changes: tuple[Change, ...], happened: tuple[Happened, ...]) -> None:
         database = self._database
         if database is None:
             raise StoreError(f"{self._path}: it is not open")
@@ -191,6 +201,9 @@ class SqliteStore:
             database.execute("BEGIN IMMEDIATE")
             for change in changes:
                 self._carry_out(database, change)
+            if happened:
+                database.executemany(ADD, map(row_of, happened))
+                database.execute(FORGET, (MOST_KEPT,))
             database.execute("COMMIT")
         except (sqlite3.Error, StoreError):
             self._close()
@@ -202,6 +215,16 @@ class SqliteStore:
             raise StoreError(f"{self._path}: it does not hold what it should ({change})")
         if (more := tidying(change)) is not None:
             database.execute(*more)
+
+    def _history(self, most: int, group: str) -> tuple[Happened, ...]:
+        database = self._database
+        if database is None:
+            raise StoreError(f"{self._path}: it is not open")
+        latest = database.execute(HISTORY, (group, most)).fetchall()
+        try:
+            return tuple(map(happened_of, reversed(latest)))
+        except ValueError as error:
+            raise StoreError(f"{self._path}: {_HINTS['SQLITE_CORRUPT']} ({error})") from error
 
     def _backup(self, file: Path) -> None:
         database = self._database
