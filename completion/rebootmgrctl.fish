@@ -80,7 +80,7 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -a cat-config \
 complete -c rebootmgrctl -n __rebootmgrctl_at -a config \
     -d 'a drop-in to start from, or the JSON Schema of drop-ins'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a id \
-    -d 'who this host is to a lock server: id, group, server'
+    -d 'who this host is to a lock server: id, group, server, labels'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a fleet-lock \
     -d 'take or return a slot of the lock server, for scripts and for dead hosts'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a fleet \

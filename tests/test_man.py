@@ -262,7 +262,7 @@ def test_every_key_of_a_window_or_blackout_is_described() -> None:
 
 
 def test_every_key_is_described_with_its_type_and_what_it_takes() -> None:
-    kinds = {bool: "Boolean", int: "Integer", str: "String"}  # a flag is an int, too
+    kinds = {bool: "Boolean", int: "Integer", str: "String", dict: "Table"}  # a flag is an int, too
     rules = dict(KEYS) | {
         f"{table}.{key}": ITEMS[table][key] for table in ITEMS for key in ITEMS[table]
     }

@@ -20,6 +20,7 @@ from rebootmgr.config.values import LOCALTIME, decode_zone
 from rebootmgr.core.policy import Strategy
 from rebootmgr.core.window import Calendar, Plan, plan
 from rebootmgr.errors import RebootmgrError, UsageError
+from rebootmgr.fleetlock.labels_words import encode_labels
 from rebootmgr.instants import decode_typed_instant, encode_instant
 
 TO: Final = "its end (14 days later)"
@@ -64,8 +65,11 @@ def _id(_: Namespace, context: Context) -> int:
         raise RebootmgrError(loaded.policy.invalid)
     who = loaded.policy.identity
     server = who.server or None
-    lines = (f"id: {who.id}", f"group: {who.group}", f"server: {server or 'none is asked'}")
-    context.emit({"id": who.id, "group": who.group, "server": server}, lines)
+    labels = encode_labels(loaded.labels)
+    lines = [f"id: {who.id}", f"group: {who.group}", f"server: {server or 'none is asked'}"]
+    lines += [f"labels: {labels}"] * bool(labels)
+    told = {"id": who.id, "group": who.group, "server": server, "labels": dict(loaded.labels)}
+    context.emit(told, lines)
     return 0
 
 
@@ -172,7 +176,7 @@ VERBS: Final = (
     ),
     Verb(
         name="id",
-        summary="who this host is to a lock server: id, group, server",
+        summary="who this host is to a lock server: id, group, server, labels",
         examples=("rebootmgrctl id", "rebootmgrctl --json id | jq -r .id"),
         arguments=no_arguments,
         run=_id,

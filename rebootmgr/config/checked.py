@@ -26,10 +26,12 @@ from rebootmgr.config.values import LOCALTIME
 from rebootmgr.config.windows import Place, decode_blackout, decode_window
 from rebootmgr.core.policy import Strategy
 from rebootmgr.errors import Problem
+from rebootmgr.fleetlock.labels_words import fault_of_labels
 
 __all__ = ["Config", "DropIn", "Fragment", "Ignored", "Merged", "Unread", "decode_config"]
 
 _ZONE: Final = "updates.periodic.time_zone"
+_LABELS: Final = "identity.labels"
 _STRATEGY: Final = "updates.strategy"
 _BASE_URL: Final = "updates.fleet_lock.base_url"
 
@@ -84,6 +86,9 @@ def _conflicts(merged: Merged, settings: Settings, localtime: tzinfo | None) -> 
     if Strategy.PERIODIC in updates.strategy and not merged.items[WINDOW]:
         message, hint = "periodic has no window, so it would never reboot", f"add a [[{WINDOW}]]"
         yield problem_at(values[_STRATEGY].place, _STRATEGY, message, hint)
+    if fault := fault_of_labels(settings.identity.labels.items()):
+        message, hint = f"{fault}, as no server takes them", "remove some, or write shorter ones"
+        yield problem_at(values[_LABELS].place, _LABELS, message, hint)
     lock, told = updates.fleet_lock, merged.written - values.keys()
     if Strategy.FLEET_LOCK in updates.strategy and not lock.base_url and _BASE_URL not in told:
         message, hint = "fleet_lock has no server to ask", f"set {_BASE_URL}"

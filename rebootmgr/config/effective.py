@@ -1,6 +1,6 @@
 """The effective configuration, for people and scripts: what `cat-config` shows (SPEC 11)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -9,6 +9,7 @@ from typing import Final
 
 from rebootmgr.config.base_url import redact
 from rebootmgr.config.checked import Config
+from rebootmgr.config.grammar import is_bare
 from rebootmgr.config.schema import ITEMS, KEYS
 from rebootmgr.config.values import quoted
 from rebootmgr.config.windows import Place
@@ -62,10 +63,19 @@ def encode_value(value: object) -> str:
             return quoted(value)
         case date():
             return value.isoformat()
+        case dict():
+            pairs = ", ".join(
+                f"{_key(name)} = {encode_value(each)}" for name, each in value.items()
+            )
+            return f"{{ {pairs} }}" if pairs else "{}"
         case list():
             return f"[{', '.join(encode_value(each) for each in value)}]"
         case _:
             return str(value)
+
+
+def _key(name: str) -> str:
+    return name if is_bare(name) else quoted(name)
 
 
 def _from(value: Effective) -> str:
@@ -104,6 +114,8 @@ def _plain(key: str, value: object) -> object:
             return redact(value)
         case "metrics.socket_mode", int():
             return f"{value:04o}"
+        case "identity.labels", Mapping():
+            return dict(sorted(value.items()))
         case _, Respect():
             return _RESPECT[value]
         case _, frozenset():

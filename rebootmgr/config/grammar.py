@@ -52,7 +52,12 @@ def tables_of(keys: Iterable[str]) -> frozenset[str]:
     return frozenset(".".join(each[:end]) for each in parts for end in range(1, len(each)))
 
 
+def is_bare(name: str) -> bool:
+    """Whether TOML takes a key without quotes."""
+    return _BARE.fullmatch(name) is not None
+
+
 def dotted(table: str, name: str) -> str:
     """Name a key in full. What TOML must quote is quoted, and so never a known key."""
-    key = name if _BARE.fullmatch(name) else f'"{harmless(name, longest=60)}"'
+    key = name if is_bare(name) else f'"{harmless(name, longest=60)}"'
     return f"{table}.{key}" if table else key

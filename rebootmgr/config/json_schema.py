@@ -16,6 +16,7 @@ from rebootmgr.config.rules import (
     Either,
     Flag,
     Moment,
+    Named,
     Rule,
     Several,
     Text,
@@ -112,6 +113,13 @@ def _shape(accepts: Accepts) -> Schema:
             return {"type": "string", "pattern": f"^{_DAY}$"}
         case Moment():
             return {"type": "string", "pattern": f"^{_MOMENT}$"}
+        case Named(pattern=pattern, each=each, most=most):
+            return {
+                "type": "object",
+                "propertyNames": {"pattern": f"^(?:{pattern})$"},
+                "additionalProperties": _shape(each),
+                "maxProperties": most,
+            }
         case Several(each=each, once=once, least=least):
             unique = {"uniqueItems": True} if once else {}
             return {"type": "array", "items": _shape(each), "minItems": least, **unique}

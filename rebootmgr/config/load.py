@@ -15,6 +15,7 @@ from rebootmgr.config.settings import Settings
 from rebootmgr.core.model import Slot
 from rebootmgr.core.policy import Policy
 from rebootmgr.errors import ConfigError, Problem
+from rebootmgr.fleetlock.labels_words import Labels
 from rebootmgr.fleetlock.words import Server
 
 
@@ -38,6 +39,12 @@ class Loaded:
     def socket_mode(self) -> int:
         """Who may read the metrics, as permission bits."""
         return self.config.settings.metrics.socket_mode
+
+    @property
+    def labels(self) -> Labels:
+        """What this host tells lock servers of itself, by a configuration that may be used."""
+        is_bad = self.errors or self.policy.invalid
+        return () if is_bad else tuple(sorted(self.config.settings.identity.labels.items()))
 
     @property
     def hook_timeout_s(self) -> int:

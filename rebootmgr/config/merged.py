@@ -18,6 +18,8 @@ T = TypeVar("T")
 class Merged:
     """All drop-ins as one: the last value of each key, all items of each array, in order.
 
+    Where a value is a table, what each drop-in says of it is put together.
+
     `written` also has the keys whose value was bad; `names`, by table, what people chose to name,
     and where they did so first. Values may hold secrets. `overridden` says where each key stood
     that a later drop-in gives another value.
@@ -68,9 +70,9 @@ def _merge(decoded: Sequence[Decoded], grammar: Grammar) -> Merged:
     names: dict[str, dict[str, Place]] = {}
     for each in decoded:
         for key, found in each.values.items():
-            if key in values and values[key].value != found.value:
+            if key in values and _contradicts(found.value, values[key].value):
                 overridden[key] = values[key].place
-        values |= each.values
+            values[key] = _laid_over(values[key], found) if key in values else found
         for table, its in each.items.items():
             items.setdefault(table, []).extend(its)
         for table, chosen in each.names.items():
@@ -78,6 +80,22 @@ def _merge(decoded: Sequence[Decoded], grammar: Grammar) -> Merged:
     written = frozenset(key for each in decoded for key in each.written)
     merged = {table: tuple(its) for table, its in items.items()}
     return Merged(values, merged, written, overridden, names)
+
+
+def _laid_over(below: Found, above: Found) -> Found:
+    match below.raw, above.raw:
+        case dict() as its, dict() as more:
+            return Found(below.value | above.value, its | more, above.place)
+        case _:
+            return above
+
+
+def _contradicts(later: object, earlier: object) -> bool:
+    match earlier, later:
+        case dict(), dict():
+            return any(later[name] != earlier[name] for name in earlier.keys() & later.keys())
+        case _:
+            return later != earlier
 
 
 def decode_items(

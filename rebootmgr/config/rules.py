@@ -59,6 +59,19 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A table of such values, `most` of them, by names of a form; both patterns are of the whole.
+
+    Drop-ins add to what is there: the last word is that on each name.
+    """
+
+    form: str
+    pattern: str
+    each: Text
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Several:
     """An array of such values, `least` of them or more; `once`: none of them twice."""
 
@@ -74,7 +87,7 @@ class Either:
     ways: tuple["Accepts", ...]
 
 
-Accepts: TypeAlias = Flag | Whole | Words | Text | Day | Moment | Several | Either
+Accepts: TypeAlias = Flag | Whole | Words | Text | Day | Moment | Named | Several | Either
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,8 @@ def wanted(accepts: Accepts) -> str:
         case Words(words=words):
             return "one of " + ", ".join(f'"{word}"' for word in words)
         case Text(form=form) | Day(form=form) | Moment(form=form):
+            return form
+        case Named(form=form):
             return form
         case Several(each=each):
             return f"an array of {wanted(each)}"

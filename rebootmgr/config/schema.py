@@ -25,6 +25,12 @@ KEYS: Final[Mapping[str, Rule]] = {
         'The host\'s id at the lock server, a UUID. "": derived from /etc/machine-id, as Zincati '
         "does.",
     ),
+    "identity.labels": Rule(
+        values.labels,
+        values.LABELS,
+        "What the host tells of itself to lock servers, such as rack or zone: 32 labels, 1,024 "
+        "characters in all.",
+    ),
     "updates.source": values.one_of(
         Source,
         'Where updates come from: "rpm-ostree", "ostree" or "composefs"; "auto" finds out. '

@@ -1,5 +1,6 @@
 """The configuration as typed values, under the key names and with the defaults of SPEC 3."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rebootmgr.core.model import Source
@@ -13,6 +14,7 @@ class Identity:
 
     group: str = "default"
     node_uuid: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from rebootmgr.config.base_url import fault_of, redact
 from rebootmgr.config.cures import cure_for_zone
-from rebootmgr.config.rules import Either, Flag, Rule, Several, Text, Whole, Words, wanted
+from rebootmgr.config.rules import Either, Flag, Named, Rule, Several, Text, Whole, Words, wanted
 from rebootmgr.core.model import LONGEST_NAME, LONGEST_SERVER
 from rebootmgr.core.policy import Respect, Strategy
+from rebootmgr.fleetlock.labels_words import MOST_LABELS, WORD
 from rebootmgr.text import nearest
 
 LOCALTIME: Final = "localtime"
@@ -100,6 +101,12 @@ _STRATEGIES: Final = Words(tuple(Strategy))
 STRATEGY: Final = Either((_STRATEGIES, Several(_STRATEGIES, once=True), Words(("",))))
 RESPECT: Final = Either((Flag(), Words((Respect.ROOT,))))
 URL: Final = Text("an http or https URL", longest=LONGEST_SERVER)
+LABELS: Final = Named(
+    "a table of labels, each with its value in quotes",
+    WORD,
+    Text("a label's value", WORD),
+    MOST_LABELS,
+)
 FILE: Final = Text("the absolute path of a file", "(?:/.*)?")
 MODE: Final = Text("three or four octal digits", _MODE)
 ZONE: Final = Text('the name of a time zone, or "localtime"')
@@ -125,6 +132,22 @@ def group(value: object) -> str:
     if len(name) > LONGEST_NAME:
         raise UnfitError(*too_long(name, LONGEST_NAME))
     return name
+
+
+def labels(value: object) -> dict[str, str]:
+    """Take labels and their values."""
+    if not isinstance(value, dict):
+        message = f"must be {wanted(LABELS)}, not {shown(value)}"
+        raise UnfitError(message, 'write it like { rack = "a2" }')
+    cure = "use letters, digits, dots and dashes, 253 at most"
+    for name, each in value.items():
+        if not re.fullmatch(WORD, name):
+            raise UnfitError(f"has the label {shown(name)}, which is no name", cure)
+        if not isinstance(each, str):
+            raise UnfitError(f"has {shown(each)} for {name}", "write the value in quotes")
+        if not re.fullmatch(WORD, each):
+            raise UnfitError(f"has {shown(each)} for {name}, which is no value", cure)
+    return dict(value)
 
 
 def node_uuid(value: object) -> str:

@@ -145,7 +145,7 @@ class App:
             dev=root / "dev",
         )
         self._hands = Hands(tools, tasks, self._runner.tell)
-        self._hands.servers = dict(loaded.servers)
+        self._hands.servers, self._hands.labels = dict(loaded.servers), loaded.labels
         operators = Operators(
             self._runner, self._clock, obeyed=self._hands.finish, reload=self.reload
         )
@@ -231,6 +231,7 @@ class App:
             return problems
         self._loaded = loaded
         self._hands.servers = {**self._hands.servers, **loaded.servers}
+        self._hands.labels = loaded.labels
         self._hooks.timeout_s = loaded.hook_timeout_s
         self._runner.load(loaded.policy)
         log.info("configuration reloaded")

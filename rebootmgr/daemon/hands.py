@@ -41,6 +41,7 @@ from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Deployment, Slot, Ticket
 from rebootmgr.daemon.look import Eyes
 from rebootmgr.fleetlock.client import LockClient
+from rebootmgr.fleetlock.labels_words import Labels
 from rebootmgr.fleetlock.words import Server, Told
 from rebootmgr.hooks.phases import HookPhases
 from rebootmgr.logind.terminals import write_warning
@@ -88,6 +89,7 @@ class Hands:
         self, tools: Tools, tasks: asyncio.TaskGroup, report: Callable[[Event], None]
     ) -> None:
         self.servers: Mapping[Slot, Server] = {}
+        self.labels: Labels = ()
         self.booted: Deployment | None = None
         self.target: Deployment | None = None
         self._tools = tools
@@ -165,6 +167,7 @@ class Hands:
         is_pending = booted is not None and target is not None and target.id != booted.id
         return Told(
             host=os.uname().nodename,
+            labels=self.labels,
             booted=_named(booted),
             target=_named(target) if is_pending else "",
         )

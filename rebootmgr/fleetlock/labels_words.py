@@ -12,12 +12,25 @@ LONGEST_VERSION: Final = 128
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 
-_LABEL: Final = re.compile(r"([a-zA-Z0-9.-]{1,253})=([a-zA-Z0-9.-]{1,253})")
+WORD: Final = "[a-zA-Z0-9.-]{1,253}"
+"""What a label, and its value, may be."""
+
+_LABEL: Final = re.compile(f"({WORD})=({WORD})")
 
 
 def encode_labels(labels: Iterable[tuple[str, str]]) -> str:
     """Write `rack=a2,zone=b`, sorted."""
     return ",".join(f"{name}={value}" for name, value in sorted(labels))
+
+
+def fault_of_labels(labels: Iterable[tuple[str, str]]) -> str:
+    """Say why `decode_labels` would not read them all; "" where it would."""
+    listed = list(labels)
+    if len(listed) > MOST_LABELS:
+        return f"has {len(listed)} labels, more than {MOST_LABELS}"
+    if (length := len(encode_labels(listed))) > LONGEST_LABELS:
+        return f"has {length} characters as it is sent, more than {LONGEST_LABELS}"
+    return ""
 
 
 def decode_labels(text: str) -> Labels:

@@ -21,7 +21,8 @@ from rebootmgr.core.events import (
     SlotReleased,
 )
 from rebootmgr.core.model import Slot, Ticket
-from rebootmgr.fleetlock.header_names import BOOTED, HOST, TARGET
+from rebootmgr.fleetlock.header_names import BOOTED, HOST, LABELS, TARGET
+from rebootmgr.fleetlock.labels_words import Labels, encode_labels
 from rebootmgr.table import FaultError, Table
 from rebootmgr.text import harmless
 
@@ -74,6 +75,7 @@ class Told:
     """What we tell of ourselves, "" where nothing is known: for people, and for who goes first."""
 
     host: str = ""
+    labels: Labels = ()
     booted: str = ""
     target: str = ""
 
@@ -126,6 +128,8 @@ def encode_headers(api: Api, told: Told, *, timeout_s: float) -> dict[str, str]:
     """
     said = {HOST: told.host, BOOTED: told.booted, TARGET: told.target}
     headers = {name: _plain(text) for name, text in said.items() if text}
+    if told.labels:
+        headers[LABELS] = encode_labels(told.labels)
     wait_s = min(LONGEST_WAIT_S, int(timeout_s - FOR_THE_WAY_S))
     if api is Api.PRE_REBOOT and wait_s > 0:
         headers["Prefer"] = f"wait={wait_s}"

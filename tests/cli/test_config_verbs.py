@@ -340,13 +340,18 @@ updates.fleet_lock.base_url = "{url}"
 """
     drop_in(tmp_path, text)
     server = "https://lock.example/web"
-    assert answer(tmp_path, "id") == {"id": UUID, "group": "web", "server": server}
+    told = {"id": UUID, "group": "web", "server": server, "labels": {}}
+    assert answer(tmp_path, "id") == told
     assert run(tmp_path, "id").stdout == f"id: {UUID}\ngroup: web\nserver: {server}\n"
+    drop_in(tmp_path, text.replace('"web" }', '"web", labels = { zone = "b", rack = "a2" } }'))
+    assert answer(tmp_path, "id") == {**told, "labels": {"rack": "a2", "zone": "b"}}
+    assert run(tmp_path, "id").stdout.endswith("\nlabels: rack=a2,zone=b\n")
 
 
 def test_id_names_no_server_where_none_is_asked(tmp_path: Path) -> None:
     drop_in(tmp_path, f"identity.node_uuid = '{UUID}'")
-    assert answer(tmp_path, "id") == {"id": UUID, "group": "default", "server": None}
+    who = {"id": UUID, "group": "default", "server": None}
+    assert answer(tmp_path, "id") == {**who, "labels": {}}
 
 
 def test_a_host_without_an_id_says_what_to_do(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from rebootmgr.config.checked import Config, DropIn, Ignored, Unread, decode_config
+from rebootmgr.config.effective import effective_values, encode_config
 from rebootmgr.config.schema import ITEMS, KEYS
 from rebootmgr.config.settings import Settings
 from rebootmgr.config.windows import Place
@@ -265,3 +266,35 @@ def test_values_become_what_they_mean() -> None:
     assert settings.updates.inhibitors.respect is Respect.ROOT
     assert settings.updates.clock.require_synchronized is ClockRule.NEVER
     assert settings.metrics.socket_mode == 0o660
+
+
+def test_labels_of_all_drop_ins_are_put_together_and_the_last_word_counts() -> None:
+    config = decode(
+        '[identity.labels]\nrack = "a1"\nzone = "b"',
+        'identity.labels = { rack = "a2", "x.y" = "1" }',
+    )
+    assert config.errors == ()
+    assert config.settings.identity.labels == {"rack": "a2", "zone": "b", "x.y": "1"}
+    assert config.merged.overridden.keys() == {"identity.labels"}
+    text = encode_config(effective_values(config))
+    assert 'labels = { rack = "a2", "x.y" = "1", zone = "b" }  # from' in text
+    assert decode(text).settings == config.settings
+    apart = decode('identity.labels.rack = "a1"', 'identity.labels.zone = "b"')
+    assert apart.merged.overridden == {}, "one adds to the other"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('labels = "rack=a2"', "must be a table of labels, each with its value in quotes, not"),
+        ("[identity.labels]\nrack = 3", "has 3 for rack"),
+        ('[identity.labels]\nrack = "a 2"', 'has "a 2" for rack, which is no value'),
+        ('[identity.labels]\n"ra,ck" = "a"', 'has the label "ra,ck", which is no name'),
+        ("\n".join(f'labels.l{n} = "x"' for n in range(33)), "has 33 labels, more than 32"),
+        ("\n".join(f'labels.l{n} = "{"x" * 200}"' for n in range(6)), "has 1223 characters"),
+    ],
+)
+def test_labels_that_no_server_would_take_are_named(text: str, message: str) -> None:
+    error = only_error(text if text.startswith("[") else f"[identity]\n{text}")
+    assert (error.key, error.line is None) == ("identity.labels", False)
+    assert message in error.message

@@ -147,6 +147,19 @@ async def test_a_grant_is_held_until_it_is_given_back_also_over_a_reboot(
     assert (returned["rebootmgr-booted"], "rebootmgr-target" in returned) == ("42.2", False)
 
 
+async def test_a_server_is_told_the_labels_of_the_configuration_in_force(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    host.configure(fleet_lock(server.url) + "[identity.labels]\nrack = 'a2'\n")
+    assert await host.reload() == ""
+    await host.os.stage("42.2")
+    await host.until_state("rebooting")
+    assert "rebootmgr-labels" not in server.seen[0].headers
+    asked = next(one.headers for one in server.seen if one.target == "/v1/pre-reboot")
+    assert asked["rebootmgr-labels"] == "rack=a2"
+
+
 async def test_an_inhibitor_takes_the_question_back_at_once(
     host: Host, server: FakeFleetLock
 ) -> None:

@@ -90,15 +90,19 @@ async def test_the_request_is_exactly_what_strict_servers_accept(fake: FakeFleet
 async def test_a_server_is_told_who_asks_and_what_for_in_plain_characters(
     fake: FakeFleetLock,
 ) -> None:
-    told = Told(host="wörker\r\nX: 1", booted="41.1", target="41.2" * 99)
+    labels = (("rack", "a2"), ("zone", "b"))
+    told = Told(host="wörker\r\nX: 1", labels=labels, booted="41.1", target="41.2" * 99)
     client = LockClient(observed=Observer())
     await client.acquire(T, SLOT, at(fake), told)
     await client.release(T, SLOT, at(fake), Told(booted="41.2"))
     asked, returned = (dict(seen.headers) for seen in fake.seen)
     assert (asked["rebootmgr-host"], asked["rebootmgr-booted"]) == ("w?rker X: 1", "41.1")
     assert len(asked["rebootmgr-target"]) == 128
+    assert asked["rebootmgr-labels"] == "rack=a2,zone=b"
     assert returned["rebootmgr-booted"] == "41.2"
-    assert not {"prefer", "rebootmgr-host", "rebootmgr-target"} & returned.keys()
+    assert (
+        not {"prefer", "rebootmgr-host", "rebootmgr-target", "rebootmgr-labels"} & returned.keys()
+    )
 
 
 @pytest.mark.parametrize("last", [200, 423, 415])
