@@ -18,8 +18,8 @@ def exceeded(part: str, figures: Figures) -> list[str]:
 
 
 async def test_every_strategy_keeps_its_memory() -> None:
-    """Against a skeleton of the same libraries, which is weighed beside it."""
-    assert exceeded("footprint", await footprint.measure(rounds=1)) == []
+    """Against a skeleton of the same libraries, weighed beside it; one round may be an odd one."""
+    assert exceeded("footprint", await footprint.measure(rounds=3)) == []
 
 
 async def test_reloads_and_scrapes_leave_nothing_behind() -> None:
