@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -16,6 +17,10 @@ from tests.waiting import bounded
 # Machines are booted by `make system`, in namespaces that end with the tests, and nowhere else.
 collect_ignore = [] if os.environ.get("REBOOTMGR_SYSTEM_TESTS") == "alone" else ["system"]
 
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would each program of a test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How fast examples come says how busy the machine is.
 settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -80,7 +80,13 @@ REMEMBERED: Final = (
 """What a daemon may find: a reboot that came or did not, a drain, slots, a hold, a quarantine."""
 
 SHALLOW: Final = (
-    Nature(name="slow looks", policies=(FLEET,), slow_looks=True, crashes=False),
+    Nature(
+        name="slow looks",
+        policies=(FLEET,),
+        slow_looks=True,
+        inhibits=False,
+        crashes=False,
+    ),
     Nature(
         name="an update whose file goes first",
         policies=(IMMEDIATE,),
@@ -188,7 +194,7 @@ SHALLOW: Final = (
     Nature(name="operators", policies=(FLEET,), operators=True, inhibits=False),
     Nature(
         name="boots",
-        policies=(BOLD,),
+        policies=(replace(BOLD, reboots_per_day=1),),
         reboots=True,
         inhibits=False,
         boot_fails=True,
@@ -298,6 +304,8 @@ DEEP: Final = (
         inhibits=False,
         crashes=False,
     ),
+    deeper("slow looks", name="slow looks and inhibitors", inhibits=True),
+    deeper("boots", name="boots, two a day", policies=(BOLD,)),
     deeper(
         "two updates and an rpm-ostree that fails to answer",
         name="two updates and an rpm-ostree that falls silent",

@@ -12,6 +12,7 @@ from tests.core.foretold import judge_forecasts
 from tests.core.natures import DEEP, NATURES, SHALLOW
 from tests.core.why import judge_blockers, judge_verdicts, leading_to
 from tests.core.world import Calling, Edge, World
+from tests.uncollected import uncollected
 
 Graph = dict[World, list[Edge]]
 
@@ -21,7 +22,8 @@ ANSWERS = ("FactsRead", "Hooks", "Lock", "SlotReleased", "ReleaseUnclear", "Rebo
 @pytest.fixture(scope="module", params=NATURES, ids=lambda nature: nature.name)
 def walked(request: pytest.FixtureRequest) -> tuple[Graph, Arrows]:
     """Walking to the fixpoint asserts every promise of `World` on the way."""
-    return walk(request.param)
+    with uncollected():
+        return walk(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Two hundred months, of which no two are the same; `make soak` lives through thousands more."""
 
-import gc
 from collections import Counter
 from collections.abc import Callable
 
@@ -9,6 +8,7 @@ import pytest
 from rebootmgr.core.model import Outcome
 from tests.days.calendars import CALENDARS
 from tests.days.simulation import draw, live_through
+from tests.uncollected import uncollected
 
 SEEDS = 200
 BLOCKS = len(CALENDARS) // 2  # a block has two calendars, so that it has to lay out only these
@@ -20,15 +20,12 @@ def test_a_month_of_anything_keeps_every_promise(
     block: int, record_property: Callable[[str, object], None]
 ) -> None:
     outcomes: Counter[Outcome] = Counter()
-    gc.disable()
-    try:
+    with uncollected():
         for seed in range(block, SEEDS, BLOCKS):
             tally = live_through(seed)
             outcomes += tally.outcomes
             record_property("months", 1)
             record_property("mishaps", tally.faults)
-    finally:
-        gc.enable()
     assert min(outcomes[each] for each in Outcome) >= FEWEST
     record_property("reboots", outcomes.total())
 

@@ -4,7 +4,6 @@ Every fourth seed is a fleet of full size, the others are smaller to save time: 
 all of its seeds at full size.
 """
 
-import gc
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from tests.fleet.broken import BROKEN
 from tests.fleet.hands import Client
 from tests.fleet.simulation import AGENTS, Fleet, Tally, ViolationError
+from tests.uncollected import uncollected
 
 FIRST_SEED = 1
 BLOCKS, BLOCK, FULL_EVERY = 20, 10, 4
@@ -70,9 +70,5 @@ def breaks_a_promise(seed: int, client: Client) -> bool:
 def live_through(
     seed: int, *, agents: int, client: Client | None = None, own: bool = False
 ) -> Tally:
-    """Run one simulation; looking for garbage all the while would take a fifth of the time."""
-    gc.disable()
-    try:
+    with uncollected():
         return Fleet(seed, agents=agents, client=client, own=own).run()
-    finally:
-        gc.enable()
