@@ -6,8 +6,10 @@ changes nor promises anything; all else goes into the next batch.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from math import inf
+from typing import Final, TypeAlias
 
+from rebootmgr.lending.absorb import absorbed
 from rebootmgr.lending.group import Fleet
 from rebootmgr.lending.inbox import Inbox, Numbered, inbox_of
 from rebootmgr.lending.lend import decide, hung_up, look, look_again_s
@@ -17,9 +19,12 @@ from rebootmgr.lending.questions import (
     Change,
     FreezeGroup,
     Frozen,
+    Granted,
     Halted,
+    Lent,
     PreReboot,
     Question,
+    Refused,
     Release,
     Report,
     Resume,
@@ -33,6 +38,9 @@ from rebootmgr.lending.questions import (
 )
 from rebootmgr.lending.saved import Saved, restored
 from rebootmgr.lending.terms import Moment, Rules
+
+FRESH_S: Final = 2.0
+"""So old may be what we know of a store that others write to, too, where a refusal rests on it."""
 
 Answers: TypeAlias = tuple[tuple[int, Answer], ...]
 
@@ -64,6 +72,25 @@ class WriteFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Others wrote this first, and the changes are not in the store."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OthersWrote:
+    """While nothing of ours was under way, others wrote this."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLost:
+    """What others write is heard no more."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRead:
     """The store was opened anew and holds this."""
 
@@ -75,7 +102,17 @@ class Ticked:
     """Time went by, or the rules are new."""
 
 
-Event: TypeAlias = Asked | HungUp | Written | WriteFailed | StoreRead | Ticked
+Event: TypeAlias = (
+    Asked
+    | HungUp
+    | Written
+    | WriteFailed
+    | Overtaken
+    | OthersWrote
+    | StoreLost
+    | StoreRead
+    | Ticked
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +125,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Put all of this on disk, or none, in this order; `Written` or `WriteFailed` follows."""
+    """Put all of this on disk, or none, in this order; `Written` or `WriteFailed` follows.
+
+    Where others write, too, `Overtaken` may follow, and with no changes it is only looked whether
+    they did.
+    """
 
     changes: tuple[Change, ...]
 
@@ -113,18 +154,31 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """The changes of the fleet are under way to the disk; these answers wait for that."""
+    """The changes of the fleet are under way to the disk; these answers wait for that.
+
+    `taken` are the questions that it answers, `before` is the fleet to which they came, at
+    `since_s`.
+    """
 
     answers: Answers
+    taken: tuple[Numbered, ...]
+    before: Fleet
+    since_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`fleet` is as it will be when what is being written is on disk."""
+    """`fleet` is as it will be when what is being written is on disk.
+
+    If the store is `shared` others write to it, too: what is promised is compared with it, and
+    what else is told rests on what it held at `known_s`, or later.
+    """
 
     store: Closed | Idle | Writing = field(default_factory=Closed)
     fleet: Fleet = field(default_factory=Fleet)
     inbox: Inbox = field(default_factory=Inbox)
+    shared: bool = False
+    known_s: float = -inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +195,19 @@ def step(desk: Desk, event: Event, rules: Rules, at: Moment) -> Turn:
         case Asked(number, question):
             return _asked(desk, number, question, rules, at)
         case HungUp(number, question):
-            inbox = desk.inbox.without(number)
-            fleet = hung_up(desk.fleet, number, question, rules, at)
-            return Turn(replace(desk, inbox=inbox, fleet=fleet))
+            return Turn(_hung_up(desk, number, question, rules, at))
         case Written():
             return _written(desk, rules, at)
-        case WriteFailed():
+        case WriteFailed() | StoreLost():
             return _write_failed(desk)
+        case Overtaken(changes):
+            return _overtaken(desk, changes, rules, at)
+        case OthersWrote(changes):
+            known = isinstance(desk.store, Idle)
+            return _others_wrote(desk, changes, rules, at) if known else Turn(desk)
         case StoreRead(saved):
             fleet = restored(saved, desk.fleet, rules, at)
-            return _batch(Desk(Idle(), fleet, desk.inbox), rules, at)
+            return _batch(replace(desk, store=Idle(), fleet=fleet), rules, at)
         case Ticked():
             if isinstance(desk.store, Idle):
                 return _batch(desk, rules, at)
@@ -165,12 +222,11 @@ def wake_s(desk: Desk, at: Moment) -> float | None:
 def _asked(desk: Desk, number: int, question: Question, rules: Rules, at: Moment) -> Turn:
     if isinstance(desk.store, Closed):
         return Turn(desk, (Reply(number, Unavailable()),))
-    if _is_known(desk.fleet, question):
+    if _is_known(desk.fleet, question) and _is_up_to_date(desk, at):
         decided = decide(desk.fleet, number, question, rules, at)
         if not decided.changes:
-            after = Desk(desk.store, decided.fleet, desk.inbox)
-            return Turn(after, _replies(decided.answers))
-    desk = Desk(desk.store, desk.fleet, desk.inbox.with_one(number, question))
+            return Turn(_with_fleet(desk, decided.fleet), _replies(decided.answers))
+    desk = replace(desk, inbox=desk.inbox.with_one(number, question))
     return _batch(desk, rules, at) if isinstance(desk.store, Idle) else Turn(desk)
 
 
@@ -182,6 +238,32 @@ def _is_known(fleet: Fleet, question: Question) -> bool:
     if not isinstance(question, PreReboot):
         return False
     return fleet.group(question.group).queue.find(question.id) is not None
+
+
+def _with_fleet(desk: Desk, fleet: Fleet) -> Desk:
+    return Desk(desk.store, fleet, desk.inbox, desk.shared, desk.known_s)
+
+
+def _is_up_to_date(desk: Desk, at: Moment) -> bool:
+    """Whether a host may be refused on what we know, without a look into the store.
+
+    What we decide while a batch is under way to a shared store may have to be undone with it.
+    """
+    return not desk.shared or (isinstance(desk.store, Idle) and _is_fresh(desk, at))
+
+
+def _is_fresh(desk: Desk, at: Moment) -> bool:
+    return at.s - desk.known_s <= FRESH_S
+
+
+def _hung_up(desk: Desk, number: int, question: Question, rules: Rules, at: Moment) -> Desk:
+    store = desk.store
+    if desk.shared and isinstance(store, Writing):
+        taken = tuple(one for one in store.taken if one[0] != number)
+        before = hung_up(store.before, number, question, rules, at)
+        store = replace(store, taken=taken, before=before)
+    fleet = hung_up(desk.fleet, number, question, rules, at)
+    return replace(desk, store=store, fleet=fleet, inbox=desk.inbox.without(number))
 
 
 def _batch(desk: Desk, rules: Rules, at: Moment) -> Turn:
@@ -206,17 +288,43 @@ def _batch(desk: Desk, rules: Rules, at: Moment) -> Turn:
             changes += decided.changes
             answers += decided.answers
             touched.update(_touched(decided.changes))
+            if desk.shared:
+                changes += _told_again(fleet, question, decided.answers)
         looked = look(fleet, rules, at)
         changes += looked.changes
         answers += looked.answers
         inbox = inbox_of(sorted(later, key=_number))
-        if changes:
-            after = Desk(Writing(tuple(answers)), looked.fleet, inbox)
+        if changes or _rests_on_store(desk, answers, at):
+            left = {number for number, _ in later}
+            asked = tuple(one for one in taken if one[0] not in left)
+            writing = Writing(tuple(answers), asked, desk.fleet, at.s)
+            after = replace(desk, store=writing, fleet=looked.fleet, inbox=inbox)
             return Turn(after, (*told, Write(tuple(changes))))
         told += _replies(tuple(answers))
-        desk = Desk(Idle(), looked.fleet, inbox)
+        desk = replace(desk, store=Idle(), fleet=looked.fleet, inbox=inbox)
         if not inbox:
             return Turn(desk, tuple(told))
+
+
+def _told_again(fleet: Fleet, question: Question, answers: Answers) -> Iterator[Change]:
+    """Write a holder down again that is told so again: it may be another's, who never told it.
+
+    That one takes back what it granted untold.
+    """
+    match question:
+        case PreReboot(group=name, id=host):
+            if any(answer == Granted(again=True) for _, answer in answers):
+                one = fleet.group(name).holders[host]
+                yield Lent(name, host, one.name, one.since, one.about, one.failed)
+        case SteadyState() | Report() | Release() | SetSlots() | FreezeGroup() | Thaw() | Resume():
+            pass
+
+
+def _rests_on_store(desk: Desk, answers: list[tuple[int, Answer]], at: Moment) -> bool:
+    """Whether others may have written what makes these answers wrong."""
+    if not desk.shared or not answers:
+        return False
+    return not _is_fresh(desk, at) or not all(isinstance(one, Refused) for _, one in answers)
 
 
 def _number(one: Numbered) -> int:
@@ -271,8 +379,11 @@ def _touched(changes: tuple[Change, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _written(desk: Desk, rules: Rules, at: Moment) -> Turn:
-    told = _replies(desk.store.answers) if isinstance(desk.store, Writing) else ()
-    after = replace(desk, store=Idle())
+    store = desk.store
+    if not isinstance(store, Writing):
+        return Turn(desk)
+    told = _replies(store.answers)
+    after = replace(desk, store=Idle(), known_s=store.since_s)
     if not desk.inbox:
         return Turn(after, told)
     turn = _batch(after, rules, at)
@@ -287,7 +398,23 @@ def _write_failed(desk: Desk) -> Turn:
         held = (group.queue.at(ticket).held for ticket in group.queue.held)
         numbers += [one.number for one in held if one is not None]
     replies = tuple(Reply(number, Unavailable()) for number in numbers)
-    return Turn(Desk(Closed(), desk.fleet), (*replies, Read()))
+    return Turn(Desk(Closed(), desk.fleet, shared=desk.shared), (*replies, Read()))
+
+
+def _overtaken(desk: Desk, changes: tuple[Change, ...], rules: Rules, at: Moment) -> Turn:
+    """Decide the batch again, on what the store holds now."""
+    store = desk.store
+    if not isinstance(store, Writing):
+        return Turn(desk)
+    inbox = inbox_of(sorted((*store.taken, *desk.inbox), key=_number))
+    before = replace(desk, store=Idle(), fleet=store.before, inbox=inbox)
+    return _others_wrote(before, changes, rules, at)
+
+
+def _others_wrote(desk: Desk, changes: tuple[Change, ...], rules: Rules, at: Moment) -> Turn:
+    taken_in = absorbed(desk.fleet, changes, rules, at)
+    turn = _batch(replace(desk, store=Idle(), fleet=taken_in.fleet), rules, at)
+    return Turn(turn.desk, (*_replies(taken_in.answers), *turn.effects))
 
 
 def _replies(answers: Answers) -> tuple[Reply, ...]:

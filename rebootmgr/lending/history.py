@@ -70,6 +70,8 @@ def happened(before: Fleet, changes: tuple[Change, ...], at: Moment) -> tuple[Ha
 def _news(before: Fleet, change: Change, at: Moment) -> Iterator[Happened]:
     wall = at.wall
     match change:
+        case Lent(group, host) if host in before.group(group).holders:
+            pass  # it was told so again
         case Lent(group, host, name, when, about, _):
             detail = _versions(about)
             yield Happened(at=when, group=group, what=What.LENT, id=host, name=name, detail=detail)

@@ -53,7 +53,7 @@ def restored(saved: Saved, last: Fleet, rules: Rules, at: Moment) -> Fleet:
         groups[came.group] = group.with_came(came.version, came.at)
     for lent in sorted(saved.holders, key=lambda row: row.at):
         group = groups.get(lent.group, _new(at))
-        since_s = _then_s(lent.at, at)
+        since_s = then_s(lent.at, at)
         holder = Holder(lent.id, lent.name, lent.at, since_s, lent.about, lent.failed)
         groups[lent.group] = group.lent_to(holder)
     known = {name: group.queue for name, group in last.groups.items()}
@@ -73,7 +73,7 @@ def _resting(name: str, group: Group, rules: Rules, at: Moment) -> Group:
     last = max(group.came.values(), default=None)
     if terms is None or last is None or not terms.settle_s:
         return group
-    until_s = _then_s(last, at) + terms.settle_s
+    until_s = then_s(last, at) + terms.settle_s
     free = max(slots_of(name, group, rules, at) - len(group.holders), 0)
     return group if until_s <= at.s else group._replace(settling=(until_s,) * free)
 
@@ -98,12 +98,17 @@ def _waiting(row: Joined, known: Mapping[str, Queue], at: Moment) -> Waiting:
     entry = None if queue is None else queue.find(row.id)
     if entry is not None and entry.ticket == row.ticket:
         return entry._replace(held=None)
+    return entry_of(row, at)
+
+
+def entry_of(row: Joined, at: Moment) -> Waiting:
+    """Expect a host of which only its place is known: as if it had asked now."""
     return Waiting(
         ticket=row.ticket,
         id=row.id,
         name=row.name,
         joined=row.at,
-        joined_s=_then_s(row.at, at),
+        joined_s=then_s(row.at, at),
         answered_s=at.s,
         told_s=None,
         interval_s=None,
@@ -112,6 +117,6 @@ def _waiting(row: Joined, known: Mapping[str, Queue], at: Moment) -> Waiting:
     )
 
 
-def _then_s(then: datetime, at: Moment) -> float:
+def then_s(then: datetime, at: Moment) -> float:
     """Put an instant of the wall clock on the other; one that lies ahead is now."""
     return at.s - max((at.wall - then).total_seconds(), 0.0)

@@ -1,6 +1,7 @@
 """A store that tells when it was opened for the first time, or could not be."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from rebootmgr.lending.history import Happened
@@ -15,6 +16,19 @@ class FirstOpen:
     def __init__(self, inner: Store) -> None:
         self._inner = inner
         self.tried = asyncio.Event()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others write to it, too."""
+        return self._inner.is_shared
+
+    async def follow(self, stirred: Callable[[], None]) -> None:
+        """Hear what others write."""
+        await self._inner.follow(stirred)
+
+    def news(self) -> tuple[Change, ...]:
+        """Take what others wrote."""
+        return self._inner.news()
 
     async def open(self) -> Saved:
         """Open it."""

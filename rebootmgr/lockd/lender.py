@@ -15,8 +15,12 @@ from rebootmgr.lending.desk import (
     Desk,
     Event,
     HungUp,
+    Idle,
+    OthersWrote,
+    Overtaken,
     Read,
     Reply,
+    StoreLost,
     StoreRead,
     Ticked,
     Write,
@@ -38,7 +42,7 @@ from rebootmgr.lending.questions import (
 from rebootmgr.lending.saved import Saved
 from rebootmgr.lending.terms import Moment, Rules
 from rebootmgr.lending.turns import LONGEST_HELD_S
-from rebootmgr.lockd.stores.keeper import Store, StoreError
+from rebootmgr.lockd.stores.keeper import OvertakenError, Store, StoreError
 from rebootmgr.lockd.tally import Counts, Ended, Tally, ends, label
 
 log = logging.getLogger(__name__)
@@ -48,6 +52,7 @@ T = TypeVar("T")
 PATIENCE_S: Final = 30.0  # with the store, beyond what the answer was to be held
 _NUDGE_S: Final = 0.1  # between two looks at when to look; a minute of held answers minds no more
 _AGAIN_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0)  # between tries to open the store; the last repeats
+_AGAIN_TO_OTHERS_S: Final = _AGAIN_S[:3]  # a cluster comes back by itself, and opening costs little
 _SLOW_S: Final = 10.0  # a write that takes longer is told of
 _OPENING: Final = "the store is being opened"
 
@@ -60,6 +65,11 @@ class _Open:
     answer: "asyncio.Future[Answer]"
 
 
+@dataclass(frozen=True, slots=True)
+class _Stirred:
+    """Others wrote, or nothing is heard of them any more."""
+
+
 class Lender:
     """Lends the slots of a fleet; `run` it, and ask.
 
@@ -68,10 +78,10 @@ class Lender:
 
     def __init__(self, store: Store, rules: Rules) -> None:
         self._store, self._rules = store, rules
-        self._desk = Desk()
+        self._desk = Desk(shared=store.is_shared)
         self._open: dict[int, _Open] = {}
         self._numbers = count(1)
-        self._work: asyncio.Queue[Write | Read] = asyncio.Queue()
+        self._work: asyncio.Queue[Write | Read | _Stirred] = asyncio.Queue()
         self._ends: tuple[Ended, ...] = ()
         self._happened: tuple[Happened, ...] = ()
         self._tally = Tally()
@@ -146,7 +156,7 @@ class Lender:
         try:
             await self._run()
         finally:
-            self._desk, self._trouble = Desk(), "the server is stopping"
+            self._desk, self._trouble = Desk(shared=self._store.is_shared), "the server is stopping"
             for number in list(self._open):
                 self._reply(number, Unavailable())
             if self._nudge is not None:
@@ -159,6 +169,7 @@ class Lender:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._keep_time())
+                    tasks.create_task(self._store.follow(self._is_stirred))
                     tasks.create_task(self._work_off(writes))
             except asyncio.CancelledError as cancelled:  # once more, when the write has ended
                 end = cancelled
@@ -215,27 +226,52 @@ class Lender:
                     await asyncio.wait([writes.create_task(self._write(changes))])
                 case Read():
                     await self._read()
+                case _Stirred() if isinstance(self._desk.store, Idle):
+                    self._take_news()
+                case _Stirred():  # what is about to be written finds it out
+                    pass
+
+    def _is_stirred(self) -> None:
+        self._work.put_nowait(_Stirred())
+
+    def _take_news(self) -> None:
+        try:
+            news = self._store.news()
+        except StoreError as error:
+            self._is_in_trouble(error)
+            self._on(StoreLost())
+        else:
+            if news:
+                self._on(OthersWrote(news))
 
     async def _write(self, changes: tuple[Change, ...]) -> None:
         self._writes_since_s = asyncio.get_running_loop().time()
         try:
-            await self._timed("write", self._store.write(changes, self._happened))
+            after = await self._offered(changes)
         except StoreError as error:
             self._failed_writes += 1
             self._is_in_trouble(error)
-            after: Event = WriteFailed()
+            after = WriteFailed()
         else:
             self._failed_writes = 0
-            self._tally.has_ended(self._ends)
-            after = Written()
+            if after == Written():
+                self._tally.has_ended(self._ends)
         self._writes_since_s = None
         self._on(after)
 
+    async def _offered(self, changes: tuple[Change, ...]) -> Event:
+        try:
+            await self._timed("write", self._store.write(changes, self._happened))
+        except OvertakenError:
+            return Overtaken(self._store.news())
+        return Written()
+
     async def _read(self) -> None:
         """Open the store and read it, until that succeeds."""
+        pauses_s = _AGAIN_TO_OTHERS_S if self._store.is_shared else _AGAIN_S
         tries = max(self._failed_writes - 1, 0)  # what failed once is tried again at once
         while True:
-            await self._waited(_AGAIN_S[min(tries, len(_AGAIN_S) - 1)])
+            await self._waited(pauses_s[min(tries, len(pauses_s) - 1)])
             tries += 1
             try:
                 saved = await self._timed("open", self._store.open())

@@ -120,6 +120,8 @@ def ends(before: Fleet, changes: tuple[Change, ...], rules: Rules, at: Moment) -
     for change in changes:
         match change:
             case Lent(group=name, id=host):
+                if host in before.group(name).holders:
+                    continue
                 entry = before.group(name).queue.find(host)
                 wait_s = 0.0 if entry is None else at.s - entry.joined_s
                 found.append(Ended(label(name, rules), wait_s, granted=True))

@@ -32,8 +32,8 @@ MUTANTS: Final = (
     Mutant(
         "a question whose client hung up is carried out",
         "../lending/desk.py",
-        "            inbox = desk.inbox.without(number)",
-        "            inbox = desk.inbox",
+        "fleet=fleet, inbox=desk.inbox.without(number))",
+        "fleet=fleet)",
         (LEND + "test_a_question_whose_client_hung_up_before_its_write_began_is_dropped",),
     ),
     Mutant(
@@ -46,8 +46,8 @@ MUTANTS: Final = (
     Mutant(
         "a failed write is taken for one that was not carried out",
         "../lending/desk.py",
-        "    return Turn(Desk(Closed(), desk.fleet), (*replies, Read()))",
-        "    return Turn(Desk(Idle(), desk.fleet), replies)",
+        "    return Turn(Desk(Closed(), desk.fleet, shared=desk.shared), (*replies, Read()))",
+        "    return Turn(Desk(Idle(), desk.fleet, shared=desk.shared), replies)",
         (LEND + "test_while_the_store_fails_nobody_is_granted_and_nobody_refused",),
     ),
     Mutant(

@@ -80,6 +80,18 @@ class SqliteStore:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._database: sqlite3.Connection | None = None
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether others write to it: nobody else can open it."""
+        return False
+
+    async def follow(self, stirred: Callable[[], None]) -> None:
+        """Hear of nobody, for there are no others."""
+
+    def news(self) -> tuple[Change, ...]:
+        """Nothing, ever."""
+        return ()
+
     async def open(self) -> Saved:
         """Open the file, or make it, and read it; one that is damaged or newer is left alone."""
         return await self._done(self._open)
