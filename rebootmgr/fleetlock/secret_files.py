@@ -20,6 +20,10 @@ LONGEST: Final = {
     "server.tls_key_file": 64 * 1024,
     "server.client_ca_file": 4 * 1024 * 1024,
     "server.authorization_file": 64 * 1024,
+    "store.etcd_ca_file": 4 * 1024 * 1024,
+    "store.etcd_client_cert_file": 256 * 1024,
+    "store.etcd_client_key_file": 64 * 1024,
+    "store.etcd_credentials_file": 8 * 1024,
 }
 CONTENT: Final = {
     "authorization_file": "one line, the value of the Authorization header",
@@ -30,6 +34,10 @@ CONTENT: Final = {
     "server.tls_key_file": "one private key in PEM",
     "server.client_ca_file": "the certificates of CAs in PEM",
     "server.authorization_file": "values of the Authorization header, one a line",
+    "store.etcd_ca_file": "the certificates of CAs in PEM",
+    "store.etcd_client_cert_file": "a certificate in PEM and those above it",
+    "store.etcd_client_key_file": "one private key in PEM",
+    "store.etcd_credentials_file": "one line, user:password",
 }
 _KINDS: Final = (
     (stat.S_ISDIR, "a directory"),

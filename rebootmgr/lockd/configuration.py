@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from rebootmgr.config.drop_ins import read_drop_ins
 from rebootmgr.config.fragment import Fragment
@@ -23,8 +25,8 @@ from rebootmgr.config.windows import decode_blackout, decode_window
 from rebootmgr.core.window import Calendar
 from rebootmgr.errors import ConfigError, Problem
 from rebootmgr.lending.terms import Rules, Terms
-from rebootmgr.lockd.keys import BLACKOUT, LOCKD, WINDOW, Tcp, Unix
-from rebootmgr.lockd.wanted import DEFAULT_GROUP, GroupWanted, HostWanted, Wanted
+from rebootmgr.lockd.keys import BLACKOUT, ETCD, LOCKD, WINDOW, Tcp, Unix
+from rebootmgr.lockd.wanted import DEFAULT_GROUP, GroupWanted, HostWanted, StoreWanted, Wanted
 
 DIRECTORIES: Final = (  # the first has the last word
     "etc/rebootmgr-lockd/config.d",
@@ -37,6 +39,12 @@ _CERT: Final = "server.tls_cert_file"
 _KEY: Final = "server.tls_key_file"
 _CA: Final = "server.client_ca_file"
 _TOKENS: Final = "server.authorization_file"
+_KIND: Final = "store.kind"
+_ENDPOINTS: Final = "store.etcd_endpoints"
+_ETCD_CA: Final = "store.etcd_ca_file"
+_ETCD_CERT: Final = "store.etcd_client_cert_file"
+_ETCD_KEY: Final = "store.etcd_client_key_file"
+_ETCD_CREDENTIALS: Final = "store.etcd_credentials_file"
 _LABELS: Final = "labels"
 
 
@@ -85,7 +93,15 @@ def _below(root: Path, wanted: Wanted) -> Wanted:
         client_ca_file=below(server.client_ca_file),
         authorization_file=below(server.authorization_file),
     )
-    store = replace(wanted.store, path=below(wanted.store.path))
+    store = wanted.store
+    store = replace(
+        store,
+        path=below(store.path),
+        etcd_ca_file=below(store.etcd_ca_file),
+        etcd_client_cert_file=below(store.etcd_client_cert_file),
+        etcd_client_key_file=below(store.etcd_client_key_file),
+        etcd_credentials_file=below(store.etcd_credentials_file),
+    )
     return replace(wanted, server=server, store=store)
 
 
@@ -197,6 +213,7 @@ def _conflicts(merged: Merged, wanted: Wanted) -> Iterator[Problem]:
     if server.client_ca_file and not server.tls_cert_file:
         message = "asks hosts for certificates, which needs TLS"
         yield problem_at(values[_CA].place, _CA, message, f"set {_CERT}, too")
+    yield from _etcd_conflicts(merged, wanted.store)
     told = merged.written - values.keys()
     if not (server.tls_cert_file or server.plain_http or _CERT in told) and (
         open_to_all := _beyond_loopback(wanted)
@@ -206,9 +223,48 @@ def _conflicts(merged: Merged, wanted: Wanted) -> Iterator[Problem]:
         yield problem_at(values[_LISTEN].place, _LISTEN, message, hint)
 
 
+def _etcd_conflicts(merged: Merged, store: StoreWanted) -> Iterator[Problem]:
+    values, told = merged.values, merged.written
+    if store.kind == ETCD and not store.etcd_endpoints and _ENDPOINTS not in told:
+        message, hint = "is etcd, and nothing says where that is", f"set {_ENDPOINTS}, too"
+        yield problem_at(values[_KIND].place, _KIND, message, hint)
+    if store.etcd_client_key_file and not store.etcd_client_cert_file:
+        message, hint = "is a key without its certificate", f"set {_ETCD_CERT}, too"
+        yield problem_at(values[_ETCD_KEY].place, _ETCD_KEY, message, hint)
+    plain = [one for one in store.etcd_endpoints if not one.startswith("https:")]
+    if plain and (key := _first_of(merged, _ETCD_CERT, _ETCD_CA)):
+        message = f"is of no use for {plain[0]}, which is plain http"
+        yield problem_at(values[key].place, key, message, "write https, or remove it")
+
+
+def _first_of(merged: Merged, *keys: str) -> str:
+    """Give the first of these keys that has a value."""
+    return next((key for key in keys if key in merged.values and merged.values[key].value), "")
+
+
+def _etcd_advice(merged: Merged, store: StoreWanted) -> Iterator[Problem]:
+    keys = (_ENDPOINTS, _ETCD_CA, _ETCD_CERT, _ETCD_KEY, _ETCD_CREDENTIALS)
+    if store.kind != ETCD and (key := _first_of(merged, *keys)):
+        message, hint = f'is not used: {_KIND} is "{store.kind}"', f'set {_KIND} = "{ETCD}"'
+        yield problem_at(merged.values[key].place, key, message, hint)
+    plain = [one for one in store.etcd_endpoints if one.startswith("http:") and _is_remote(one)]
+    if store.kind == ETCD and plain:
+        message = f"{plain[0]} is beyond this host: everybody on the way can grant slots"
+        yield problem_at(merged.values[_ENDPOINTS].place, _ENDPOINTS, message, "write https")
+
+
+def _is_remote(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
+
+
 def _advice(merged: Merged, wanted: Wanted) -> Iterator[Problem]:
     """Yield what is valid and still not what anybody wants."""
     server, values = wanted.server, merged.values
+    yield from _etcd_advice(merged, wanted.store)
     if server.authorization_file and not server.tls_cert_file and _beyond_loopback(wanted):
         message = "takes credentials over plain http: everybody on the way reads them"
         yield problem_at(values[_TOKENS].place, _TOKENS, message, f"set {_CERT}")

@@ -11,6 +11,8 @@ from rebootmgr.lockd.configuration import Configuration
 from rebootmgr.lockd.http.letting_in import KEY, Door
 from rebootmgr.lockd.http.tls import watch_certificates
 from rebootmgr.lockd.http.watched_file import KeyFileError, WatchedFiles
+from rebootmgr.lockd.keys import ETCD
+from rebootmgr.lockd.stores.etcd_secrets import CA, CREDENTIALS, Login, watch_login, watch_trust
 
 T = TypeVar("T")
 
@@ -19,10 +21,15 @@ _CURE = "mend the file, or correct its path"
 
 @dataclass(frozen=True, slots=True)
 class KeyMaterial:
-    """Who is let in, and what speaks TLS; None where plain HTTP is spoken."""
+    """Who is let in, and what speaks TLS; None where plain HTTP is spoken.
+
+    To etcd `login` says who we are, None: nobody in particular.
+    """
 
     door: Door
     certificates: WatchedFiles[ssl.SSLContext] | None
+    etcd_trust: WatchedFiles[ssl.SSLContext] | None = None
+    etcd_login: WatchedFiles[Login] | None = None
 
 
 def open_key_material(configuration: Configuration) -> KeyMaterial:
@@ -42,9 +49,14 @@ def open_key_material(configuration: Configuration) -> KeyMaterial:
         KEY, lambda: Door(server.authorization_file, server.requests_per_second_per_address)
     )
     certificates = opened("server.tls_cert_file", lambda: watch_certificates(server))
+    store = configuration.wanted.store
+    trust = login = None
+    if store.kind == ETCD:
+        trust = opened(CA, lambda: watch_trust(store))
+        login = opened(CREDENTIALS, lambda: watch_login(store))
     if door is None or problems:
         raise ConfigError(problems)
-    return KeyMaterial(door, certificates)
+    return KeyMaterial(door, certificates, trust, login)
 
 
 def _problem(place: Place | None, error: KeyFileError) -> Problem:

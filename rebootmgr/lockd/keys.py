@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
+from urllib.parse import urlsplit
 
 from rebootmgr.config import schema, values
+from rebootmgr.config.base_url import fault_of, redact
 from rebootmgr.config.grammar import Grammar, tables_of
 from rebootmgr.config.rules import Check
 from rebootmgr.config.schema import MINUTES_OF_A_WEEK
@@ -15,11 +17,14 @@ from rebootmgr.text import harmless
 
 MOST_SLOTS: Final = 100_000
 LONGEST_NAME: Final = 64
+SQLITE: Final = "sqlite"
+ETCD: Final = "etcd"
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9.-]{1,253}")
 _TCP: Final = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 _UNIX: Final = "unix:"
 _LOCAL: Final = "localhost"
+_ENDPOINT_CURE: Final = 'write URLs without a path, as ["https://etcd-1.example.com:2379"]'
 _ADDRESS_CURE: Final = 'write one like "0.0.0.0:3333", "[::]:3333" or "unix:/run/lock.sock"'
 
 
@@ -114,14 +119,36 @@ def host_name(value: object) -> str:
 
 
 def store_kind(value: object) -> str:
-    """Take where the fleet is kept; one place there is so far."""
-    match value:
-        case "sqlite":
-            return "sqlite"
-        case "etcd":
-            raise UnfitError('"etcd" is not supported in this version', 'write "sqlite"')
-        case _:
-            raise UnfitError(f'must be "sqlite", not {shown(value)}', "write it in quotes")
+    """Take where the fleet is kept."""
+    if value in {SQLITE, ETCD}:
+        return values.text(value)
+    raise UnfitError(f'must be "{SQLITE}" or "{ETCD}", not {shown(value)}', "write it in quotes")
+
+
+def endpoints(value: object) -> tuple[str, ...]:
+    """Take the URLs of etcd's members."""
+    if not isinstance(value, list):
+        raise UnfitError(f"must be an array, not {shown(value)}", _ENDPOINT_CURE)
+    return tuple(dict.fromkeys(_endpoint(values.text(each)) for each in value))
+
+
+def _endpoint(written: str) -> str:
+    wrong = UnfitError(f"{shown(redact(written))} is no URL of a member of etcd", _ENDPOINT_CURE)
+    if fault_of(written) is not None:
+        raise wrong
+    parts = urlsplit(written)
+    if parts.path not in {"", "/"} or parts.username is not None or "@" in parts.netloc:
+        raise wrong
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def prefix(value: object) -> str:
+    """Take what all our keys in etcd begin with; it ends in a slash."""
+    written = values.text(value)
+    if not re.fullmatch(r"[!-~]{1,200}", written):
+        cure = 'write letters, digits and signs, as "/rebootmgr-lockd/"'
+        raise UnfitError(f"{shown(written)} is no prefix of keys", cure)
+    return written if written.endswith("/") else f"{written}/"
 
 
 def unsupported(value: object) -> object:
@@ -143,12 +170,12 @@ KEYS: Final[Mapping[str, Check]] = {
     "server.requests_per_second_per_address": values.whole(0, 1_000_000),
     "store.kind": store_kind,
     "store.path": absolute_path,
-    "store.etcd_endpoints": unsupported,
-    "store.etcd_prefix": unsupported,
-    "store.etcd_ca_file": unsupported,
-    "store.etcd_client_cert_file": unsupported,
-    "store.etcd_client_key_file": unsupported,
-    "store.etcd_credentials_file": unsupported,
+    "store.etcd_endpoints": endpoints,
+    "store.etcd_prefix": prefix,
+    "store.etcd_ca_file": values.secret_file,
+    "store.etcd_client_cert_file": values.secret_file,
+    "store.etcd_client_key_file": values.secret_file,
+    "store.etcd_credentials_file": values.secret_file,
     "groups.*.slots": values.whole(0, MOST_SLOTS),
     "groups.*.max_waiting": values.whole(1, 1_000_000),
     "groups.*.max_hold_minutes": values.whole(1, MINUTES_OF_A_WEEK),

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import MutableMapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from pathlib import Path
 from ssl import SSLContext
 from typing import Final
@@ -33,7 +34,7 @@ from rebootmgr.lockd.http.seats import Seats
 from rebootmgr.lockd.key_material import KeyMaterial, open_key_material
 from rebootmgr.lockd.keys import Address
 from rebootmgr.lockd.lender import Lender
-from rebootmgr.lockd.stores.sqlite import SqliteStore
+from rebootmgr.lockd.stores.choosing import store_of
 from rebootmgr.systemd.notify import Notify
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class Service:
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
         self._configuration, self._keys = configuration, keys
         path = Path(configuration.wanted.store.path)
-        self._store = FirstOpen(SqliteStore(path))
+        self._store = FirstOpen(store_of(configuration.wanted.store, keys))
         self._lender = Lender(self._store, configuration.rules)
         self._seats = Seats(configuration.wanted.server.most_connections)
         self._pages = Pages(
@@ -226,10 +227,12 @@ class Service:
 def _check_store(before: Configuration, after: Configuration) -> None:
     """Raise ConfigError where the store is to be another one, which takes a restart."""
     if before.wanted.store != after.wanted.store:
-        found = after.merged.values.get("store.path")
+        one, other = asdict(before.wanted.store), asdict(after.wanted.store)
+        key = next(f"store.{name}" for name, value in other.items() if value != one[name])
+        found = after.merged.values.get(key)
         file = None if found is None else found.place.file
         message, hint = "is another store than the one in use", "restart the server"
-        raise ConfigError([_problem(file or "store", "store.path", message, hint)])
+        raise ConfigError([_problem(file or "store", key, message, hint)])
 
 
 def _refuse_exposed(given: Sequence[socket.socket]) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from rebootmgr.core.window import Blackout, Window
 from rebootmgr.lending.terms import HALT_AFTER, MAX_HOLD_S, MAX_WAITING, SLOTS, SOAK_S
-from rebootmgr.lockd.keys import Address, Tcp
+from rebootmgr.lockd.keys import SQLITE, Address, Tcp
 
 PORT: Final = 3333
 DEFAULT_GROUP: Final = "default"
@@ -48,10 +48,16 @@ class ServerWanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreWanted:
-    """Where the fleet is kept."""
+    """Where the fleet is kept. Endpoints are URLs without a path, the prefix ends in "/"."""
 
-    kind: str = "sqlite"
+    kind: str = SQLITE
     path: str = "/var/lib/rebootmgr-lockd/lockd.sqlite"
+    etcd_endpoints: tuple[str, ...] = ()
+    etcd_prefix: str = "/rebootmgr-lockd/"
+    etcd_ca_file: str = ""
+    etcd_client_cert_file: str = ""
+    etcd_client_key_file: str = ""
+    etcd_credentials_file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,14 +108,30 @@ class EtcdCluster:
 
     async def kill_leader(self) -> Member:
         """SIGKILL the member that leads; it."""
+        leader = await self.leader()
+        self.kill(leader)
+        return leader
+
+    async def leader(self) -> Member:
+        """Find the member that leads."""
         status = await self._call("maintenance/status", {})
         for member in self.members:
             if member.process is not None:
                 own = await self._ask(member, "maintenance/status", {})
                 if own["header"]["member_id"] == status["leader"]:
-                    self.kill(member)
                     return member
         raise AssertionError(f"nobody leads: {status}")
+
+    async def names(self, prefix: str) -> set[str] | None:
+        """Name the keys below a prefix, without it; None: no member says."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        asked = {"key": _encode(prefix), "range_end": _encode(end), "keys_only": True}
+        try:
+            answer = await self._call("kv/range", asked)
+        except Unavailable:
+            return None
+        keys = (base64.b64decode(one["key"]).decode() for one in answer.get("kvs", ()))
+        return {key.removeprefix(prefix) for key in keys}
 
     async def until_healthy(self) -> None:
         """Wait until every member that runs answers a linearizable read."""

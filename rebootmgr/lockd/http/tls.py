@@ -37,7 +37,7 @@ def make_context(cert: bytes, key: bytes, client_ca: bytes | None) -> ssl.SSLCon
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(["http/1.1"])
     try:
-        with _path_of(cert) as cert_path, _path_of(key) as key_path:
+        with path_of(cert) as cert_path, path_of(key) as key_path:
             context.load_cert_chain(cert_path, key_path, password="")  # or it asks the terminal
         if client_ca is not None:
             context.load_verify_locations(cadata=client_ca.decode("ascii"))
@@ -51,7 +51,7 @@ def make_context(cert: bytes, key: bytes, client_ca: bytes | None) -> ssl.SSLCon
 
 
 @contextmanager
-def _path_of(content: bytes) -> Iterator[str]:
+def path_of(content: bytes) -> Iterator[str]:
     """Give a path to this content, for `ssl` takes none."""
     with os.fdopen(os.memfd_create("pem"), "wb") as copy:
         copy.write(content)

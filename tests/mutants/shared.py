@@ -1,0 +1,90 @@
+"""Breakages of the store that several servers share: what etcd is asked, and what is told then."""
+
+from typing import Final
+
+from tests.mutants.mutant import Mutant
+
+STORMS: Final = "tests/lockd/test_etcd_storms.py::"
+STORM: Final = STORMS + "test_no_storm_lends_too_much_or_forgets_a_grant"
+ETCD: Final = "tests/lockd/test_etcd.py::"
+SHARED: Final = "tests/lending/test_shared.py::"
+
+MUTANTS: Final = (
+    Mutant(
+        "a transaction is carried out whatever others wrote",
+        "../lockd/stores/gateway_words.py",
+        'return {"compare": compare, "success"',
+        'return {"compare": [], "success"',
+        (STORM,),
+    ),
+    Mutant(
+        "what a holder was told by another server is taken back by this one",
+        "../lockd/stores/etcd_words.py",
+        "if isinstance(change, Lent) and (change.group, change.id) not in mirror.holders:",
+        "if isinstance(change, Lent):",
+        (ETCD + "test_a_grant_whose_outcome_nobody_knows_is_taken_back",),
+    ),
+    Mutant(
+        "a holder that is told so again may have its slot taken back by who never told it",
+        "../lending/desk.py",
+        "                changes += _told_again(fleet, question, decided.answers)",
+        "                pass",
+        (SHARED + "test_a_holder_that_asks_again_is_written_down_again", STORM),
+    ),
+    Mutant(
+        "what is promised is not compared with the store",
+        "../lending/desk.py",
+        "    return not _is_fresh(desk, at) or not all(",
+        "    return not _is_fresh(desk, at) and not all(",
+        (SHARED + "test_a_promise_that_changes_nothing_is_compared_with_the_store", STORM),
+    ),
+    Mutant(
+        "hosts are refused on what was so long ago",
+        "../lending/desk.py",
+        "    return at.s - desk.known_s <= FRESH_S",
+        "    return True",
+        (SHARED + "test_a_refusal_rests_on_what_is_two_seconds_old_at_most", STORM),
+    ),
+    Mutant(
+        "who was overtaken goes on with what it had decided",
+        "../lending/desk.py",
+        "store=Idle(), fleet=store.before, inbox=inbox)",
+        "store=Idle(), inbox=inbox)",
+        (SHARED + "test_who_was_overtaken_decides_again_on_what_others_wrote", STORM),
+    ),
+    Mutant(
+        "a question whose client hung up is decided again",
+        "../lending/desk.py",
+        "        taken = tuple(one for one in store.taken if one[0] != number)\n",
+        "        taken = store.taken\n",
+        (SHARED + "test_a_question_whose_client_hung_up_meanwhile_is_not_decided_again",),
+    ),
+    Mutant(
+        "what others take back stays lent here",
+        "../lending/absorb.py",
+        "            return _given_back(group, host, settle_s, at)",
+        "            return group",
+        (SHARED + "test_a_slot_that_comes_back_to_another_server_goes_to_who_is_held_here",),
+    ),
+    Mutant(
+        "a slot that came back to another server does not rest",
+        "../lending/absorb.py",
+        "(*group.settling, at.s + settle_s)) if settle_s else group",
+        "group.settling) if settle_s else group",
+        (SHARED + "test_a_slot_that_comes_back_to_another_server_rests_here_too",),
+    ),
+    Mutant(
+        "what was granted untold is kept",
+        "../lockd/stores/etcd.py",
+        "taken_back = set(granted_by(pairs, self._untold))",
+        "taken_back = set[str]()",
+        (ETCD + "test_a_grant_whose_outcome_nobody_knows_is_taken_back",),
+    ),
+    Mutant(
+        "what is on its way to etcd is not fenced",
+        "../lockd/stores/etcd.py",
+        "            if head is None or self._untold:",
+        "            if head is None:",
+        (ETCD + "test_what_is_decided_before_a_fence_can_come_no_more",),
+    ),
+)
