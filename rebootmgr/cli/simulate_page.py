@@ -24,6 +24,8 @@ def render_outcome(
     page = Page(now=scenario.start, zone=zone, width=width, color=False)
     yield from page.field("fleet", _fleet(scenario))
     yield from page.field("updated", _updated(found, page))
+    if any(policy.deadlines for policy in scenario.policies):
+        yield from page.field("deadlines", _by_deadline(found))
     for left in found.unfinished:
         yield from page.field("not yet", _left(left, f" after {span(scenario.length_s)}"))
     for left in found.never:
@@ -59,6 +61,13 @@ def _updated(found: Rollout, page: Page) -> str:
     )
     first, last = (_when(at, page) for at in (found.first_request, found.last_update))
     return f"{many} within {span(found.duration.total_seconds())}, from {first} to {last}"
+
+
+def _by_deadline(found: Rollout) -> str:
+    if not found.by_deadline:
+        return "no host went by deadline"
+    missed = count(found.by_deadline, "host")
+    return f"{missed} found no window in time, and went without by deadline"
 
 
 def _when(at: datetime, page: Page) -> str:

@@ -225,6 +225,7 @@ def _encode(found: Rollout) -> dict[str, object]:
     return {
         "hosts": found.hosts,
         "updated": found.updated,
+        "by_deadline": found.by_deadline,
         "never": _encode_left(found.never),
         "unfinished": _encode_left(found.unfinished),
         "from": encode_instant(found.begun),

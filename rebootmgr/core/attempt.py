@@ -137,6 +137,7 @@ def _consider(turn: Turn, place: type[Waiting | Queued]) -> None:
         turn.rest()
         return
     turn.become(place(target))
+    turn.note_backlog()  # deadlines go by how old it is
     _show(turn, people.announce(turn.state, turn.policy, turn.at, target))
     _show(turn, people.give_grace(turn.state, turn.policy, turn.at, target, turn.blockers()))
     if blockers := turn.blockers():

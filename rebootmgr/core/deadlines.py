@@ -78,6 +78,11 @@ def calendars(state: State, policy: Policy, at: Moment) -> tuple[Calendar, ...]:
     return tuple(dict.fromkeys(relaxed))
 
 
+def most_relaxed(policy: Policy) -> Calendar:
+    """Give the calendar as it is once the last step is due."""
+    return relax(policy.calendar, NOTHING.union(*(step.waive for step in policy.deadlines)))
+
+
 def relax(calendar: Calendar, names: frozenset[Waivable]) -> Calendar:
     """Take out of a calendar what counts no more; blackouts stay."""
     if Waivable.WINDOWS in names:

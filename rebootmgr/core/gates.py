@@ -1,6 +1,7 @@
 """The local gates (SPEC 7), in reading order: what is known, in; what is in the way, out."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -27,6 +28,14 @@ def view_of(state: State, policy: Policy, at: Moment) -> Outlook:
         if view.opening is not None and view.fits:
             return view
     return outlook(last, at.wall, need=need_left(state, last, at))
+
+
+def goes_by_deadline(state: State, policy: Policy, at: Moment) -> bool:
+    """Whether the calendar lets us go now only because of what deadlines have made of it."""
+    if not policy.deadlines:
+        return False
+    view = view_of(state, replace(policy, deadlines=()), at)
+    return view.opening is None or not view.fits
 
 
 def _began_anyway(state: State, policy: Policy, at: Moment) -> bool:

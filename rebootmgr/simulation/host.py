@@ -22,6 +22,7 @@ from rebootmgr.core.events import (
     Ticked,
 )
 from rebootmgr.core.facts import Deployments, Facts, Logind, Look
+from rebootmgr.core.gates import goes_by_deadline
 from rebootmgr.core.machine import start, step
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import (
@@ -256,6 +257,8 @@ class Host:
             return
         world = self._world
         up_at = world.now + world.scenario.reboot_s(self._number)
+        if self._state is not None and goes_by_deadline(self._state, self.policy, world.moment):
+            world.tally.by_deadline += 1
         self._falls = False
         self._state = None
         self.os = ROLLED_BACK if world.scenario.fails(self._number) else UPDATED

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from rebootmgr.core import deadlines
 from rebootmgr.core.backoff import Retry, next_retry
 from rebootmgr.core.clock import latest_seen
 from rebootmgr.core.fit import need
@@ -29,8 +30,9 @@ NEVER: Final = float("inf")
 class Queueing:
     """A host that was answered `reply`, and asks again at `retry.at`.
 
-    Its gates are open at least while `now` <= `fits_until` and < `closes_at`. `asked` counts the
-    questions since the machine decided last; the newest answer came at `heard_at`.
+    Its gates are open at least while `now` <= `fits_until` and < `closes_at`, when a window ends or
+    a deadline is due. `asked` counts the questions since the machine decided last; the newest
+    answer came at `heard_at`.
     """
 
     reply: Reply
@@ -83,9 +85,11 @@ def queue(
     view = view_of(state, policy, at)
     if view.opening is None or view.waived:
         return None
-    needed = need(state.memory, calendar, at.wall) or timedelta(0)
-    closes_at = scenario.instant(view.opening.end)
-    fits_until = scenario.instant(view.opening.end - needed)
+    relaxed = deadlines.calendars(state, policy, at)
+    needs = (need(state.memory, each, at.wall) or timedelta(0) for each in relaxed)
+    ahead = [due for _, due in deadlines.dues(state, policy) if due > at.mono]
+    closes_at = min(scenario.instant(view.opening.end), *ahead, NEVER)
+    fits_until = scenario.instant(view.opening.end - max(needs))
     return Queueing(reply, setback, retry, fits_until, closes_at)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Final
 
+from rebootmgr.core import deadlines
 from rebootmgr.core.model import Reason
 from rebootmgr.core.reasons import explain
 from rebootmgr.core.window import never_opens
@@ -33,12 +34,14 @@ class Rollout:
 
     The `unfinished` would go on after the simulated time; as things are, the others `never` will:
     their update failed, or nothing lets them begin. `utilisation` is the share of the slots that
-    was in use, while any host wanted one. By second since the begin: `requests`, where there were
+    was in use, while any host wanted one. `by_deadline` are the hosts that found no window in time,
+    and went without by deadline. By second since the begin: `requests`, where there were
     any, and at changes the hosts that are `down` and `done`.
     """
 
     hosts: int
     updated: int
+    by_deadline: int
     never: tuple[Left, ...]
     unfinished: tuple[Left, ...]
     begun: datetime
@@ -88,6 +91,7 @@ def outcome(fleet: Fleet) -> Rollout:
     return Rollout(
         hosts=scenario.hosts,
         updated=tally.updated,
+        by_deadline=tally.by_deadline,
         never=never,
         unfinished=unfinished,
         begun=scenario.start,
@@ -139,7 +143,7 @@ def _fate(host: Host, fleet: Fleet) -> tuple[bool, Why]:
         return True, (("rolled_back", "the update was rolled back"),)
     blockers = host.blockers
     why = tuple((one.reason.value, explain(one.reason, one.detail)) for one in blockers)
-    is_closed = never_opens(host.policy.calendar, fleet.world.moment.wall)
+    is_closed = never_opens(deadlines.most_relaxed(host.policy), fleet.world.moment.wall)
     if is_closed or any(one.reason is Reason.DISABLED for one in blockers):
         return True, why
     if fleet.world.tally.usage[host.group].kept >= fleet.scenario.terms.slots:

@@ -35,13 +35,17 @@ class Usage:
 
 @dataclass(slots=True)
 class Tally:
-    """Requests, reboots, updates and slots, by second; `changes` are those of the hosts down."""
+    """Requests, reboots, updates and slots, by second; `changes` are those of the hosts down.
+
+    `by_deadline` counts the reboots that no window would have allowed.
+    """
 
     groups: int
     requests: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     changes: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     updates: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     updated: int = 0
+    by_deadline: int = 0
     first_request: float | None = None
     last_update: float | None = None
     usage: list[Usage] = field(init=False)

@@ -75,6 +75,28 @@ def test_windows_are_those_of_the_host_or_of_a_directory(tmp_path: Path) -> None
     assert found["first_request"] == "2026-11-22T03:00:00Z"
 
 
+DEADLINE = """
+[[updates.deadline]]
+after = "10d"
+waive = ["windows"]
+"""
+
+
+def test_how_many_miss_the_window_and_go_by_the_deadline_is_said(tmp_path: Path) -> None:
+    drop_in(tmp_path, SUNDAY + DEADLINE)
+    words = ("--hosts", "40", "--slots", "1", "--for", "20d")
+    found = answer(tmp_path, *words)
+    assert found["updated"] == 40
+    assert 15 < found["by_deadline"] < 36  # two Sundays take some ten each
+    shown = simulate(tmp_path, *words).stdout
+    missed = f"deadlines: {found['by_deadline']} hosts found no window in time, and went without by"
+    assert missed in shown
+    assert "deadlines: no host" in simulate(tmp_path, *words[:2], "--slots", "40").stdout
+    drop_in(tmp_path, SUNDAY)
+    assert answer(tmp_path, *words)["by_deadline"] == 0
+    assert "deadline" not in simulate(tmp_path, *words).stdout
+
+
 def test_zones_share_the_hosts_and_open_one_after_the_other(tmp_path: Path) -> None:
     drop_in(tmp_path, SUNDAY)
     zones = ("--time-zone", "Europe/Rome", "--time-zone", "America/New_York")

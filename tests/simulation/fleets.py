@@ -6,7 +6,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from rebootmgr.core.counters import Api
-from rebootmgr.core.policy import Policy, Strategy
+from rebootmgr.core.policy import DeadlineStep, Policy, Strategy, Waivable
 from rebootmgr.core.window import Blackout, Calendar, Weekly
 from rebootmgr.fleetlock.words import Reply
 from rebootmgr.simulation.fleet import Fleet
@@ -54,6 +54,8 @@ def random_scenario(seed: int) -> Scenario:
             replace(policy, calendar=_calendar(dice, zone))
             for zone in ZONES[: dice.choice((1, 1, 3))]
         ]
+    deadlines = _deadlines(Random(f"{seed}/deadlines"))  # noqa: S311 - it must be repeatable
+    policies = [replace(each, deadlines=deadlines) for each in policies]
     terms = Terms(
         slots=dice.randint(1, 4),
         groups=dice.choice((1, 1, 2)),
@@ -88,6 +90,18 @@ def _calendar(dice: Random, zone: tzinfo) -> Calendar:
         blackouts=(blackout,) if dice.random() < 0.4 else (),
         splay=timedelta(minutes=dice.choice((0, 0, 20))),
         fit=dice.random() < 0.7,
+    )
+
+
+def _deadlines(dice: Random) -> tuple[DeadlineStep, ...]:
+    """Up to two steps within a day, of anything that there is to waive; often none."""
+    afters = sorted(dice.sample(range(10, 24 * 60), dice.choice((0, 0, 1, 2))))
+    return tuple(
+        DeadlineStep(
+            after=timedelta(minutes=minutes),
+            waive=frozenset(dice.sample(list(Waivable), dice.randint(1, 3))),
+        )
+        for minutes in afters
     )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, time, timedelta
 
 import pytest
 
+from rebootmgr.core.policy import DeadlineStep, Policy, Waivable
 from rebootmgr.core.window import Blackout, Calendar
 from rebootmgr.simulation.report import Rollout
 from rebootmgr.simulation.scenario import Terms
@@ -166,3 +167,70 @@ def test_a_seed_is_a_fleet_and_another_seed_another() -> None:
     first, second = scenario(30, 2), replace(scenario(30, 2), seed="1")
     assert simulate(first) == simulate(first)
     assert simulate(first).requests != simulate(second).requests
+
+
+HOUR = timedelta(hours=1)
+
+
+def by_deadline(after: timedelta, *names: Waivable, calendar: Calendar) -> Policy:
+    step = DeadlineStep(after=after, waive=frozenset(names))
+    return replace(in_windows(calendar), deadlines=(step,))
+
+
+def test_who_finds_no_slot_in_its_window_goes_by_the_deadline_and_is_counted() -> None:
+    """Of twelve with a slot and an hour each night, some find none before their deadline."""
+    nights = Calendar(periodic=True, windows=(daily(time(22), HOUR),))
+    policy = by_deadline(12 * HOUR, Waivable.WINDOWS, calendar=nights)
+    found = simulate(replace(scenario(30, 1, policy), spread=0.0))
+    ends = [BEGIN + timedelta(seconds=second) for second, _ in rises(found)]
+    nightly = [end for end in ends if end <= BEGIN + 3 * HOUR]
+    assert (found.updated, len(ends)) == (30, 30)
+    assert 8 <= len(nightly) <= 12
+    assert found.by_deadline == 30 - len(nightly)
+    assert min(set(ends) - set(nightly)) >= BEGIN + 12 * HOUR
+    assert max(ends) < BEGIN + 24 * HOUR
+
+
+def rises(found: Rollout) -> list[tuple[int, int]]:
+    """When hosts were done, one entry for each."""
+    before, each = 0, []
+    for second, level in sorted(found.done.items()):
+        each += [(second, level)] * (level - before)
+        before = level
+    return each
+
+
+def test_who_needs_no_deadline_is_not_counted_though_it_is_past_it() -> None:
+    """At the same instant the window is open without it."""
+    nights = Calendar(periodic=True, windows=(daily(time(22), 2 * HOUR),))
+    policy = by_deadline(2 * HOUR, Waivable.WINDOWS, calendar=nights)
+    found = simulate(replace(scenario(9, 3, policy), spread=0.0))
+    assert (found.updated, found.by_deadline) == (9, 0)
+    late = simulate(replace(scenario(9, 3, by_deadline(HOUR, Waivable.WINDOWS, calendar=nights))))
+    assert (late.updated, late.by_deadline) == (9, 9)
+
+
+def test_a_deadline_that_lets_hosts_go_in_too_short_a_window_is_counted() -> None:
+    short = Calendar(
+        periodic=True,
+        windows=(daily(time(21), timedelta(minutes=4)), daily(time(3), HOUR)),
+    )
+    assert simulate(scenario(3, 3, in_windows(short), length_s=3600.0 * 4)).updated == 0
+    policy = by_deadline(timedelta(minutes=30), Waivable.FIT, calendar=short)
+    found = simulate(scenario(3, 3, policy, length_s=3600.0 * 4))
+    assert (found.updated, found.by_deadline) == (3, 3)
+
+
+def test_no_deadline_lets_anybody_go_in_a_blackout_and_never_is_not_said_too_soon() -> None:
+    freeze = Blackout(name="x", start=BEGIN, end=BEGIN + timedelta(days=900), zone=UTC)
+    ever = Calendar(periodic=True, windows=(), blackouts=(freeze,))
+    policy = by_deadline(HOUR, *Waivable, calendar=ever)
+    found = simulate(scenario(10, 10, policy, length_s=86400.0))
+    assert ([left.why[0][0] for left in found.never], found.updated) == (["blackout"], 0)
+    shut = Calendar(periodic=True, windows=())
+    soon = simulate(
+        scenario(5, 5, by_deadline(9 * HOUR, *Waivable, calendar=shut), length_s=3600.0)
+    )
+    assert ([left.hosts for left in soon.unfinished], soon.never) == ([5], ())
+    assert "by deadline" in soon.unfinished[0].why[0][1]
+    assert simulate(scenario(5, 5, in_windows(shut), length_s=3600.0)).never[0].hosts == 5
