@@ -1,10 +1,11 @@
 """Let simulated fleets and months go by, one after the other, and say which broke a promise.
 
-`python -m tests.soak [--fleets N] [--months N] [--kills N] [--from SEED] [--agents N] [--no-walk]`:
+`python -m tests.soak [--fleets N] [--months N] [--overdue N] [--kills N] [--from SEED] [--agents N]
+[--no-walk]`:
 a fresh first seed each time unless `--from` repeats one. A fleet lives through one storm
-(tests/fleet), a month belongs to a host or two (tests/days), and a lock server is killed fifty
-times (tests/lockd). Before that the world model is walked where most
-happens at once. The exit status is 1 when any promise was broken.
+(tests/fleet), a month belongs to a host or two (tests/days), an overdue one to a host that has
+deadlines, and a lock server is killed fifty times (tests/lockd). Before that the world model is
+walked where most happens at once. The exit status is 1 when any promise was broken.
 """
 
 import argparse
@@ -17,18 +18,20 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
+from tests.days import overdue
 from tests.days import simulation as days
 from tests.fleet import simulation as fleet
 from tests.lockd import kills
 
 FLEETS: Final = 2000
 MONTHS: Final = 5000
+OVERDUE: Final = 200
 EVERY_S: Final = 10.0
 KILLS: Final = 10_000
 LIVES: Final = 50  # of a seed
@@ -64,6 +67,14 @@ def live_for_a_month(seed: int) -> Seen:
     outcomes = {str(outcome): number for outcome, number in tally.outcomes.items()}
     seen = Counter(days=round(tally.days), faults=tally.faults, reboots=tally.calls)
     return seen + Counter(outcomes)
+
+
+def live_with_deadlines(seed: int) -> Seen:
+    """One month of a host that has deadlines; what it saw."""
+    try:
+        return Counter(asdict(overdue.live_through(seed)))
+    except days.ViolationError as error:
+        return Broken(seed, str(error))
 
 
 def kill_a_server(seed: int) -> Seen:
@@ -106,7 +117,11 @@ def soak(what: str, live: Callable[[int], Seen], seeds: range, again: str) -> bo
     return not broken
 
 
-DEEP: Final = ("tests/core/test_world.py", "tests/lending/test_world.py")
+DEEP: Final = (
+    "tests/core/test_world.py",
+    "tests/lending/test_world.py",
+    "tests/core/test_deadline_properties.py",
+)
 
 
 def walk_deep() -> bool:
@@ -124,6 +139,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--fleets", type=int, default=FLEETS, metavar="N")
     parser.add_argument("--months", type=int, default=MONTHS, metavar="N")
+    parser.add_argument("--overdue", type=int, default=OVERDUE, metavar="N")
     parser.add_argument("--kills", type=int, default=KILLS, metavar="N")
     parser.add_argument("--from", type=int, dest="first", metavar="SEED")
     parser.add_argument("--agents", type=int, default=fleet.AGENTS, metavar="N")
@@ -137,19 +153,25 @@ def main(arguments: list[str]) -> int:
         range(first, first + options.months),
         "python -m tests.days {seed}",
     )
+    waited = soak(
+        "overdue months",
+        live_with_deadlines,
+        range(first, first + options.overdue),
+        "python -m tests.days --overdue {seed}",
+    )
     fleets = soak(
         f"fleets of {options.agents} agents",
         partial(live_as_a_fleet, agents=options.agents),
         range(first, first + options.fleets),
-        "python -m tests.soak --months 0 --fleets 1 --from {seed}",
+        "python -m tests.soak --months 0 --overdue 0 --fleets 1 --from {seed}",
     )
     killed = soak(
         f"servers killed {LIVES} times",
         kill_a_server,
         range(first, first + options.kills // LIVES),
-        "python -m tests.soak --no-walk --months 0 --fleets 0 --kills 50 --from {seed}",
+        "python -m tests.soak --no-walk --months 0 --overdue 0 --fleets 0 --kills 50 --from {seed}",
     )
-    return 0 if walked and months and fleets and killed else 1
+    return 0 if walked and months and waited and fleets and killed else 1
 
 
 if __name__ == "__main__":

@@ -17,11 +17,14 @@ from rebootmgr.config.load import Loaded, judge, load
 from rebootmgr.config.resolve import resolve_calendar
 from rebootmgr.config.settings import Updates
 from rebootmgr.config.values import LOCALTIME, decode_zone
-from rebootmgr.core.policy import Strategy
+from rebootmgr.core.deadlines import due_by_wall, plan_from
+from rebootmgr.core.memory import Unreadable
+from rebootmgr.core.policy import DeadlineStep, Policy, Strategy
 from rebootmgr.core.window import Calendar, Plan, plan
 from rebootmgr.errors import RebootmgrError, UsageError
 from rebootmgr.fleetlock.labels_words import encode_labels
 from rebootmgr.instants import decode_typed_instant, encode_instant
+from rebootmgr.state.store import StateStore
 
 TO: Final = "its end (14 days later)"
 _AHEAD: Final = timedelta(days=14)
@@ -86,15 +89,56 @@ def _plan(arguments: Namespace, context: Context) -> int:
     if arguments.end:
         end = decode_typed_instant(arguments.end, zone, now=now, coming=True)
     updates = loaded.config.settings.updates
+    policy = replace(loaded.policy, calendar=_calendar(updates, loaded.host))
+    behind = None if arguments.config is not None else _behind_since(policy, context, now)
     try:
-        result = plan(_calendar(updates, loaded.host), start, end or start + _AHEAD)
+        result = _planned(policy, behind, start, end or start + _AHEAD)
     except ValueError as error:
         raise UsageError(f"{error}; correct --from or --to") from error
     if Strategy.OFF in updates.strategy or not updates.enabled:
-        result = replace(result, openings=())
+        result, behind = replace(result, openings=()), None
+    steps = () if not isinstance(behind, datetime) else tuple(due_by_wall(policy, behind))
     told = [*_describe_plan(result, zone), *_other_zones(updates, zone)]
-    context.emit(_encode_plan(result), told)
+    told += _describe_steps(steps, behind, zone)
+    context.emit(_encode_plan(result) | _encode_steps(steps), told)
     return 0
+
+
+def _behind_since(policy: Policy, context: Context, now: datetime) -> datetime | str | None:
+    """Since when this host waits for a reboot, by which deadlines count; or why nobody can say."""
+    if not policy.deadlines:
+        return None
+    memory = StateStore(context.root).read(at=now)
+    if isinstance(memory, Unreadable):
+        return memory.detail
+    noted = memory.backlog
+    return noted.behind_since if noted is not None and noted.none_since is None else None
+
+
+def _planned(policy: Policy, behind: datetime | str | None, start: datetime, end: datetime) -> Plan:
+    if isinstance(behind, datetime):
+        return plan_from(policy, behind, start, end)
+    return plan(policy.calendar, start, end)
+
+
+def _encode_steps(steps: tuple[tuple[DeadlineStep, datetime], ...]) -> dict[str, object]:
+    """Say when each step is due, where this host waits for a reboot and has any."""
+    if not steps:
+        return {}
+    listed = [
+        {"step": number, "at": encode_instant(at), "waives": sorted(step.waive)}
+        for number, (step, at) in enumerate(steps, 1)
+    ]
+    return {"deadlines": listed}
+
+
+def _describe_steps(
+    steps: tuple[tuple[DeadlineStep, datetime], ...], behind: datetime | str | None, zone: tzinfo
+) -> Iterator[str]:
+    if isinstance(behind, str):
+        yield f"deadlines are left out: {behind}"
+    for step, at in steps:
+        yield f"from {_local(at, zone)} on these no longer count: {', '.join(sorted(step.waive))}"
 
 
 def _other_zones(updates: Updates, shown: tzinfo) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Final
 from rebootmgr.core.model import Moment
 from rebootmgr.core.policy import DeadlineStep, Policy, Waivable
 from rebootmgr.core.states import State
-from rebootmgr.core.window import Calendar
+from rebootmgr.core.window import Calendar, Opening, Plan, merge, openings, plan
 
 NOTHING: Final[frozenset[Waivable]] = frozenset()
 
@@ -90,6 +90,31 @@ def relax(calendar: Calendar, names: frozenset[Waivable]) -> Calendar:
     if Waivable.SPLAY in names:
         calendar = replace(calendar, splay=timedelta())
     return replace(calendar, fit=False) if Waivable.FIT in names else calendar
+
+
+def plan_from(policy: Policy, behind_since: datetime, start: datetime, end: datetime) -> Plan:
+    """As `plan`, for a host that has been behind since then and reboots not before.
+
+    The grace of a boot is not in it: nobody knows when the host will boot.
+    """
+    result = plan(policy.calendar, start, end)
+    spans = [(each.start, each.end) for each in result.openings]
+    for step, due in due_by_wall(policy, behind_since):
+        if due < end:  # what the steps before it waive is open from them on
+            relaxed = openings(relax(policy.calendar, step.waive), max(due, start), end)
+            spans += [(each.start, each.end) for each in relaxed]
+    return replace(result, openings=tuple(Opening(*span) for span in merge(spans)))
+
+
+def _later(at: datetime, span: timedelta) -> datetime:
+    """Add, as far as a datetime goes."""
+    last = datetime.max.replace(tzinfo=at.tzinfo)
+    return at + span if span < last - at else last
+
+
+def due_by_wall(policy: Policy, behind_since: datetime) -> Iterator[tuple[DeadlineStep, datetime]]:
+    """Give each step and when it is due, for a host that has been behind since then."""
+    return ((step, _later(behind_since, step.after)) for step in policy.deadlines)
 
 
 def relief(state: State, policy: Policy, at: Moment, *names: Waivable) -> datetime | None:

@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import pytest
 
 from rebootmgr.cli.main import main
 from rebootmgr.config.checked import DropIn, decode_config
+from rebootmgr.core.memory import Backlog, Memory
+from rebootmgr.core.model import UpdateKey
+from rebootmgr.state.store import StateStore
 from tests.hooks.hook_scripts import hook
 
 WINDOW = """
@@ -275,6 +279,32 @@ def test_plan_of_a_host_that_never_reboots_is_empty(tmp_path: Path, text: str) -
     drop_in(tmp_path, f"[updates]\n{text}\n")
     assert answer(tmp_path, "plan")["openings"] == []
     assert run(tmp_path, "plan").stdout.startswith("no reboot is allowed\nfrom ")
+
+
+def test_plan_counts_the_deadlines_of_the_update_that_this_host_waits_with(tmp_path: Path) -> None:
+    """By state.json, where it can be read; the drop-ins of another folder are another host's."""
+    drop_in(tmp_path, PERIODIC + '[[updates.deadline]]\nafter = "3d"\nwaive = ["windows"]\n')
+    since = datetime(2026, 3, 23, 12, tzinfo=UTC)  # a Monday
+    range_ = ("--from", "2026-03-23T00:00:00Z", "--to", "2026-03-30T00:00:00Z")
+    plain = answer(tmp_path, "plan", *range_)
+    assert [each["start"] for each in plain["openings"]] == ["2026-03-28T23:30:00Z"]
+    assert "deadlines" not in plain
+    (tmp_path / "var/lib/rebootmgr").mkdir(parents=True)
+    noted = Backlog(key=UpdateKey("os:2"), since=since, behind_since=since)
+    StateStore(tmp_path).write(Memory(backlog=noted))
+    found = answer(tmp_path, "plan", *range_)
+    due = "2026-03-26T12:00:00Z"
+    assert found["openings"] == [{"start": due, "end": found["to"]}]
+    assert found["deadlines"] == [{"step": 1, "at": due, "waives": ["windows"]}]
+    told = "from Thu 2026-03-26 12:00:00 UTC on these no longer count: windows"
+    assert told in run(tmp_path, "plan", *range_).stdout.splitlines()
+    folder = tmp_path / "etc/rebootmgr/config.d"
+    assert answer(tmp_path, "plan", *range_, "--config", str(folder)) == plain
+    StateStore(tmp_path).write(Memory(backlog=replace(noted, none_since=since)))
+    assert answer(tmp_path, "plan", *range_) == plain
+    state = tmp_path / "var/lib/rebootmgr/state.json"
+    state.write_text('{"version": {"major": 99, "minor": 0}}')
+    assert "deadlines are left out: " in run(tmp_path, "plan", *range_).stdout
 
 
 def test_plan_cannot_tell_the_splay_of_a_host_without_identity(tmp_path: Path) -> None:

@@ -1,12 +1,20 @@
-"""`python -m tests.days SEED...` lives through these months again, and tells what broke."""
+"""`python -m tests.days [--overdue] SEED...` lives through these months again: what broke?
+
+`--overdue`: those of hosts that have deadlines.
+"""
 
 import sys
+from collections.abc import Callable
 
-from tests.days.simulation import ViolationError, live_through
+from tests.days import overdue, simulation
+from tests.days.simulation import ViolationError
 
 
 def main(seeds: list[str]) -> int:
     """Try each; 1 if any promise was broken."""
+    live_through: Callable[[int], object] = simulation.live_through
+    if seeds[:1] == ["--overdue"]:
+        live_through, seeds = overdue.live_through, seeds[1:]
     broken = 0
     for seed in map(int, seeds):
         try:

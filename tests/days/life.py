@@ -247,3 +247,9 @@ INCIDENTS: Final[tuple[Incident, ...]] = (
     _set_clock, _suspend, _cut_power, _kill, _terminate, _lose_logind, _fill_disk, _break_hooks,
     _lose_time, _lose_server, _crowd_out,
 )  # fmt: skip
+HARD_GATES: Final[tuple[Incident, ...]] = (
+    _lock, _transact, _unlock, _drive, _be_silent, _log_in, _inhibit, _schedule, _hold, _disable,
+    _set_clock, _suspend, _cut_power, _kill, _terminate, _reboot, _lose_logind, _break_hooks,
+    _lose_time,
+)  # fmt: skip
+"""What no deadline waives, and what a host that counts days has to live with."""

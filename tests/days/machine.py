@@ -288,9 +288,10 @@ class Machine(Host):
             self.default, self.staged = self.previous, None
         self.restart(into=self.previous)
 
-    def lose_power(self) -> None:
+    def lose_power(self, *, for_s: float = 0.0) -> None:
+        """Be gone at once, and come up again that much later."""
         self.orderly = False
-        self._reset()
+        self._reset(off_s=for_s)
 
     def _go_down(self, boots: int) -> None:
         super()._go_down(boots)
@@ -307,7 +308,7 @@ class Machine(Host):
             self.default = staged
         self._reset()
 
-    def _reset(self) -> None:
+    def _reset(self, *, off_s: float = 0.0) -> None:
         if self._called is not None and self.going_down:
             self.called_at.append(self._called)
         self._called = None
@@ -317,7 +318,7 @@ class Machine(Host):
         self.staged = None
         self.daemon.end(restart_s=0.0)
         dice = self._world.dice
-        self._world.agenda.after(dice.uniform(20, 120), self._come_up)
+        self._world.agenda.after(dice.uniform(20, 120) + off_s, self._come_up)
 
     def _come_up(self) -> None:
         world, dice = self._world, self._world.dice

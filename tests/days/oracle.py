@@ -19,6 +19,7 @@ from rebootmgr.core.memory import Intent, Memory
 from rebootmgr.core.model import Deployment, Outcome, Phase, UpdateKey
 from rebootmgr.core.states import Idle, Rebooting, State
 from rebootmgr.core.status import Verdict
+from tests.days.ageing import Ageing
 from tests.days.machine import Machine, Rtc
 from tests.days.rules import Rules
 from tests.fleet.agent import Agent
@@ -54,6 +55,7 @@ class Oracle:
         self.machine = machine
         self.rules = rules
         self.openings = rules.openings(machine.season)
+        self.ageing = Ageing(agent, machine)
         self.holds: dict[str, tuple[datetime | None, str]] = {}
         self.spans: dict[str, float] = {}  # when holds for a span end, by the true time
         self.wish: Wish | None = None
@@ -80,6 +82,7 @@ class Oracle:
                 self.calls += 1
                 self._call(target)
             case Warn(sessions, _, in_s):
+                self.ageing.heard(effect)
                 now = self.agent.world.agenda.now
                 for session in sessions:
                     self._promised[session.id] = (now, now + in_s)
@@ -89,7 +92,7 @@ class Oracle:
                 agenda, machine = self.agent.world.agenda, self.machine
                 agenda.after(DRAINED_S, self._look_at_drain, self._drains, machine.boot)
                 self._drains_since = agenda.now
-                if self.rules.fit and not self._skips(target):
+                if self.rules.fit and not self._skips(target) and not self._waived():
                     self._check_beginning(machine.at.wall)
             case _:
                 pass
@@ -161,14 +164,25 @@ class Oracle:
         need(not self.openings.is_frozen(wall), "reboots in a freeze")
         if skips:
             return
-        if self.openings.covers(wall):
-            need(self.openings.opening_at(wall) is not None, "reboots outside the window")
+        waived = self._waived()
+        if self.openings.covers(wall) and "windows" not in waived:
+            splayed = self.openings.opening_at(wall) is not None
+            need(splayed or self._is_open_early(wall), "reboots outside the window")
         elif self.openings.periodic:
-            need(self.rules.clock == "never", f"believes that it is {wall}")
-        if self.rules.fit:
+            need(self.rules.clock == "never" or bool(waived), f"believes that it is {wall}")
+        if self.rules.fit and not waived:
             self._check_fit(wall)
-        if self._time_decides():
+        if self.time_decides():
             need(self.is_trusted(), "the clock is not to be trusted")
+
+    def _waived(self) -> frozenset[str]:
+        """What may count no more by deadline."""
+        return self.ageing.may_waive(self.rules.deadlines)
+
+    def _is_open_early(self, wall: datetime) -> bool:
+        """Whether the window is open but for the splay, and that counts no more."""
+        whole = self.rules.openings(self.machine.season, splayed=False)
+        return "splay" in self._waived() and whole.opening_at(wall) is not None
 
     def _check_fit(self, wall: datetime) -> None:
         """What is left is enough for what comes after the hooks; or it began where nothing fits."""
@@ -210,7 +224,7 @@ class Oracle:
         longest = max((end - start for start, end in spans), default=0.0)
         return min(took[math.ceil(0.95 * len(took)) - 1], longest)
 
-    def _time_decides(self) -> bool:
+    def time_decides(self) -> bool:
         match self.rules.clock:
             case "always":
                 return True
@@ -258,6 +272,7 @@ class Oracle:
         agent, state = self.agent, self.agent.state
         if state is None:
             return
+        self.ageing.look()
         calls = any(isinstance(effect, Reboot) for effect in effects)
         was = before is not None and isinstance(before.attempt, Rebooting)
         is_at_it = isinstance(state.attempt, Rebooting)
@@ -343,6 +358,7 @@ class Oracle:
     def _count(self, key: UpdateKey, outcome: Outcome) -> None:
         match outcome:
             case Outcome.SUCCEEDED:
+                self.ageing.succeeded()
                 self._absolve(key)
                 self.kept.clear()
             case Outcome.ROLLED_BACK | Outcome.NOT_APPLIED:
@@ -361,6 +377,7 @@ class Oracle:
         if last is not None and booted.key != last.key and booted.timestamp < last.timestamp:
             self.quarantined.add(last.key)
         if not self.machine.post_boot_failed:
+            self.ageing.booted_unasked(before)
             self._absolve(booted.key)
 
     def _absolve(self, key: UpdateKey) -> None:

@@ -10,6 +10,7 @@ from typing import Final, Self
 from rebootmgr.config.checked import DropIn, decode_config
 from rebootmgr.config.resolve import resolve_policy
 from rebootmgr.core.policy import Policy
+from tests.days.ageing import Step
 from tests.days.almanac import Almanac, almanac
 from tests.days.calendars import ALWAYS, CALENDARS
 
@@ -35,6 +36,7 @@ class Rules:
     attempts: int = 2
     clock: str = "windows"
     keep: bool = True
+    deadlines: tuple[Step, ...] = ()
 
     @classmethod
     def drawn(cls, dice: Random, node: str, calendar: str) -> Self:
@@ -84,10 +86,12 @@ reboots_per_day = {self.per_day}
 attempts_per_deployment = {self.attempts}
 [updates.clock]
 require_synchronized = "{self.clock}"
-"""
+{"".join(step.toml for step in self.deadlines)}"""
 
-    def openings(self, season: datetime) -> Almanac:
-        """When that is open, as the oracle sees it."""
+    def openings(self, season: datetime, *, splayed: bool = True) -> Almanac:
+        """When that is open, as the oracle sees it; perhaps as if there were no splay."""
+        if not splayed:
+            return almanac(self.calendar, 0, self.node, season)
         splay = tomllib.loads(self.calendar)["updates"].get("periodic", {}).get("splay_minutes", 0)
         return almanac(self.calendar, splay, self.node, season)
 

@@ -16,6 +16,7 @@ from rebootmgr.core.events import FactsRead
 from rebootmgr.core.facts import Deployments
 from rebootmgr.core.model import NoticeKind, Outcome, Slot
 from rebootmgr.core.states import Idle, State
+from tests.days.ageing import Step
 from tests.days.calendars import CALENDARS, SEASONS
 from tests.days.home import HOUR, MINUTE, Home
 from tests.days.life import AT_THE_CALL, INCIDENTS, QUICK, UPDATES, Incident
@@ -258,6 +259,9 @@ def draw(seed: int) -> Days:
     calendar = list(CALENDARS)[seed % len(CALENDARS)]
     nodes = NODES if dice.random() < 0.2 else (dice.choice(NODES),)
     rules = tuple(Rules.drawn(dice, node, calendar) for node in nodes)
+    if seed % 3 == 0:  # what a storm makes of deadlines: nobody goes too soon
+        own = Random(f"{seed}/deadlines")  # noqa: S311 - repeatable
+        rules = tuple(replace(each, deadlines=Step.drawn(own)) for each in rules)
     return Days(seed, rules, weather=Weather(trouble=0.1, crash=0.002, misfortune=0.03))
 
 

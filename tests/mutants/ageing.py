@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.mutants.mutant import DEADLINES, Mutant
+from tests.mutants.mutant import AGED, DEADLINES, OVERDUE, Mutant
 
 MUTANTS: Final = (
     Mutant(
@@ -69,5 +69,47 @@ MUTANTS: Final = (
         "        return _until(promised, detail, at)",
         "    if _are_waived(state, policy, at):\n        return None",
         (DEADLINES + "test_what_was_promised_in_a_grace_is_kept_past_the_deadline",),
+    ),
+    Mutant(
+        "a host that comes up after its deadline is rebooted at once, as a month shows",
+        "deadlines.py",
+        "        yield step, max(due, step.grace.total_seconds())",
+        "        yield step, due",
+        (OVERDUE,),
+    ),
+    Mutant(
+        "a deadline is a minute early, as a month shows",
+        "deadlines.py",
+        "        due = since + step.after.total_seconds()",
+        "        due = since + step.after.total_seconds() - 60.0",
+        (OVERDUE,),
+    ),
+    Mutant(
+        "a deadline is an hour late, as a month shows",
+        "deadlines.py",
+        "        due = since + step.after.total_seconds()",
+        "        due = since + step.after.total_seconds() + 3600.0",
+        (OVERDUE,),
+    ),
+    Mutant(
+        "a plan counts no deadline",
+        "deadlines.py",
+        "            relaxed = openings(relax(policy.calendar, step.waive), max(due, start), end)",
+        "            relaxed = openings(policy.calendar, max(due, start), end)",
+        (AGED,),
+    ),
+    Mutant(
+        "the step that waives windows closes what is open",
+        "deadlines.py",
+        "    relaxed = [relax(policy.calendar, names) for names in _sets(state, policy, at)]",
+        "    relaxed = [relax(policy.calendar, _sets(state, policy, at)[-1])]",
+        (DEADLINES + "test_a_step_never_closes_what_is_open_without_it",),
+    ),
+    Mutant(
+        "how long nothing was staged is told by the wall clock alone",
+        "backlog.py",
+        "        if pending is not None and _was_gone_for_long(was.anchor, at):",
+        "        if False:",
+        (DEADLINES + "test_how_long_nothing_was_staged_is_told_by_uptime",),
     ),
 )
