@@ -5,7 +5,7 @@ from datetime import UTC, time, timedelta
 
 import pytest
 
-from rebootmgr.core.effects import ReadFacts, Reboot, Warn
+from rebootmgr.core.effects import Reboot, Warn
 from rebootmgr.core.events import ClockJumped, HoldAdded, RebootAsked
 from rebootmgr.core.facts import Logind, Look
 from rebootmgr.core.memory import Anchor, Backlog
