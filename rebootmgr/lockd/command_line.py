@@ -8,6 +8,8 @@ from rebootmgr import __version__
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 CHECK: Final = "check-config"
+IMPORT: Final = "import"
+AIRLOCK: Final = "airlock"
 EPILOG: Final = """\
 The configuration is read from /usr/lib, /run and /etc/rebootmgr-lockd/config.d/*.toml. Without any
 it lends one slot of the group "default", to hosts that ask on loopback, port 3333.
@@ -15,8 +17,17 @@ it lends one slot of the group "default", to hosts that ask on loopback, port 33
 examples:
   rebootmgr-lockd check-config                 validate the configuration
   rebootmgr-lockd --log-level debug            serve, and say more
+  rebootmgr-lockd import airlock --endpoints http://etcd:2379 --airlock-url http://airlock:3333
+                                               take over its slots; both are stopped meanwhile
   kill -HUP PID                                take a changed configuration
 """
+
+_FILES: Final = {
+    "ca-file": "the CA of etcd, in PEM",
+    "client-cert-file": "a certificate to show to etcd, in PEM",
+    "client-key-file": "its key, in PEM",
+    "credentials-file": "user:password of a user of etcd",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,4 +58,24 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--strict", action="store_true", help="a warning counts as an error")
     check.add_argument("--json", action="store_true", help="print JSON")
+    taking = verbs.add_parser(
+        IMPORT,
+        help="take over what another lock server has lent",
+        description="Make those that hold a slot of airlock hold one of this server, once. Both"
+        " servers are stopped meanwhile.",
+        epilog="exit status: 0 done, 1 not done, 78 the configuration is invalid",
+    )
+    _add_import(taking)
     return parser
+
+
+def _add_import(taking: argparse.ArgumentParser) -> None:
+    taking.add_argument("what", choices=(AIRLOCK,), help="whose store it is")
+    taking.add_argument(
+        "--endpoints", required=True, metavar="URL,...", help="the members of airlock's etcd"
+    )
+    taking.add_argument(
+        "--airlock-url", required=True, metavar="URL", help="where airlock was, which is stopped"
+    )
+    for name, about in _FILES.items():
+        taking.add_argument(f"--{name}", default="", metavar="FILE", help=about)

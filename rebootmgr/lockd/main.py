@@ -7,8 +7,9 @@ import sys
 from importlib.metadata import version
 
 from rebootmgr.errors import ConfigError, RebootmgrError
+from rebootmgr.lockd.airlock import import_airlock
 from rebootmgr.lockd.check import INVALID, check_config
-from rebootmgr.lockd.command_line import CHECK, parser
+from rebootmgr.lockd.command_line import CHECK, IMPORT, parser
 from rebootmgr.lockd.http.guest import OLDEST_AIOHTTP
 from rebootmgr.lockd.service import serve
 from rebootmgr.systemd.journal import open_log
@@ -21,6 +22,8 @@ def main() -> int:
     said = parser().parse_args()
     if said.verb == CHECK:
         return check_config(said.root, strict=said.strict, as_json=said.json)
+    if said.verb == IMPORT:
+        return import_airlock(said.root, said)
     open_log(said.log_level, stream=sys.stderr, environ=os.environ)
     try:
         _check_library()
