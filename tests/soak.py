@@ -1,15 +1,17 @@
 """Let simulated fleets and months go by, one after the other, and say which broke a promise.
 
-`python -m tests.soak [--fleets N] [--months N] [--overdue N] [--kills N] [--from SEED] [--agents N]
-[--no-walk]`:
+`python -m tests.soak [--fleets N] [--months N] [--overdue N] [--kills N] [--storms N] [--rounds N]
+[--from SEED] [--agents N] [--no-walk]`:
 a fresh first seed each time unless `--from` repeats one. A fleet lives through one storm
 (tests/fleet), a month belongs to a host or two (tests/days), an overdue one to a host that has
-deadlines, and a lock server is killed fifty times (tests/lockd). Before that the world model is
-walked where most happens at once. The exit status is 1 when any promise was broken.
+deadlines, and a lock server is killed fifty times (tests/lockd). Two lock servers live through a
+storm on a model of etcd, and through a round of failures on a real one (tests/fleet_etcd). Before
+that the world model is walked where most happens at once. The exit status is 1 when any promise was broken.
 """
 
 import argparse
 import asyncio
+import logging
 import os
 import secrets
 import subprocess
@@ -27,7 +29,8 @@ from typing import Final
 from tests.days import overdue
 from tests.days import simulation as days
 from tests.fleet import simulation as fleet
-from tests.lockd import kills
+from tests.fleet_etcd import rounds
+from tests.lockd import etcd_storms, kills
 
 FLEETS: Final = 2000
 MONTHS: Final = 5000
@@ -35,6 +38,9 @@ OVERDUE: Final = 200
 EVERY_S: Final = 10.0
 KILLS: Final = 10_000
 LIVES: Final = 50  # of a seed
+STORMS: Final = 5000
+ROUNDS: Final = 20
+ROUND_HOSTS: Final = 200
 SHOWN: Final = 3
 
 
@@ -91,6 +97,39 @@ def kill_a_server(seed: int) -> Seen:
             return Broken(seed, str(error))
 
 
+def live_through_a_storm(seed: int) -> Seen:
+    """Two servers on a model of etcd; what their hosts were told."""
+    logging.disable(logging.CRITICAL)
+    try:
+        return etcd_storms.live_through(seed)
+    except BaseExceptionGroup as errors:
+        return _broken(seed, errors, etcd_storms.BrokenPromiseError)
+
+
+def live_through_a_round(seed: int) -> Seen:
+    """Two servers on a real etcd, of which everything fails once; what their hosts were told."""
+    with tempfile.TemporaryDirectory(prefix="rebootmgr-rounds-") as folder:
+        try:
+            return asyncio.run(rounds.Round(Path(folder), seed, ROUND_HOSTS).run(rounds.FAILURES))
+        except BaseExceptionGroup as errors:
+            return _broken(seed, errors, rounds.BrokenPromiseError)
+        except rounds.BrokenPromiseError as error:
+            return Broken(seed, str(error))
+
+
+def _broken(
+    seed: int, errors: BaseExceptionGroup[BaseException], promise: type[AssertionError]
+) -> Broken:
+    """Give the first promise that was broken; whatever else went wrong is raised."""
+    broken, rest = errors.split(promise)
+    if rest is not None or broken is None:
+        raise errors
+    error: BaseException = broken
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return Broken(seed, str(error))
+
+
 def soak(what: str, live: Callable[[int], Seen], seeds: range, again: str) -> bool:
     """Live through all of them on every processor, and report; whether every promise was kept."""
     if not seeds:
@@ -141,12 +180,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--months", type=int, default=MONTHS, metavar="N")
     parser.add_argument("--overdue", type=int, default=OVERDUE, metavar="N")
     parser.add_argument("--kills", type=int, default=KILLS, metavar="N")
+    parser.add_argument("--storms", type=int, default=STORMS, metavar="N")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
     parser.add_argument("--from", type=int, dest="first", metavar="SEED")
     parser.add_argument("--agents", type=int, default=fleet.AGENTS, metavar="N")
     parser.add_argument("--no-walk", action="store_true", help="leave the world model out")
     options = parser.parse_args(arguments)
     walked = options.no_walk or walk_deep()
     first = secrets.randbelow(10**9) if options.first is None else options.first
+    few = "python -m tests.soak --no-walk --months 0 --overdue 0"
+    alone = f"{few} --fleets 0"
     months = soak(
         "months",
         live_for_a_month,
@@ -163,15 +206,28 @@ def main(arguments: list[str]) -> int:
         f"fleets of {options.agents} agents",
         partial(live_as_a_fleet, agents=options.agents),
         range(first, first + options.fleets),
-        "python -m tests.soak --months 0 --overdue 0 --fleets 1 --from {seed}",
+        f"{few} --fleets 1 --kills 0 --storms 0 --rounds 0 --from {{seed}}",
     )
     killed = soak(
         f"servers killed {LIVES} times",
         kill_a_server,
         range(first, first + options.kills // LIVES),
-        "python -m tests.soak --no-walk --months 0 --overdue 0 --fleets 0 --kills 50 --from {seed}",
+        f"{alone} --kills 50 --storms 0 --rounds 0 --from {{seed}}",
     )
-    return 0 if walked and months and waited and fleets and killed else 1
+    stormed = soak(
+        "storms over etcd",
+        live_through_a_storm,
+        range(first, first + options.storms),
+        f"{alone} --kills 0 --rounds 0 --storms 1 --from {{seed}}",
+    )
+    went_round = soak(
+        f"rounds of {ROUND_HOSTS} hosts on a real etcd",
+        live_through_a_round,
+        range(first, first + options.rounds),
+        f"{alone} --kills 0 --storms 0 --rounds 1 --from {{seed}}",
+    )
+    kept = (walked, months, waited, fleets, killed, stormed, went_round)
+    return 0 if all(kept) else 1
 
 
 if __name__ == "__main__":

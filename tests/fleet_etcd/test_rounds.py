@@ -1,0 +1,24 @@
+"""A fleet on two real servers and three real members of etcd, of which something always fails."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.etcd import find_etcd
+from tests.fleet_etcd.rounds import FAILURES, Round
+
+HOSTS = 12
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_no_slot_too_many_and_none_forgotten_when(
+    tmp_path: Path, failure: str, record_property: Callable[[str, object], None]
+) -> None:
+    if not find_etcd():
+        pytest.skip("THERE IS NO ETCD, SO NO SERVER WAS KILLED ON IT: packaging/prepare says why")
+    tally = await Round(tmp_path, FAILURES.index(failure), HOSTS).run((failure,))
+    for what, times in tally.items():
+        record_property(what, times)
+    assert tally[failure] == 1
+    assert tally["pre-reboot 200"] >= HOSTS
