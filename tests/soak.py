@@ -6,7 +6,8 @@ a fresh first seed each time unless `--from` repeats one. A fleet lives through 
 (tests/fleet), a month belongs to a host or two (tests/days), an overdue one to a host that has
 deadlines, and a lock server is killed fifty times (tests/lockd). Two lock servers live through a
 storm on a model of etcd, and through a round of failures on a real one (tests/fleet_etcd). Before
-that the world model is walked where most happens at once. The exit status is 1 when any promise was broken.
+that the world model is walked where most happens at once. The exit status is 1 when any promise was
+broken.
 """
 
 import argparse
