@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from rebootmgr import __version__
 from tests.packaging.test_rpm import FILES, ROOT, Package, need
@@ -34,6 +35,37 @@ MACROS: Final = """\
     echo %python3_sitelib/$it >>%{{_builddir}}/pyproject-files; done
 %pyproject_files %{{_builddir}}/pyproject-files
 """
+
+
+def test_packit_finds_what_its_file_names_and_its_archive_is_that_of_the_specification(
+    tmp_path: Path,
+) -> None:
+    """What it does from that file, by its documentation; it does not run here."""
+    need("rpmbuild", "Debian: rpm; Fedora: rpm-build")
+    if not (ROOT / ".git").exists():
+        pytest.skip("NOT TESTED: the archive is that of a checkout")
+    packit = yaml.safe_load((ROOT / "packit.yaml").read_text("utf-8"))
+    spec = ROOT / packit["specfile_path"]
+    names = {packit["upstream_package_name"], packit["downstream_package_name"]}
+    assert names == set(re.findall(r"^Name: *(\S+)$", spec.read_text("utf-8"), re.MULTILINE))
+    [command] = packit["actions"]["get-current-version"]
+    version = subprocess.check_output(("sh", "-c", command), cwd=ROOT, text=True).strip()
+    assert version == __version__
+    assert {(job["job"], job["trigger"]) for job in packit["jobs"]} == {
+        ("copr_build", "pull_request"),
+        ("copr_build", "commit"),
+    }
+    [name] = names
+    made = f"{name}-{version}"
+    archive = ("git", "archive", f"--output={tmp_path}/{made}.tar.gz", f"--prefix={made}/", "HEAD")
+    subprocess.run(archive, cwd=ROOT, check=True)
+    build = ("rpmbuild", "-bp", "--nodeps", "--define", f"_sourcedir {tmp_path}")
+    built = subprocess.run(
+        [*build, "--define", f"_topdir {tmp_path}/top", spec],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr[-4000:]
+    assert list((tmp_path / "top/BUILD").glob("**/rebootmgr/__init__.py"))
 
 
 def test_copr_makes_a_source_rpm_from_which_fedora_builds_what_its_own_python_finds(
