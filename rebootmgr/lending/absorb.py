@@ -1,6 +1,7 @@
 """What others wrote into the store, taken into the fleet as it is; nothing is decided here."""
 
 from dataclasses import replace
+from typing import Final
 
 from rebootmgr.lending.granting import Decided
 from rebootmgr.lending.group import Fleet, Group, Holder, Override
@@ -21,11 +22,13 @@ from rebootmgr.lending.questions import (
     Unavailable,
 )
 from rebootmgr.lending.queue import Waiting
-from rebootmgr.lending.saved import entry_of, then_s
+from rebootmgr.lending.saved import STAY_S, entry_of, then_s
 from rebootmgr.lending.standing import looked_at
 from rebootmgr.lending.standstill import Freeze, Halt
 from rebootmgr.lending.terms import Moment, Rules
 from rebootmgr.lending.turns import idle_marked, passed_time
+
+_PUT_OFF_S: Final = 3600.0  # so seldom is a place put off again
 
 
 def absorbed(fleet: Fleet, changes: tuple[Change, ...], rules: Rules, at: Moment) -> Decided:
@@ -57,6 +60,32 @@ def absorbed(fleet: Fleet, changes: tuple[Change, ...], rules: Rules, at: Moment
         group = _with(group, change, 0.0 if terms is None else terms.settle_s, at)
         fleet = fleet.put(name, idle_marked(group, slots, at), rules)
     return Decided(fleet, answers=tuple(answers))
+
+
+def asked_since(fleet: Fleet, since_s: float) -> frozenset[int]:
+    """Name, by their tickets, those that wait and were heard here since then."""
+    return frozenset(
+        entry.ticket
+        for group in fleet.groups.values()
+        for entry in group.queue
+        if entry.held is not None or entry.answered_s >= since_s
+    )
+
+
+def asked_elsewhere(fleet: Fleet, tickets: frozenset[int], rules: Rules, at: Moment) -> Fleet:
+    """Keep the places of those that ask another server, as if it had told them the longest time."""
+    for name, group in fleet.groups.items():
+        kept = [
+            entry
+            for entry in group.queue
+            if entry.ticket in tickets and entry.gone_s < at.s + STAY_S - _PUT_OFF_S
+        ]
+        for entry in kept:
+            later = entry._replace(gone_s=at.s + STAY_S)
+            group = group.with_queue(group.queue.put(later))  # noqa: PLW2901 - it grows
+        if kept:
+            fleet = fleet.put(name, group, rules)
+    return fleet
 
 
 def _with(group: Group, change: Change, settle_s: float, at: Moment) -> Group:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final, TypeAlias
 
-from rebootmgr.lending.absorb import absorbed
+from rebootmgr.lending.absorb import absorbed, asked_elsewhere
 from rebootmgr.lending.group import Fleet
 from rebootmgr.lending.inbox import Inbox, Numbered, inbox_of
 from rebootmgr.lending.lend import decide, hung_up, look, look_again_s
@@ -86,6 +86,13 @@ class OthersWrote:
 
 
 @dataclass(frozen=True, slots=True)
+class OthersHeard:
+    """Hosts with these tickets asked another server of late."""
+
+    tickets: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class StoreLost:
     """What others write is heard no more."""
 
@@ -109,6 +116,7 @@ Event: TypeAlias = (
     | WriteFailed
     | Overtaken
     | OthersWrote
+    | OthersHeard
     | StoreLost
     | StoreRead
     | Ticked
@@ -205,6 +213,8 @@ def step(desk: Desk, event: Event, rules: Rules, at: Moment) -> Turn:
         case OthersWrote(changes):
             known = isinstance(desk.store, Idle)
             return _others_wrote(desk, changes, rules, at) if known else Turn(desk)
+        case OthersHeard(tickets):
+            return Turn(_others_heard(desk, tickets, rules, at))
         case StoreRead(saved):
             fleet = restored(saved, desk.fleet, rules, at)
             return _batch(replace(desk, store=Idle(), fleet=fleet), rules, at)
@@ -415,6 +425,13 @@ def _others_wrote(desk: Desk, changes: tuple[Change, ...], rules: Rules, at: Mom
     taken_in = absorbed(desk.fleet, changes, rules, at)
     turn = _batch(replace(desk, store=Idle(), fleet=taken_in.fleet), rules, at)
     return Turn(turn.desk, (*_replies(taken_in.answers), *turn.effects))
+
+
+def _others_heard(desk: Desk, tickets: frozenset[int], rules: Rules, at: Moment) -> Desk:
+    store = desk.store
+    if isinstance(store, Writing):
+        store = replace(store, before=asked_elsewhere(store.before, tickets, rules, at))
+    return replace(desk, store=store, fleet=asked_elsewhere(desk.fleet, tickets, rules, at))
 
 
 def _replies(answers: Answers) -> tuple[Reply, ...]:

@@ -12,7 +12,7 @@ from rebootmgr.lending.standstill import Freeze, Halt
 from rebootmgr.lending.terms import Moment, Rules
 from rebootmgr.lending.turns import LONGEST_RETRY_S
 
-_STAY_S: Final = 3 * LONGEST_RETRY_S
+STAY_S: Final = 3 * LONGEST_RETRY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def entry_of(row: Joined, at: Moment) -> Waiting:
         told_s=None,
         interval_s=None,
         due_s=at.s + LONGEST_RETRY_S,
-        gone_s=at.s + _STAY_S,
+        gone_s=at.s + STAY_S,
     )
 
 

@@ -30,6 +30,14 @@ class FirstOpen:
         """Take what others wrote."""
         return self._inner.news()
 
+    async def tell(self, tickets: frozenset[int]) -> None:
+        """Tell the others who asked here."""
+        await self._inner.tell(tickets)
+
+    def heard(self) -> frozenset[int]:
+        """Take who asked others."""
+        return self._inner.heard()
+
     async def open(self) -> Saved:
         """Open it."""
         try:

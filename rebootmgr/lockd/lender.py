@@ -10,12 +10,14 @@ from itertools import count
 from pathlib import Path
 from typing import Final, TypeVar
 
+from rebootmgr.lending.absorb import asked_since
 from rebootmgr.lending.desk import (
     Asked,
     Desk,
     Event,
     HungUp,
     Idle,
+    OthersHeard,
     OthersWrote,
     Overtaken,
     Read,
@@ -53,6 +55,7 @@ PATIENCE_S: Final = 30.0  # with the store, beyond what the answer was to be hel
 _NUDGE_S: Final = 0.1  # between two looks at when to look; a minute of held answers minds no more
 _AGAIN_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0)  # between tries to open the store; the last repeats
 _AGAIN_TO_OTHERS_S: Final = _AGAIN_S[:3]  # a cluster comes back by itself, and opening costs little
+_TELL_S: Final = 60.0  # nobody leaves the queue before a quarter of an hour
 _SLOW_S: Final = 10.0  # a write that takes longer is told of
 _OPENING: Final = "the store is being opened"
 
@@ -170,6 +173,7 @@ class Lender:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._keep_time())
                     tasks.create_task(self._store.follow(self._is_stirred))
+                    tasks.create_task(self._tell_others())
                     tasks.create_task(self._work_off(writes))
             except asyncio.CancelledError as cancelled:  # once more, when the write has ended
                 end = cancelled
@@ -226,15 +230,32 @@ class Lender:
                     await asyncio.wait([writes.create_task(self._write(changes))])
                 case Read():
                     await self._read()
-                case _Stirred() if isinstance(self._desk.store, Idle):
+                case _Stirred():
                     self._take_news()
-                case _Stirred():  # what is about to be written finds it out
-                    pass
+
+    async def _tell_others(self) -> None:
+        """Tell who asks here, so that nobody who asks one server loses its place at another."""
+        loop = asyncio.get_running_loop()
+        told_s = loop.time()
+        while self._store.is_shared:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TELL_S):
+                    await asyncio.Event().wait()
+            since_s, told_s = told_s, loop.time()
+            try:
+                await self._store.tell(asked_since(self._desk.fleet, since_s))
+            except StoreError as error:
+                log.debug("the others do not know who asks here: %s", error)
+                told_s = since_s
 
     def _is_stirred(self) -> None:
         self._work.put_nowait(_Stirred())
 
     def _take_news(self) -> None:
+        if heard := self._store.heard():
+            self._on(OthersHeard(heard))
+        if not isinstance(self._desk.store, Idle):
+            return  # what is about to be written finds it out
         try:
             news = self._store.news()
         except StoreError as error:

@@ -8,12 +8,14 @@ from rebootmgr.lending.desk import (
     Desk,
     Event,
     HungUp,
+    OthersHeard,
     OthersWrote,
     Overtaken,
     Read,
     Reply,
     StoreLost,
     StoreRead,
+    Ticked,
     Turn,
     Write,
     Written,
@@ -151,6 +153,18 @@ def test_places_in_the_queue_are_those_of_all_servers() -> None:
     refused = replies(shared.take(Written()))[1]
     assert isinstance(refused, Refused)
     assert (refused.place, refused.waiting) == (3, 3)
+
+
+def test_who_asks_another_server_keeps_its_place_and_who_asks_nobody_leaves() -> None:
+    shared = Shared(holders=(lent("a"),), waiting=(joined("b", 1), joined("c", 2)))
+    written = []
+    for _ in range(6):
+        shared.s += 3600.0
+        shared.take(OthersHeard(frozenset({1})))
+        written += writes(shared.take(Ticked()))
+        shared.take(Written())
+    assert written == [Write((Left("g", "c"),))]
+    assert [entry.id for entry in shared.desk.fleet.group("g").queue] == ["b"]
 
 
 def test_when_others_are_heard_no_more_the_store_is_read_anew() -> None:

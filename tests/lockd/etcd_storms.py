@@ -224,6 +224,30 @@ def live_through(seed: int) -> Counter[str]:
     return storm.tally
 
 
+def wait_at_one_server(hours: int) -> Counter[str]:
+    """Let a host wait for long that asks one of two servers only; its answers, and its places."""
+    return run_in_no_time(_wait_at_one_server(hours))
+
+
+async def _wait_at_one_server(hours: int) -> Counter[str]:
+    storm, seen = Storm(0), Counter[str]()
+    async with asyncio.TaskGroup() as tasks:
+        storm.servers = [storm.start(tasks) for _ in range(SERVERS)]
+        for number in range(SLOTS):
+            assert await storm.holds(f"h{number}")
+        one, other = storm.servers
+        for _ in range(hours):
+            answer = await one.lender.ask(PreReboot(GROUP, "patient"))
+            seen[type(answer).__name__] += 1
+            await passed(3600.0)
+            for server in (one, other):
+                [entry] = server.lender.fleet.group(GROUP).queue
+                seen[f"ticket {entry.ticket}"] += 1
+        for server in storm.servers:
+            server.running.cancel()
+    return seen
+
+
 def put_back_while_lending() -> list[str]:
     """Restore a snapshot from before a grant below two servers that know better.
 

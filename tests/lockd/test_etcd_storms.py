@@ -30,3 +30,10 @@ def test_a_cluster_that_was_put_back_is_lent_from_no_more() -> None:
     said = etcd_storms.put_back_while_lending()
     assert all(one.startswith("etcd was put back to an older state") for one in said)
     assert len(said) == etcd_storms.SERVERS
+
+
+def test_who_asks_one_server_for_days_keeps_its_place_at_the_other() -> None:
+    seen = etcd_storms.wait_at_one_server(hours=24)
+    assert seen["Refused"] == 24
+    [places] = [times for what, times in seen.items() if what.startswith("ticket")]
+    assert places == 48

@@ -108,6 +108,10 @@ class Etcd:
             self._commit(values)
         return self._headed(succeeded=True)
 
+    def put(self, asked: Json) -> Answer:
+        self._commit({_bytes(asked["key"]): _bytes(asked["value"])})
+        return self._headed()
+
     def heard_since(self, revision: int, end: int) -> list[Wrote]:
         return [one for one in self.history if revision <= one.revision < end]
 
@@ -193,7 +197,16 @@ class Line:
         self._carry_out(what, asked)
 
     def _carry_out(self, what: str, asked: Json) -> Answer:
-        return self.etcd.range(asked) if what == "kv/range" else self.etcd.transact(asked)
+        match what:
+            case "kv/range":
+                return self.etcd.range(asked)
+            case "kv/txn":
+                return self.etcd.transact(asked)
+            case "kv/put":
+                return self.etcd.put(asked)
+            case _:
+                assert what == "lease/grant"
+                return {"ID": "7"}
 
     async def watch(self, asked: Json) -> AsyncGenerator[object, None]:
         if self.is_cut():

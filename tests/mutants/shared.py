@@ -87,4 +87,18 @@ MUTANTS: Final = (
         "            if head is None:",
         (ETCD + "test_what_is_decided_before_a_fence_can_come_no_more",),
     ),
+    Mutant(
+        "who asks another server loses its place here",
+        "../lending/absorb.py",
+        "            later = entry._replace(gone_s=at.s + STAY_S)",
+        "            later = entry",
+        (SHARED + "test_who_asks_another_server_keeps_its_place_and_who_asks_nobody_leaves",),
+    ),
+    Mutant(
+        "nobody is told who asks here",
+        "../lockd/lender.py",
+        "                await self._store.tell(asked_since(self._desk.fleet, since_s))",
+        "                pass",
+        (STORMS + "test_who_asks_one_server_for_days_keeps_its_place_at_the_other",),
+    ),
 )

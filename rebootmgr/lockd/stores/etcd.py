@@ -18,6 +18,7 @@ from rebootmgr.lending.history import Happened
 from rebootmgr.lending.questions import Change
 from rebootmgr.lending.saved import Saved
 from rebootmgr.lockd.stores.etcd_words import (
+    HEARD,
     VERSION,
     Host,
     Mirror,
@@ -30,6 +31,8 @@ from rebootmgr.lockd.stores.etcd_words import (
     past_key,
     past_text,
     saved_of,
+    tickets_of,
+    tickets_text,
     version_of,
 )
 from rebootmgr.lockd.stores.gateway_words import (
@@ -42,8 +45,11 @@ from rebootmgr.lockd.stores.gateway_words import (
     Pair,
     Wrote,
     decode_heard,
+    decode_lease,
     decode_page,
     decode_transaction,
+    lease_request,
+    mark_request,
     past_request,
     range_request,
     transaction,
@@ -60,6 +66,7 @@ _WATCH_AGAIN_S: Final = (0.0, 0.2, 1.0)  # between tries; the last repeats
 MOST_PAST: Final = 20_000
 """Of so many transactions it is kept what they brought about."""
 _TIDIED: Final = 100  # transactions, between two tidyings of that
+_SAID_S: Final = 300
 _FENCES: Final = 20
 _PUT_BACK: Final = (
     "etcd was put back to an older state, so what was lent since is not in it: see which hosts are"
@@ -101,6 +108,8 @@ class EtcdStore:
         self._heard_at = 0  # all up to this revision has been heard
         self._heard = asyncio.Event()
         self._highest = 0
+        self._name = nonces()
+        self._asked = frozenset[int]()
         self._untold: dict[str, frozenset[Host]] = {}
         self._lost: StoreError | None = None
         self._put_back = False
@@ -178,6 +187,22 @@ class EtcdStore:
         except ValueError as error:
             raise self._is_lost(StoreError(f"etcd: {self._prefix}: {error}")) from error
         return tuple(changes)
+
+    async def tell(self, tickets: frozenset[int]) -> None:
+        """Say who asked here, under a lease; who hears it only keeps their places."""
+        if not tickets or self._head is None:
+            return
+        asked = lease_request(_SAID_S)
+        answer = await self._gateway.call("lease/grant", asked, repeatable=True)
+        lease = self._decoded(lambda found, _: decode_lease(found), answer)
+        key = f"{self._prefix}{HEARD}{self._name}"
+        said = mark_request(key, tickets_text(tickets), lease)
+        await self._gateway.call("kv/put", said, repeatable=True)
+
+    def heard(self) -> frozenset[int]:
+        """Take who asked others."""
+        taken, self._asked = self._asked, frozenset()
+        return taken
 
     async def follow(self, stirred: Callable[[], None]) -> None:
         """Watch the prefix, whatever breaks, until cancelled."""
@@ -330,7 +355,11 @@ class EtcdStore:
         new = [wrote for wrote in heard.wrote if wrote.revision > self._heard_at]
         if not new:
             return False
-        self._news += new
+        for wrote in new:
+            self._asked |= tickets_of(wrote, self._name)
+        self._news += [
+            one for one in new if not all(key.startswith(HEARD) for key, _ in one.values)
+        ]
         self._heard_at = new[-1].revision
         self._heard.set()
         return True

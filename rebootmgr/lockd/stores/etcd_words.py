@@ -8,6 +8,7 @@ below `past/`, by the numbers of the heads, and nobody watches it.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -35,6 +36,9 @@ from rebootmgr.lockd.stores.gateway_words import PAST, Orders, Pair, Wrote
 
 VERSION: Final = 1
 MOST_ORDERS: Final = 120  # of etcd's 128 in one transaction, unless it is told otherwise
+
+HEARD: Final = "heard/"
+"""Below this each server says, under a lease, who asked it of late; the head does not mind."""
 
 Host: TypeAlias = tuple[str, str]
 """Group and id."""
@@ -218,6 +222,26 @@ def happened_of(pair: Pair) -> Iterator[Happened]:
             )
     except (TypeError, ValueError) as error:
         raise _nonsense(pair.key) from error
+
+
+def is_hearsay(wrote: Wrote) -> bool:
+    """Whether it only says who asked."""
+    return all(key.startswith(HEARD) for key, _ in wrote.values)
+
+
+def tickets_text(tickets: Iterable[int]) -> str:
+    """Write down who asked."""
+    return json.dumps(sorted(tickets), separators=(",", ":"))
+
+
+def tickets_of(wrote: Wrote, own: str) -> frozenset[int]:
+    """Read who asked other servers; what makes no sense harms nobody and is nobody."""
+    found: set[int] = set()
+    for key, value in wrote.values:
+        if value is not None and key.startswith(HEARD) and key != f"{HEARD}{own}":
+            with suppress(ValueError, TypeError):
+                found.update(one for one in json.loads(value) if isinstance(one, int))
+    return frozenset(found)
 
 
 def _changes(key: str, value: str | None) -> tuple[Change, ...]:

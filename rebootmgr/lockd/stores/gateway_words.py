@@ -85,9 +85,19 @@ def everything_request(prefix: str) -> Json:
     return {"key": _encoded(prefix), "range_end": _end_of(prefix)}
 
 
-def mark_request(key: str, value: str) -> Json:
-    """Ask for a key to be written."""
-    return {"key": _encoded(key), "value": _encoded(value)}
+def mark_request(key: str, value: str, lease: str = "0") -> Json:
+    """Ask for a key to be written, under a lease, if it is one."""
+    return {"key": _encoded(key), "value": _encoded(value), "lease": lease}
+
+
+def lease_request(span_s: int) -> Json:
+    """Ask for a lease: what is kept under it goes when that is over."""
+    return {"TTL": str(span_s)}
+
+
+def decode_lease(answer: object) -> str:
+    """Read its number; ValueError."""
+    return str(_member(answer, "ID", str))
 
 
 def past_request(prefix: str, before: str, most: int) -> Json:

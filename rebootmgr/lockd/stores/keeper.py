@@ -48,6 +48,12 @@ class Store(Protocol):
     def news(self) -> tuple[Change, ...]:
         """Take what others wrote since the last time; StoreError: nothing is heard any more."""
 
+    async def tell(self, tickets: frozenset[int]) -> None:
+        """Tell the others which hosts asked here of late, by their tickets."""
+
+    def heard(self) -> frozenset[int]:
+        """Take which hosts asked others since the last time."""
+
     async def backup(self, file: Path) -> None:
         """Make a consistent copy of all that was written."""
 

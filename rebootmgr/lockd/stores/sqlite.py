@@ -92,6 +92,13 @@ class SqliteStore:
         """Nothing, ever."""
         return ()
 
+    async def tell(self, tickets: frozenset[int]) -> None:
+        """Tell nobody."""
+
+    def heard(self) -> frozenset[int]:
+        """Nobody, ever."""
+        return frozenset()
+
     async def open(self) -> Saved:
         """Open the file, or make it, and read it; one that is damaged or newer is left alone."""
         return await self._done(self._open)
