@@ -11,12 +11,14 @@ from rebootmgr.cli.key_files import review_key_files
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.config.astray import find_astray
 from rebootmgr.config.checked import Config, DropIn, Fragment
+from rebootmgr.config.deadline_keys import CHECKS
 from rebootmgr.config.drop_ins import DIRECTORIES, VENDOR, read_named
 from rebootmgr.config.identity import HostIdentity, MissingIdentity
 from rebootmgr.config.load import Loaded, judge, load
 from rebootmgr.config.readable import User, find_obstacle, read_daemon_user
 from rebootmgr.config.resolve import url_problems
 from rebootmgr.config.review import Review, review_config
+from rebootmgr.config.schema import DEADLINE
 from rebootmgr.config.verdict import report
 from rebootmgr.core.fit import measured
 from rebootmgr.core.memory import Memory
@@ -26,7 +28,7 @@ from rebootmgr.errors import Problem
 from rebootmgr.hooks.files import NoProgram, Skipped, Unfit, find_hooks
 from rebootmgr.state.store import StateStore
 from rebootmgr.systemd.units import find_starting_link, read_assigned
-from rebootmgr.text import harmless
+from rebootmgr.text import harmless, nearest
 from rebootmgr.updates.choice import foretell_source, is_composefs
 from rebootmgr.updates.ostree_files import BOOTED
 
@@ -99,6 +101,7 @@ def _host(root: Path, loaded: Loaded) -> Iterator[Problem]:
     if problem := _bootc(root):
         yield problem
     yield from _unfit_hooks(root)
+    yield from _unknown_checks(root, loaded.config)
     if user := read_daemon_user(root):
         yield from _unreadable_drop_ins(root, loaded.fragments, user)
     yield from review_key_files(root, loaded.config, user)
@@ -136,6 +139,22 @@ def _unfit_hooks(root: Path) -> Iterator[Problem]:
                     )
                 case Path() | Unfit() | Skipped():
                     pass
+
+
+def _unknown_checks(root: Path, config: Config) -> Iterator[Problem]:
+    """Yield each deadline that waives a program which is not in checks.d."""
+    if config.errors:
+        return
+    there = {hook.name for hook in find_hooks(root, Phase.CHECK) if not isinstance(hook, Skipped)}
+    items = config.merged.items.get(DEADLINE, ())
+    for step, item in zip(config.settings.updates.deadline, items, strict=True):
+        place = item.found["waive"].place
+        for name in sorted(step.checks - there):
+            message = f'"{CHECKS}{name}" has no effect: there is no such program in checks.d'
+            close = nearest(name, sorted(there))
+            hint = f'did you mean "{CHECKS}{close}"?' if close else "leave it out, or add it there"
+            key = f"{DEADLINE}.waive"
+            yield Problem(file=place.file, line=place.line, key=key, message=message, hint=hint)
 
 
 def _leads_out(root: Path, path: Path) -> bool:

@@ -126,7 +126,7 @@ def _encode_steps(steps: tuple[tuple[DeadlineStep, datetime], ...]) -> dict[str,
     if not steps:
         return {}
     listed = [
-        {"step": number, "at": encode_instant(at), "waives": sorted(step.waive)}
+        {"step": number, "at": encode_instant(at), "waives": sorted(step.names)}
         for number, (step, at) in enumerate(steps, 1)
     ]
     return {"deadlines": listed}
@@ -138,7 +138,7 @@ def _describe_steps(
     if isinstance(behind, str):
         yield f"deadlines are left out: {behind}"
     for step, at in steps:
-        yield f"from {_local(at, zone)} on these no longer count: {', '.join(sorted(step.waive))}"
+        yield f"from {_local(at, zone)} on these no longer count: {', '.join(sorted(step.names))}"
 
 
 def _other_zones(updates: Updates, shown: tzinfo) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """Deadlines: the rules for their keys, and their way into the core (SPEC 3, 5a)."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta, tzinfo
 from typing import Final
 
-from rebootmgr.config.rules import Several, Text, Words, wanted
+from rebootmgr.config.rules import Either, Several, Text, Words, wanted
 from rebootmgr.config.values import UnfitError, quoted, shown
 from rebootmgr.config.windows import Fault, Item
 from rebootmgr.core.policy import DeadlineStep, Waivable
@@ -22,12 +23,16 @@ NEVER: Final = {
     "quarantine": "use rebootmgrctl forgive",
     "limits": "raise updates.limits",
     "clock": "set updates.clock.require_synchronized",
-    "checks": "let the program in checks.d itself say that it no longer minds",
+    "checks": 'name the program in checks.d, as in "checks:10-backup"',
 }
 """What no deadline waives, and what to do instead."""
 SPAN: Final = Text("a length of time", r"\s*[0-9][\s\S]*")
 SPANS: Final = Several(SPAN, least=0)
-WAIVE: Final = Several(Words(tuple(Waivable)))
+CHECKS: Final = "checks:"
+CHECK: Final = Text(
+    'a program of checks.d, as in "checks:10-backup"', rf"{CHECKS}[A-Za-z0-9._~+:^@=-]{{1,200}}"
+)
+WAIVE: Final = Several(Either((Words(tuple(Waivable)), CHECK)))
 NEEDS: Final = {"after": '"14d"', "waive": '["windows"]'}
 """What a deadline must say, with an example of each."""
 _SPAN: Final = 'write it in quotes, like "14d" or "2h 30min"'
@@ -52,8 +57,8 @@ def spans(value: object) -> tuple[timedelta, ...]:
     return tuple(sorted({span(each) for each in value}, reverse=True))
 
 
-def waive(value: object) -> frozenset[Waivable]:
-    """Take the names of what counts no more."""
+def waive(value: object) -> frozenset[str]:
+    """Take the names of what counts no more: `Waivable` ones, and programs of checks.d."""
     if not isinstance(value, list):
         message = f"must be an array, not {shown(value)}"
         raise UnfitError(message, 'write waive = ["windows"]')
@@ -62,10 +67,12 @@ def waive(value: object) -> frozenset[Waivable]:
     return frozenset(map(_waivable, value))
 
 
-def _waivable(value: object) -> Waivable:
+def _waivable(value: object) -> str:
     names = [one.value for one in Waivable]
     if isinstance(value, str) and value in names:
         return Waivable(value)
+    if isinstance(value, str) and value.startswith(CHECKS) and value != CHECKS:
+        return _check(value)
     word = value.partition(":")[0] if isinstance(value, str) else ""
     if word in NEVER:
         raise UnfitError(f"{shown(value)} is never waived", NEVER[word])
@@ -74,8 +81,17 @@ def _waivable(value: object) -> Waivable:
     raise UnfitError(f"{shown(value)} is nothing that a deadline can waive", hint)
 
 
+def _check(value: str) -> str:
+    name = value.removeprefix(CHECKS)
+    if not re.fullmatch(CHECK.pattern, value):
+        message = f"{shown(name)} is no name of a program in checks.d"
+        raise UnfitError(message, 'write the name of its file alone, as in "checks:10-backup"')
+    return value
+
+
 def _known() -> str:
-    return f"name some of {', '.join(quoted(one.value) for one in Waivable)}"
+    names = ", ".join(quoted(one.value) for one in Waivable)
+    return f'name some of {names}, or a program of checks.d, as in "checks:10-backup"'
 
 
 def decode_deadline(item: Item, _: tzinfo) -> DeadlineStep | tuple[Fault, ...]:
@@ -83,7 +99,11 @@ def decode_deadline(item: Item, _: tzinfo) -> DeadlineStep | tuple[Fault, ...]:
     faults = tuple(_missing(item))
     if faults or item.written - item.found.keys():
         return faults
-    return DeadlineStep(**{key: found.value for key, found in item.found.items()})
+    given = {key: found.value for key, found in item.found.items()}
+    names = given.pop("waive")
+    gates = frozenset(name for name in names if isinstance(name, Waivable))
+    checks = frozenset(name.removeprefix(CHECKS) for name in names - gates)
+    return DeadlineStep(waive=gates, checks=checks, **given)
 
 
 def _missing(item: Item) -> Iterator[Fault]:

@@ -181,20 +181,20 @@ def _idle_steps(config: Config) -> Iterator[Problem]:
         reasons[Waivable.FIT] = "there are no windows"
     elif not updates.periodic.fit:
         reasons[Waivable.FIT] = "fit is false"
-    waived: frozenset[Waivable] = frozenset()
+    waived = frozenset[str]()
     for step, item in sorted(_steps(config), key=lambda pair: pair[0].after):
         place = item.found["waive"].place
         if _is_off(config):
             message, hint = "has no effect: nothing reboots this host", "remove it"
             yield _problem_at(place, DEADLINE, message, hint)
-        elif step.waive <= waived:
+        elif step.names <= waived:
             message, hint = "does nothing: an earlier deadline has waived it all", "remove it"
             yield _problem_at(place, f"{DEADLINE}.waive", message, hint)
         else:
             for name in sorted(step.waive & reasons.keys()):
                 message = f'"{name}" has no effect: {reasons[name]}'
                 yield _problem_at(place, f"{DEADLINE}.waive", message, "leave it out")
-        waived |= step.waive
+        waived |= step.names
 
 
 def _is_off(config: Config) -> bool:

@@ -6,7 +6,7 @@ a state waits for. How a boot is judged is in outcome.py, what people are told i
 
 from dataclasses import replace
 
-from rebootmgr.core import clock, people
+from rebootmgr.core import clock, deadlines, people
 from rebootmgr.core.backoff import Retry, Wish, jitter
 from rebootmgr.core.effects import Reboot
 from rebootmgr.core.events import (
@@ -138,6 +138,7 @@ def _consider(turn: Turn, place: type[Waiting | Queued]) -> None:
         return
     turn.become(place(target))
     turn.note_backlog()  # deadlines go by how old it is
+    _forget_waived_checks(turn)
     _show(turn, people.announce(turn.state, turn.policy, turn.at, target))
     _show(turn, people.give_grace(turn.state, turn.policy, turn.at, target, turn.blockers()))
     if blockers := turn.blockers():
@@ -145,6 +146,14 @@ def _consider(turn: Turn, place: type[Waiting | Queued]) -> None:
         _ask_again(turn, blockers)
     elif not turn.state.stopping and turn.state.readable and _is_due(turn, *ATTEMPT):
         _begin(turn, place(target))
+
+
+def _forget_waived_checks(turn: Turn) -> None:
+    """What failed only by a program that counts no more, is tried again at once."""
+    names = deadlines.waived_checks(turn.state, turn.policy, turn.at)
+    for one in turn.state.setbacks:
+        if one.hook in names:
+            turn.succeed(one.cause)
 
 
 def _show(turn: Turn, courtesy: people.Courtesy) -> None:
@@ -195,7 +204,7 @@ def _after_checking(turn: Turn, target: Deployment, event: HooksAnswer) -> None:
             turn.state = replace(turn.state, passed_checks_at=turn.at.mono)
             _after_checks(turn, target, just_checked=True)
         case HooksFailed(_, hook, line):
-            turn.set_back(Cause.CHECKS, Reason.CHECK_FAILED, f"{hook}: {line}")
+            turn.set_back(Cause.CHECKS, Reason.CHECK_FAILED, f"{hook}: {line}", hook=hook)
             turn.rest()
         case HooksUnclear(_, why):
             turn.set_back(Cause.CHECKS, Reason.CHECK_FAILED, why)
@@ -288,14 +297,15 @@ def _after_preparing(turn: Turn, target: Deployment, phase: Phase, event: HooksA
             turn.succeed(Cause.PREPARATION)
             _put_on_record(turn, target, since=since)
         case HooksFailed(_, hook, line):
-            _give_up(turn, phase, f"{hook}: {line}")
+            _give_up(turn, phase, f"{hook}: {line}", hook=hook)
         case HooksUnclear(_, why):
             _give_up(turn, phase, why)
 
 
-def _give_up(turn: Turn, phase: Phase, detail: str) -> None:
-    reason = Reason.CHECK_FAILED if phase is Phase.CHECK else Reason.HOOK_FAILED
-    turn.set_back(Cause.PREPARATION, reason, detail)
+def _give_up(turn: Turn, phase: Phase, detail: str, *, hook: str = "") -> None:
+    is_check = phase is Phase.CHECK
+    reason = Reason.CHECK_FAILED if is_check else Reason.HOOK_FAILED
+    turn.set_back(Cause.PREPARATION, reason, detail, hook=hook if is_check else "")
     turn.state = replace(turn.state, passed_checks_at=None)
     turn.abandon()
 

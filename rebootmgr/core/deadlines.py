@@ -6,7 +6,7 @@ dated (core.backlog); else it counts from this boot on. No clock that is assumed
 `require_synchronized = "never"`, changes that: what a clock says too much would be waived too soon.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -57,6 +57,26 @@ def dues(state: State, policy: Policy) -> Iterator[tuple[DeadlineStep, float]]:
 def waived(state: State, policy: Policy, at: Moment) -> frozenset[Waivable]:
     """Name what counts no more: by the last step that is due, and by all before it."""
     return _sets(state, policy, at)[-1]
+
+
+def waived_names(state: State, policy: Policy, at: Moment) -> frozenset[str]:
+    """As `waived`, with the programs of checks.d, as the configuration names them."""
+    return _union(state, policy, at, lambda step: step.names)
+
+
+def waived_checks(state: State, policy: Policy, at: Moment) -> tuple[str, ...]:
+    """Name the programs of checks.d that count no more."""
+    return tuple(sorted(_union(state, policy, at, lambda step: step.checks)))
+
+
+def _union(
+    state: State, policy: Policy, at: Moment, part: Callable[[DeadlineStep], frozenset[str]]
+) -> frozenset[str]:
+    found = union = frozenset[str]()
+    for step, due in dues(state, policy):
+        union |= part(step)
+        found = union if due <= at.mono else found
+    return found
 
 
 def _sets(state: State, policy: Policy, at: Moment) -> list[frozenset[Waivable]]:

@@ -166,7 +166,7 @@ def describe(
         behind_since=backlog.behind_since(memory.backlog, at.wall),
         request=_request(state, at),
         deadlines=_deadlines(state, policy, at),
-        waived=tuple(sorted(deadlines.waived(state, policy, at))),
+        waived=tuple(sorted(deadlines.waived_names(state, policy, at))),
         blockers=tuple(
             ShownBlocker(
                 *(one.reason, one.detail, since.get(one.reason, at.wall), one.until),
@@ -242,6 +242,7 @@ def _gates(
     is_last = isinstance(state.attempt, Rebooting | Committing)
     waived = deadlines.waived(state, policy, at)
     unasked = {one for name in waived for one in WAIVED_GATES[name]}
+    unrun = deadlines.waived_checks(state, policy, at)
     details = {blocker.reason: blocker.detail for blocker in reversed((*found, *shown))}
 
     def gate(reason: Reason) -> Gate:
@@ -249,6 +250,8 @@ def _gates(
             return Gate(reason, GateState.BLOCKING, details[reason])
         if not is_read(reason):
             return Gate(reason, GateState.NOT_EVALUATED)
+        if reason is Reason.CHECK_FAILED and unrun:
+            return Gate(reason, GateState.CLEAR, f"by deadline without {', '.join(unrun)}")
         return Gate(reason, GateState.CLEAR, "by deadline" if reason in unasked else "")
 
     def is_read(reason: Reason) -> bool:
@@ -283,7 +286,7 @@ def _deadlines(state: State, policy: Policy, at: Moment) -> tuple[ShownDeadline,
     unknown = [(None, False) for _ in policy.deadlines]
     found = unknown if deadlines.is_uncertain(state) else instants
     return tuple(
-        ShownDeadline(number, when, tuple(sorted(step.waive)), is_due)
+        ShownDeadline(number, when, tuple(sorted(step.names)), is_due)
         for number, (step, (when, is_due)) in enumerate(
             zip(policy.deadlines, found or unknown, strict=True), 1
         )

@@ -24,11 +24,12 @@ class ReadFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunHooks:
-    """Run the hooks of one phase; answered by a `HooksAnswer`."""
+    """Run the hooks of one phase, but for those `waived`; answered by a `HooksAnswer`."""
 
     ticket: Ticket
     phase: Phase
     target: Deployment | None
+    waived: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,9 +75,9 @@ def announce(state: State, policy: Policy, at: Moment, target: Deployment) -> Co
     if not policy.sessions_wait or not policy.enabled or Strategy.OFF in policy.strategies:
         return Courtesy(state)
     told, warnings = state.told, []
-    names: frozenset[Waivable] = frozenset()
+    names = frozenset[str]()
     for step, due in deadlines.dues(state, policy):
-        names |= step.waive
+        names |= step.names
         spans = [span.total_seconds() for span in step.warn]
         past = [span for span in spans if at.mono >= due - span]
         if at.mono >= due or not past:

@@ -68,17 +68,24 @@ class Waivable(StrEnum):
 class DeadlineStep:
     """From `after` on, counted since the host is behind, what is in `waive` counts no more.
 
-    Not before this boot is `grace` old. People are told by each of `warn` ahead, longest first.
+    Nor do these programs of checks.d. Not before this boot is `grace` old. People are told by each
+    of `warn` ahead, longest first.
     """
 
     after: timedelta
-    waive: frozenset[Waivable]
+    waive: frozenset[Waivable] = frozenset()
+    checks: frozenset[str] = frozenset()
     grace: timedelta = timedelta(hours=1)
     warn: tuple[timedelta, ...] = (
         timedelta(days=1),
         timedelta(hours=1),
         timedelta(minutes=10),
     )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that it waives, as the configuration names it."""
+        return frozenset({*self.waive, *(f"checks:{name}" for name in self.checks)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -237,12 +237,16 @@ ATTEMPT: Final = (Cause.CHECKS, Cause.LOCK, Cause.PREPARATION, Cause.LAST_LOOK, 
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """Why the last try failed, when (`heard`, CLOCK_BOOTTIME, s), and when the next is due."""
+    """Why the last try failed, when (`heard`, CLOCK_BOOTTIME, s), and when the next is due.
+
+    `hook` is the program of checks.d that failed, if one did.
+    """
 
     cause: Cause
     blocker: Blocker
     retry: Retry
     heard: float = 0.0
+    hook: str = ""
 
 
 @dataclass(frozen=True, slots=True)

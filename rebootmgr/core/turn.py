@@ -6,7 +6,7 @@ Mutable, but never older than one call of `step` and never seen outside the core
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from rebootmgr.core import backlog, slots
+from rebootmgr.core import backlog, deadlines, slots
 from rebootmgr.core.backoff import NO_WISH, Wish, jitter, next_retry
 from rebootmgr.core.clock import latest_seen
 from rebootmgr.core.effects import Effect, ReadFacts, RunHooks, SaveMemory, StopHooks
@@ -123,7 +123,9 @@ class Turn:
     def run_hooks(self, phase: Phase, target: Deployment | None) -> Ticket:
         """Start the hooks of a phase."""
         ticket = self.ticket()
-        self.effects.append(RunHooks(ticket, phase, target))
+        is_check = phase is Phase.CHECK
+        waived = deadlines.waived_checks(self.state, self.policy, self.at) if is_check else ()
+        self.effects.append(RunHooks(ticket, phase, target, waived))
         return ticket
 
     def look(self, look: Look) -> None:
@@ -138,13 +140,15 @@ class Turn:
         under_way = Look.NOWHERE if self.state.looking is None else self.state.looking.look
         self.look(Look(look | under_way | self.state.look_next))
 
-    def set_back(self, cause: Cause, reason: Reason, detail: str, wish: Wish = NO_WISH) -> None:
+    def set_back(
+        self, cause: Cause, reason: Reason, detail: str, wish: Wish = NO_WISH, *, hook: str = ""
+    ) -> None:
         """Note that a try failed; the next one waits longer, and as long as the server wishes."""
         last = self.state.setback(cause)
         patience, seed = self.policy.patience, self.policy.seed
         previous = None if last is None else last.retry
         retry = next_retry(previous, self.at.mono, patience, seed=seed, wish=wish)
-        self.put_off(Setback(cause, Blocker(reason, detail), retry))
+        self.put_off(Setback(cause, Blocker(reason, detail), retry, hook=hook))
 
     def put_off(self, setback: Setback) -> None:
         """Let nothing begin before the next try at this cause is due."""

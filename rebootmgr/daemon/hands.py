@@ -192,7 +192,7 @@ class Hands:
     async def _run_hooks(self, effect: RunHooks) -> Event:
         async with self._one_hook_at_a_time:
             return await self._tools.hooks.run(
-                effect.ticket, effect.phase, effect.target, self.booted
+                *(effect.ticket, effect.phase, effect.target, self.booted), waived=effect.waived
             )
 
     async def _reboot(self, effect: Reboot) -> None:

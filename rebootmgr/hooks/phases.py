@@ -47,7 +47,13 @@ class HookPhases:
         return frozenset(phase for phase in Phase if self._find(phase))
 
     async def run(
-        self, ticket: Ticket, phase: Phase, target: Deployment | None, booted: Deployment | None
+        self,
+        ticket: Ticket,
+        phase: Phase,
+        target: Deployment | None,
+        booted: Deployment | None,
+        *,
+        waived: tuple[str, ...] = (),
     ) -> HooksAnswer:
         """Run one phase. Without hooks nothing is started. Cancelled: its hooks are ended."""
         if not self._find(phase):
@@ -58,6 +64,7 @@ class HookPhases:
             deployment=encode_word(target.id) if target else "",
             version=encode_word(target.version) if target else "",
             booted=encode_word(booted.id) if booted else "",
+            waived=waived,
         )
         match await self._ask(order):
             case str(why):

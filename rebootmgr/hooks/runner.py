@@ -55,7 +55,7 @@ async def run_phase(root: Path, order: Order, tell: Tell) -> bool:
     """
     environment = _environment(order)
     passed = True
-    for hook in _hooks(root, order.phase):
+    for hook in _hooks(root, order):
         ran = await _run_one(hook, environment, order)
         await tell(ran)
         if ran.status == 0:
@@ -68,9 +68,14 @@ async def run_phase(root: Path, order: Order, tell: Tell) -> bool:
     return passed
 
 
-def _hooks(root: Path, phase: Phase) -> list[Hook]:
+def _hooks(root: Path, order: Order) -> list[Hook]:
+    phase = order.phase
     found = find_hooks(root, phase, danger=find_danger)
     hooks = [hook for hook in found if not isinstance(hook, Skipped)]
+    if phase is Phase.CHECK and order.waived:
+        for name in {hook.name for hook in hooks} & set(order.waived):
+            log.info("%s is not run: it counts no more, by deadline", harmless(name))
+        hooks = [hook for hook in hooks if hook.name not in order.waived]
     unfit: list[Hook] = [hook for hook in hooks if isinstance(hook, Unfit)]
     # With anything amiss nothing runs, but what can still be undone is.
     return hooks if phase is Phase.ABANDONED else unfit or hooks

@@ -64,7 +64,8 @@ _NOT_PLAIN: Final = re.compile(rf"^-|[^{_PLAIN}-]")
 class Order:
     """Which phase is to be run, what it is about, and how long each hook may take.
 
-    The last three are plain ASCII words: a hook may well forget to quote them.
+    Those about what it is are plain ASCII words: a hook may well forget to quote them. `waived`
+    are the programs of checks.d that are not run, because they count no more.
     """
 
     phase: Phase
@@ -72,6 +73,7 @@ class Order:
     deployment: str = ""
     version: str = ""
     booted: str = ""
+    waived: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def encode_order(order: Order) -> bytes:
             "version": order.version,
             "booted": order.booted,
             "timeout_seconds": order.timeout_s,
+            **({"waived": list(order.waived)} if order.waived else {}),
         }
     )
 
@@ -125,6 +128,7 @@ def decode_order(line: bytes) -> Order | Unusable:
             "version": str(version),
             "booted": str(booted),
             "timeout_seconds": int(timeout_s),
+            **more,
         } if not isinstance(timeout_s, bool):
             words = {"deployment": deployment, "version": version, "booted": booted}
         case Unusable() as unusable:
@@ -139,7 +143,17 @@ def decode_order(line: bytes) -> Order | Unusable:
     for key, word in words.items():
         if not _WORD.fullmatch(word):
             return Unusable(f"{key} is longer than {LONGEST}, or has characters that none has")
-    return Order(phase=phase, timeout_s=timeout_s, **words)
+    waived = _decode_waived(more.get("waived", []))
+    if isinstance(waived, Unusable):
+        return waived
+    return Order(phase=phase, timeout_s=timeout_s, **words, waived=waived)
+
+
+def _decode_waived(found: object) -> tuple[str, ...] | Unusable:
+    names = found if isinstance(found, list) else [None]
+    if not all(isinstance(name, str) and name and _WORD.fullmatch(name) for name in names):
+        return Unusable("waived is no list of names as hooks have them")
+    return tuple(names)
 
 
 def encode_answer(answer: Answer) -> bytes:

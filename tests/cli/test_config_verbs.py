@@ -167,6 +167,26 @@ def test_check_config_says_which_hook_would_block_and_how_to_mend_it(tmp_path: P
     assert line in run(tmp_path, "check-config").stdout.splitlines()
 
 
+def test_check_config_says_which_waived_check_is_not_there(tmp_path: Path) -> None:
+    hook(tmp_path, "etc/checks.d/10-backup", "exit 0")
+    names = '["checks:10-backup", "checks:10-bakcup", "checks:whatever"]'
+    path = drop_in(tmp_path, f'[[updates.deadline]]\nafter = "9d"\nwaive = {names}\n')
+    found = answer(tmp_path, "check-config")
+    assert [
+        (one["file"], one["line"], one["message"], one["hint"]) for one in found["warnings"]
+    ] == [
+        (
+            *(str(path), 3),
+            f'"checks:{name}" has no effect: there is no such program in checks.d',
+            hint,
+        )
+        for name, hint in (
+            ("10-bakcup", 'did you mean "checks:10-backup"?'),
+            ("whatever", "leave it out, or add it there"),
+        )
+    ]
+
+
 def test_what_links_of_an_image_lead_to_is_not_judged_by_the_host_that_makes_it(
     tmp_path: Path,
 ) -> None:

@@ -64,6 +64,10 @@ def test_steps_of_all_files_are_taken_by_rising_age() -> None:
         (step(waive='["window"]'), 3, "waive", "nothing that a deadline", '"windows"?'),
         (step(waive='["inhibitors"]'), 3, "waive", "never waived", "respect"),
         (step(waive='["blackouts"]'), 3, "waive", "never waived", "blackout"),
+        (step(waive='["checks"]'), 3, "waive", "never waived", '"checks:10-backup"'),
+        (step(waive='["checks:"]'), 3, "waive", "never waived", '"checks:10-backup"'),
+        (step(waive='["checks:../x"]'), 3, "waive", "no name of a program", "its file alone"),
+        (step(waive='["check:10-a"]'), 3, "waive", "nothing that a deadline", "checks:10-backup"),
         (step(waive="[7]"), 3, "waive", "7 is nothing", '"sessions"'),
         (step(more='warn = "1d"\n'), 4, "warn", "must be an array", '["1d"'),
         (step(more="grace = true\n"), 4, "grace", "must be a length", "14d"),
@@ -102,3 +106,16 @@ def test_a_step_that_is_of_no_use_is_named(text: str, message: str) -> None:
 
 def test_steps_that_are_of_use_are_not_remarked_upon() -> None:
     assert warned(SATURDAYS + step('"7d"') + step('"5d"', '["sessions"]')) == []
+
+
+def test_programs_of_checks_d_are_waived_by_their_names() -> None:
+    first = step('"5d"', '["windows", "checks:10-backup", "checks:20-load"]')
+    config = decode_config((DropIn("a.toml", SATURDAYS + first),), localtime=None)
+    policy = resolve_policy(config, node_id="n", variables={}, dry_run=False)
+    [found] = policy.deadlines
+    assert found.waive == {Waivable.WINDOWS}
+    assert found.checks == {"10-backup", "20-load"}
+    assert found.names == {"windows", "checks:10-backup", "checks:20-load"}
+    again = step('"6d"', '["checks:20-load"]')
+    assert "does nothing" in warned(step('"5d"', '["checks:20-load"]') + again)[0][1]
+    assert warned(step('"5d"', '["checks:10-backup"]') + again) == []

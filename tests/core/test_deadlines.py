@@ -5,11 +5,11 @@ from datetime import UTC, time, timedelta
 
 import pytest
 
-from rebootmgr.core.effects import Reboot, Warn
-from rebootmgr.core.events import ClockJumped, HoldAdded, RebootAsked
+from rebootmgr.core.effects import Reboot, RunHooks, Warn
+from rebootmgr.core.events import ClockJumped, HoldAdded, HooksFailed, RebootAsked
 from rebootmgr.core.facts import Logind, Look
 from rebootmgr.core.memory import Anchor, Backlog
-from rebootmgr.core.model import BootId, Reason
+from rebootmgr.core.model import BootId, Phase, Reason
 from rebootmgr.core.policy import ClockRule, DeadlineStep, Policy, Strategy, Waivable
 from rebootmgr.core.status import GateState
 from rebootmgr.core.window import Blackout, Calendar, Weekly
@@ -356,3 +356,53 @@ def test_how_long_nothing_was_staged_is_told_by_uptime() -> None:
     script.staged = NEW
     script.on(OS_CHANGED).look()
     assert shown(script).deadlines[0].at == script.at.wall + 3 * DAY
+
+
+BACKUP_RUNS = DeadlineStep(after=DAY, checks=frozenset({"10-backup"}), warn=TOLD)
+CHECKED = frozenset({Phase.CHECK})
+
+
+def failing(script: Script, hook: str) -> Script:
+    """The checks that have just been started fail by that one."""
+    return script.on(HooksFailed(script.get(RunHooks).ticket, hook, "still busy"))
+
+
+def test_a_named_check_is_not_run_from_the_deadline_on_nor_what_it_said_waited_for() -> None:
+    script = staged(steps(BACKUP_RUNS, calendar=Calendar()), hooks=CHECKED)
+    assert script.get(RunHooks).waived == ()
+    failing(script, "10-backup").later(86400 - 5)
+    assert failing(script, "10-backup").reasons == [Reason.CHECK_FAILED]
+    script.later(5)
+    assert script.get(RunHooks).waived == ("10-backup",)
+    script.passed().settle()
+    while not script.has(Reboot):  # every gate once more, and the checks
+        script.passed().settle() if script.has(RunHooks) else script.settle()
+    [gate] = [one for one in shown(script).gates if one.name is Reason.CHECK_FAILED]
+    assert (gate.state, gate.detail) == (GateState.CLEAR, "by deadline without 10-backup")
+    assert shown(script).waived == ("checks:10-backup",)
+    assert shown(script).deadlines[0].waives == ("checks:10-backup",)
+
+
+def test_a_check_that_no_deadline_names_is_waited_for_however_old_the_update() -> None:
+    script = staged(steps(BACKUP_RUNS, calendar=Calendar()), hooks=CHECKED)
+    failing(script, "20-other").later(86400 - 5)
+    failing(script, "20-other").later(5)
+    assert script.reasons == [Reason.CHECK_FAILED]
+    assert not script.has(RunHooks)  # not before its next try is due
+    script.sleep()
+    assert script.get(RunHooks).waived == ("10-backup",)
+    failing(script, "20-other")
+    assert script.reasons == [Reason.CHECK_FAILED]
+
+
+def test_a_check_that_fails_while_it_becomes_due_is_not_waited_for_either() -> None:
+    script = staged(steps(BACKUP_RUNS, calendar=Calendar()), hooks=CHECKED)
+    ticket = script.get(RunHooks).ticket
+    script.later(86400).on(HooksFailed(ticket, "10-backup", "took too long"))
+    assert script.get(RunHooks).waived == ("10-backup",)
+
+
+def test_who_is_told_of_a_deadline_hears_of_the_checks_that_it_waives() -> None:
+    script = staged(steps(BACKUP_RUNS), logind=Logind(sessions=(ALICE,), inhibitors=(BACKUP,)))
+    script.later(86400 - 7200)
+    assert script.get(Warn).waives == ("checks:10-backup",)

@@ -46,6 +46,26 @@ async def test_a_check_that_fails_blocks_with_its_last_line(host: Host) -> None:
     await host.until_state("rebooting")
 
 
+async def test_a_check_that_a_deadline_names_holds_nobody_up_for_ever(host: Host) -> None:
+    """And one that it does not name does."""
+    late = '[[updates.deadline]]\nafter = "3s"\nwaive = ["checks:10-backup"]\ngrace = "1s"\n'
+    host.configure(late)
+    host.hook("checks.d", "10-backup", "echo still running; exit 3")
+    other = host.hook("checks.d", "20-other", "echo not me; exit 4")
+    await host.os.stage("42.2")
+    await host.start()
+    status = await host.until(
+        lambda status: [one["detail"] for one in status["blockers"]] == ["20-other: not me"]
+    )
+    [step] = status["deadlines"]
+    assert (step["waives"], step["due"]) == (["checks:10-backup"], True)
+    log = host.log.read_text()
+    assert "10-backup is not run: it counts no more, by deadline" in log
+    other.unlink()
+    assert await host.reload() == ""  # which drops the back-off
+    await host.until_state("rebooting")
+
+
 async def test_each_phase_has_its_time_and_is_told_what_it_is_about(
     host: Host, server: FakeFleetLock
 ) -> None:

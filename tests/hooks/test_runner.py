@@ -32,8 +32,10 @@ class Runner:
     async def say(self, data: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(self.connection, data)
 
-    async def order(self, phase: Phase = Phase.CHECK, timeout_s: int = 300) -> None:
-        await self.say(encode_order(Order(phase=phase, timeout_s=timeout_s)))
+    async def order(
+        self, phase: Phase = Phase.CHECK, timeout_s: int = 300, waived: tuple[str, ...] = ()
+    ) -> None:
+        await self.say(encode_order(Order(phase=phase, timeout_s=timeout_s, waived=waived)))
 
     async def hear(self) -> list[dict[str, Any]]:
         """All that it answers, until it hangs up."""
@@ -266,3 +268,22 @@ def test_it_knows_no_other_phases_and_no_other_input(tmp_path: Path, arguments: 
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
+
+
+async def test_a_check_that_is_waived_is_not_run_and_the_log_says_so(
+    tmp_path: Path, start: Any
+) -> None:
+    """Though it could not be run at all; but in no other phase is anything left out."""
+    for name in ("10-a", "20-b"):
+        hook(tmp_path, f"etc/checks.d/{name}", "exit 0")
+        hook(tmp_path, f"etc/pre-reboot.d/{name}", "exit 0")
+    hook(tmp_path, "etc/checks.d/30-c", "exit 9", mode=0o644)
+    runner = await start()
+    await runner.order(waived=("10-a", "30-c", "99-z"))
+    assert await runner.hear() == [{"hook": "20-b", "exit": 0, "last_line": ""}, {"end": True}]
+    _, log = await runner.end()
+    left_out = [line for line in log if "is not run: it counts no more, by deadline" in line]
+    assert len(left_out) == 2
+    other = await start()
+    await other.order(Phase.PRE_REBOOT, waived=("10-a",))
+    assert [one.get("hook") for one in await other.hear()] == ["10-a", "20-b", None]

@@ -38,9 +38,16 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(Phase), st.text(), st.text(), st.text(), st.integers(1, LONGEST_TIMEOUT_S))
+NAMES = st.lists(st.text(min_size=1).map(encode_word), max_size=9).map(tuple)
+
+
+@given(
+    *(st.sampled_from(Phase), st.text(), st.text(), st.text()),
+    st.integers(1, LONGEST_TIMEOUT_S),
+    NAMES,
+)
 def test_every_order_of_the_daemon_is_taken_by_the_runner(
-    phase: Phase, one: str, two: str, three: str, timeout_s: int
+    phase: Phase, one: str, two: str, three: str, timeout_s: int, waived: tuple[str, ...]
 ) -> None:
     words = [encode_word(text) for text in (one, two, three)]
     order = Order(
@@ -49,6 +56,7 @@ def test_every_order_of_the_daemon_is_taken_by_the_runner(
         deployment=words[0],
         version=words[1],
         booted=words[2],
+        waived=waived,
     )
     line = encode_order(order)
     assert decode_order(line) == order
@@ -159,3 +167,8 @@ def test_an_answer_of_another_shape_is_not_taken(change: dict[str, Any]) -> None
 @pytest.mark.parametrize("end", [False, 1, "true", None])
 def test_no_end_but_the_end_is_one(end: object) -> None:
     assert isinstance(decode_answer(json.dumps({"end": end}).encode()), Unusable)
+
+
+@pytest.mark.parametrize("value", ["10-a", 7, {"10-a": 1}, [7], ["10-a", ""], ["../a"], ["-a"]])
+def test_an_order_that_waives_something_odd_is_not_taken(value: object) -> None:
+    assert isinstance(decode_order(json.dumps({**ORDER, "waived": value}).encode()), Unusable)

@@ -112,4 +112,31 @@ MUTANTS: Final = (
         "        if False:",
         (DEADLINES + "test_how_long_nothing_was_staged_is_told_by_uptime",),
     ),
+    Mutant(
+        "a check that a deadline names is run for ever",
+        "turn.py",
+        "        is_check = phase is Phase.CHECK",
+        "        is_check = False",
+        (
+            DEADLINES
+            + "test_a_named_check_is_not_run_from_the_deadline_on_nor_what_it_said_waited_for",
+        ),
+    ),
+    Mutant(
+        "what a waived check said is waited for",
+        "attempt.py",
+        "        if one.hook in names:\n            turn.succeed(one.cause)",
+        "        if one.hook in names:\n            pass",
+        (
+            DEADLINES
+            + "test_a_named_check_is_not_run_from_the_deadline_on_nor_what_it_said_waited_for",
+        ),
+    ),
+    Mutant(
+        "with one check a deadline waives what any other said",
+        "attempt.py",
+        "        if one.hook in names:\n            turn.succeed(one.cause)",
+        "        if names:\n            turn.succeed(one.cause)",
+        (DEADLINES + "test_a_check_that_no_deadline_names_is_waited_for_however_old_the_update",),
+    ),
 )
