@@ -19,11 +19,11 @@ class Certificate:
     key: Path
 
     @classmethod
-    def make(cls, folder: Path) -> "Certificate":
+    def make(cls, folder: Path, subject: str = "/CN=localhost") -> "Certificate":
         """Make both in `folder`."""
         made = cls(folder / "cert.pem", folder / "key.pem")
         openssl(
-            *("req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("req", "-x509", "-nodes", "-days", "2", "-subj", subject),
             *("-addext", "subjectAltName=DNS:localhost", "-newkey", "ec"),
             *("-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", made.key, "-out", made.cert),
         )

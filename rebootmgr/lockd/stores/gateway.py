@@ -18,6 +18,7 @@ from rebootmgr.lockd.stores.gateway_words import (
     decode_token,
 )
 from rebootmgr.lockd.stores.keeper import StoreError
+from rebootmgr.text import harmless
 
 CONNECT_S: Final = 2.0
 WRITE_S: Final = 5.0
@@ -44,6 +45,12 @@ _CURES: Final = {
     _INVALID: "look at what it says; older than etcd 3.4 will not do",
     _COMPACTED: "the store is read anew",
 }
+
+
+_NAMED_CURE: Final = (
+    "etcd with users wants store.etcd_client_cert_file to have no CommonName in its subject"
+)
+_SHOWN: Final = 200
 
 
 class _RefusedError(StoreError):
@@ -200,7 +207,9 @@ def _refused(endpoint: str, body: bytes) -> _RefusedError:
     try:
         code, said = decode_refusal(json.loads(body))
     except ValueError:
-        code, said = 0, "it answers, but not as etcd does: look at store.etcd_endpoints"
+        text = body[:_SHOWN].decode(errors="replace")
+        cure = _NAMED_CURE if "CommonName" in text else "look at store.etcd_endpoints"
+        code, said = 0, f"{harmless(text) or 'it answers, but not as etcd does'}: {cure}"
     return _RefusedError(code, f"etcd: {endpoint}: {said or 'it refuses'}")
 
 
