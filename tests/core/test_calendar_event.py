@@ -91,7 +91,7 @@ def told_of(expressions: Sequence[str], zone: str) -> dict[str, list[datetime]]:
         parts = (expressions[:half], expressions[half:]) if half else ()
         return {text: told for part in parts for text, told in told_of(part, zone).items()}
     assert (done.returncode, done.stderr) == (0, "")
-    kind = r"(?:Next elapse|Iter\. #\d+)" if zone == "UTC" else r"\(in UTC\)"
+    kind = r"(?:Next elapse|Iter(?:ation|\.) #\d+)" if zone == "UTC" else r"\(in UTC\)"
     blocks = done.stdout.split("Normalized form: ")[1:]
     return {
         text: [
