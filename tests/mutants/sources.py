@@ -11,6 +11,13 @@ UNITS: Final = "tests/systemd/test_units.py::"
 
 MUTANTS: Final = (
     Mutant(
+        "a systemd that is away for a moment is none",
+        "../systemd/units.py",
+        "        return self._may_be_absent and error.name in ABSENT\n",
+        "        return error.name in ABSENT\n",
+        (UNITS + "test_of_a_systemd_that_is_away_for_a_moment_nobody_knows_what_runs",),
+    ),
+    Mutant(
         "what a soft reboot left behind is pending",
         "../updates/composefs_files.py",
         "        target = staged if staged is not None and staged.id != booted else None\n",
