@@ -114,3 +114,48 @@ async def test_a_terminal_that_takes_nothing_holds_nobody_up(machine: Machine) -
         await bob.type("exit")
         assert await machine.property_of("rebootmgr.service", "MainPID") == pid
         await machine.until_rebooted()
+
+
+DEADLINE = """
+[updates]
+strategy = "periodic"
+
+[[updates.periodic.window]]
+days = ["{day}"]
+start_time = "12:00"
+length_minutes = 5
+
+[updates.clock]
+require_synchronized = "never"
+
+[[updates.deadline]]
+after = "2min 30s"
+waive = ["sessions", "windows"]
+grace = "1s"
+warn = ["2min 20s", "80s", "30s"]
+"""
+
+
+@pytest.mark.systems("one")
+async def test_whoever_is_there_is_told_at_each_instant_before_a_deadline_and_then_it_comes(
+    machine: Machine,
+) -> None:
+    """In no window: the next is days away. Each word is said once."""
+    day = datetime.now(UTC) + timedelta(days=3)
+    machine.configure(DEADLINE.format(day=f"{day:%a}"), "60-deadline.toml")
+    await boot_with_people(machine, "alice")
+    async with logged_in(machine, "alice") as seat:
+        with noting_the_time() as seen:
+            await machine.stage("42.2")
+            status = await machine.until_blocked("outside_window", "users_logged_in")
+        [step] = status["deadlines"]
+        seen.assert_ends(step["at"], timedelta(seconds=150))
+        for ahead in ("2 minutes", "one minute", "less than a minute"):
+            await seat.until_shown(f"UTC on, that is in {ahead},")
+        assert "it no longer waits for: sessions, windows." in seat.screen
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(seat.read_on())
+            assert await machine.wait_down() == REBOOTED
+            assert datetime.now(UTC) - seen.began >= timedelta(seconds=150)
+            await reading
+    assert seat.screen.count("it no longer waits for") == 3
