@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from rebootmgr.core.events import Event, HooksFailed, LockUnasked
 from rebootmgr.core.facts import Look, Session
-from rebootmgr.core.memory import Memory
+from rebootmgr.core.memory import Memory, PastReboot
 from rebootmgr.core.model import Deployment, Phase, Slot, Ticket
 
 
@@ -96,6 +96,14 @@ class Warn:
     waives: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class TellOutcome:
+    """Tell a lock server what became of our reboot, before the slot goes back; nothing answers."""
+
+    slot: Slot
+    reboot: PastReboot
+
+
 Effect: TypeAlias = (
     ReadFacts
     | RunHooks
@@ -106,6 +114,7 @@ Effect: TypeAlias = (
     | SaveMemory
     | Reboot
     | Warn
+    | TellOutcome
 )
 
 
@@ -121,5 +130,5 @@ def answer_off_record(effect: Effect) -> Event | None:
             return HooksFailed(ticket, "", "state.json cannot be written")
         case RunHooks() | ReadFacts() | StopHooks() | CancelRequest() | Release():
             return None
-        case SaveMemory() | Reboot() | Warn():
+        case SaveMemory() | Reboot() | Warn() | TellOutcome():
             return None

@@ -50,10 +50,11 @@ class HooksUnclear:
 
 @dataclass(frozen=True, slots=True)
 class LockGranted:
-    """200: the slot is ours."""
+    """200: the slot is ours. `reports`: the server wants to hear what became of the reboot."""
 
     ticket: Ticket
     slot: Slot
+    reports: bool = False
 
 
 @dataclass(frozen=True, slots=True)

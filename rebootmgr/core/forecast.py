@@ -21,6 +21,7 @@ from rebootmgr.core.effects import (
     RunHooks,
     SaveMemory,
     StopHooks,
+    TellOutcome,
     Warn,
 )
 from rebootmgr.core.events import (
@@ -130,7 +131,7 @@ def _answers(known: Known, effects: tuple[Effect, ...]) -> list[Event]:
                 found.append(SlotReleased(ticket, slot))
             case SaveMemory():
                 found.append(Saved())
-            case StopHooks() | CancelRequest() | Reboot() | Warn():
+            case StopHooks() | CancelRequest() | Reboot() | Warn() | TellOutcome():
                 pass
     return found
 

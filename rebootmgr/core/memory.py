@@ -41,7 +41,7 @@ class Debt:
 
     `kept` slots stay ours on purpose, because the update failed here. `asked`: we asked for it in
     this boot or before, else the server is only to confirm that nothing is ours. `since` is when a
-    release was first not confirmed.
+    release was first not confirmed. `reports`: the server wants to hear what became of the reboot.
     """
 
     slot: Slot
@@ -50,6 +50,7 @@ class Debt:
     kept: bool = False
     asked: bool = True
     since: datetime | None = None
+    reports: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,8 @@ def settle(turn: Turn, *, failed: HooksFailed | None) -> None:
     turn.remember(judgement.memory)
     turn.succeed(Cause.POST_BOOT)
     ledger = slots.asked_for(turn.state.ledger)
+    if judgement.outcome is not None and not turn.policy.dry_run:
+        turn.effects.extend(slots.tell_outcome(ledger, judgement.memory.reboots[-1]))
     if judgement.keeps_slot:
         ledger = slots.keep(ledger)
     elif judgement.outcome is Outcome.SUCCEEDED:

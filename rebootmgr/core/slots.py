@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from rebootmgr.core.backoff import Retry, Wish, next_release, untried
-from rebootmgr.core.effects import Acquire, CancelRequest, Effect, Release
+from rebootmgr.core.effects import Acquire, CancelRequest, Effect, Release, TellOutcome
 from rebootmgr.core.events import (
     LockAnswer,
     LockGranted,
@@ -21,7 +21,7 @@ from rebootmgr.core.events import (
     ReleaseUnclear,
     SlotReleased,
 )
-from rebootmgr.core.memory import Debt
+from rebootmgr.core.memory import Debt, PastReboot
 from rebootmgr.core.model import Moment, Slot, Ticket
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.states import (
@@ -59,6 +59,7 @@ def load(debts: Iterable[Debt]) -> Ledger:
             kept=debt.kept,
             asked=debt.asked,
             overdue=None if debt.since is None else Overdue(debt.since),
+            reports=debt.reports,
         )
         for debt in debts
     )
@@ -74,6 +75,7 @@ def debts(ledger: Ledger) -> tuple[Debt, ...]:
             kept=entry.kept,
             asked=entry.asked,
             since=None if entry.overdue is None else entry.overdue.since,
+            reports=entry.reports,
         )
         for entry in sorted(ledger, key=lambda entry: entry.slot)
         if not is_dropped(entry)
@@ -140,8 +142,8 @@ def _after_answer(entry: Entry, event: LockAnswer) -> Entry | None:
     if not (isinstance(entry.tenure, Ours) and _is_answered(entry.tenure.asking, event.ticket)):
         return entry
     match event:
-        case LockGranted():
-            return replace(entry, granted=True, tenure=Ours(), overdue=None)
+        case LockGranted(reports=reports):
+            return replace(entry, granted=True, tenure=Ours(), overdue=None, reports=reports)
         case LockReserved() | LockUnasked():
             return replace(entry, tenure=Ours())
         case LockUnclear(answered=True):
@@ -267,6 +269,11 @@ def is_worth_a_warning(entry: Entry, told: float | None, now: float) -> bool:
             return False
         case Owed() | Ours():
             return told is None or now - told >= WARN_EVERY_S
+
+
+def tell_outcome(ledger: Ledger, reboot: PastReboot) -> tuple[TellOutcome, ...]:
+    """Tell what became of it to each server that lent a slot and wants to hear it."""
+    return tuple(TellOutcome(one.slot, reboot) for one in ledger if one.reports)
 
 
 def keep(ledger: Ledger) -> Ledger:

@@ -207,7 +207,8 @@ class Entry:
     `kept`: the update failed here, so the slot stays ours until it is forgiven (SPEC 9). `asked` is
     false where nobody asked for it, and the server is only to confirm that nothing is ours.
     `overdue` until a new grant, or the release that is confirmed. `granted`: the server said 200,
-    and has not taken it back; it is shown, and decides nothing.
+    and has not taken it back; it is shown, and decides nothing. `reports`: the server that said so
+    wants to hear what becomes of the reboot.
     """
 
     slot: Slot
@@ -217,6 +218,7 @@ class Entry:
     kept: bool = False
     asked: bool = True
     overdue: Overdue | None = None
+    reports: bool = False
 
 
 class Cause(Enum):

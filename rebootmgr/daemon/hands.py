@@ -20,6 +20,7 @@ from rebootmgr.core.effects import (
     RunHooks,
     SaveMemory,
     StopHooks,
+    TellOutcome,
     Warn,
     answer_off_record,
 )
@@ -40,6 +41,7 @@ from rebootmgr.core.events import (
 from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Deployment, Slot, Ticket
 from rebootmgr.daemon.look import Eyes
+from rebootmgr.daemon.outcome_reports import OutcomeReports
 from rebootmgr.fleetlock.client import LockClient
 from rebootmgr.fleetlock.labels_words import Labels
 from rebootmgr.fleetlock.words import Server, Told
@@ -95,6 +97,7 @@ class Hands:
         self._tools = tools
         self._tasks = tasks
         self._report = report
+        self._reports = OutcomeReports(tools.fleet, tasks)
         self._orders: asyncio.Queue[tuple[Effect, ...]] = asyncio.Queue()
         self._jobs: dict[Ticket, asyncio.Task[Event]] = {}
         self._one_hook_at_a_time = asyncio.Lock()
@@ -130,8 +133,7 @@ class Hands:
                     why = "the question was taken back"
                     self._ask(ticket, asking, LockUnclear(ticket, slot, why, answered=False))
                 case Release(ticket, slot):
-                    server, told = self._server(slot), self._told()
-                    asked = self._tools.fleet.release(ticket, slot, server, told)
+                    asked = self._release(ticket, slot, self._server(slot), self._told())
                     self._ask(ticket, asked, ReleaseUnclear(ticket, slot, "the request was ended"))
                 case RunHooks(ticket):
                     stopped = HooksFailed(ticket, "", "stopped: the reboot is off")
@@ -145,6 +147,9 @@ class Hands:
                     self._tasks.create_task(self._reboot(effect))
                 case Warn():
                     self._tasks.create_task(self._warn(effect))
+                case TellOutcome(slot, reboot):
+                    server, booted = self._server(slot), _named(self.booted)
+                    self._reports.begin(slot, server, reboot, booted=booted)
 
     async def _save(self, memory: Memory) -> bool:
         try:
@@ -171,6 +176,10 @@ class Hands:
             booted=_named(booted),
             target=_named(target) if is_pending else "",
         )
+
+    async def _release(self, ticket: Ticket, slot: Slot, server: Server, told: Told) -> Event:
+        await self._reports.wait_tried(slot)
+        return await self._tools.fleet.release(ticket, slot, server, told)
 
     def _ask(self, ticket: Ticket, work: Coroutine[None, None, Event], if_ended: Event) -> None:
         job = self._tasks.create_task(work)

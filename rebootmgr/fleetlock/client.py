@@ -1,9 +1,9 @@
 """The lock server: one short-lived child per request, so that none of it ever lives in here."""
 
 import asyncio
+import errno
 import logging
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -16,7 +16,9 @@ from typing import Final
 from rebootmgr.child import Child
 from rebootmgr.core.counters import Api
 from rebootmgr.core.events import LockAnswer, ReleaseAnswer
+from rebootmgr.core.memory import PastReboot
 from rebootmgr.core.model import Slot, Ticket
+from rebootmgr.fleetlock.header_names import REPORTS
 from rebootmgr.fleetlock.words import (
     NOTHING_TOLD,
     Answer,
@@ -28,6 +30,8 @@ from rebootmgr.fleetlock.words import (
     decode_lock_answer,
     decode_release_answer,
     decode_reply,
+    encode_errand,
+    encode_report,
     encode_request,
     is_refusal,
 )
@@ -38,6 +42,7 @@ Observed = Callable[[Api, str | None, float], None]
 
 CHILD: Final = "rebootmgr.fleetlock.request"
 LONGEST_RELEASE_S: Final = 120.0
+REPORT_S: Final = 10.0  # the slot goes back after it
 GRACE_S: Final = 10.0
 LONGEST_LINE: Final = 1024 * 1024
 CANCELLED: Final = "client_cancelled_request"
@@ -91,6 +96,12 @@ class LockClient:
         self._tell(server, reply)
         return reply
 
+    async def report(self, slot: Slot, server: Server, reboot: PastReboot, *, booted: str) -> Reply:
+        """Tell a server that wants to hear it what became of a reboot; 204 where it heard."""
+        body = encode_report(slot, reboot, booted=booted)
+        errand = encode_errand(REPORTS, body, server, {}, timeout_s=REPORT_S)
+        return await self._send(errand, REPORT_S + self._grace_s)
+
     def _tell(self, server: Server, reply: Reply) -> None:
         """Log once what only a change of the configuration can cure."""
         match reply:
@@ -109,8 +120,6 @@ class LockClient:
                 pass
 
     async def _send(self, request: bytes, patience_s: float) -> Reply:
-        if len(request) > select.PIPE_BUF:  # every pipe takes this much at once
-            return Silence("the request is too long")
         said = bytearray()
         answered = asyncio.Event()
 
@@ -144,7 +153,8 @@ class LockClient:
         theirs, ours = os.pipe2(os.O_CLOEXEC)
         try:
             os.set_blocking(ours, False)
-            os.write(ours, request)
+            if os.write(ours, request) < len(request):
+                raise OSError(errno.E2BIG, "the request is too long")  # noqa: TRY301 - as a write's
             child = Child(
                 [sys.executable, "-P", "-s", "-m", self._child],
                 environment=_environment(),

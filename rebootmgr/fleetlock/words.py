@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,10 +21,12 @@ from rebootmgr.core.events import (
     ReleaseUnclear,
     SlotReleased,
 )
+from rebootmgr.core.memory import PastReboot
 from rebootmgr.core.model import Slot, Ticket
 from rebootmgr.fleetlock.header_names import BOOTED, HOST, LABELS, TARGET
 from rebootmgr.fleetlock.labels_words import Labels, encode_labels
-from rebootmgr.table import FaultError, Table
+from rebootmgr.instants import encode_instant
+from rebootmgr.table import FaultError, Json, Table
 from rebootmgr.text import harmless
 
 LONGEST_RETRY_AFTER_S: Final = 3600.0
@@ -87,8 +90,8 @@ NOTHING_TOLD: Final = Told()
 class Answer:
     """What the server said. `retry_after` is the header, "" where there was none.
 
-    `via` is a proxy that may have said it instead. `appoints`: the server has seen to it that not
-    everybody comes back at once.
+    `via` is a proxy that may have said it instead. `appoints`: the server is rebootmgr-lockd, which
+    has seen to it that not everybody comes back at once, and wants to hear of outcomes.
     """
 
     status: int
@@ -108,16 +111,37 @@ class Silence:
 Reply: TypeAlias = Answer | Silence
 
 
-def join_url(base: str, api: Api) -> str:
-    """Append the operation: the path of `base` kept, exactly one slash, no query."""
+def join_url(base: str, path: str) -> str:
+    """Append a path: that of `base` kept, exactly one slash, no query."""
     bare = base.partition("#")[0].partition("?")[0]
-    return f"{bare.rstrip('/')}/v1/{api}"
+    return f"{bare.rstrip('/')}/{path}"
 
 
 def encode_body(slot: Slot) -> bytes:
     """Write exactly the two keys that strict servers accept."""
-    params = {"client_params": {"id": slot.id, "group": slot.group}}
-    return json.dumps(params, separators=(",", ":")).encode("ascii")
+    return _compact({"client_params": _params(slot)})
+
+
+def encode_report(slot: Slot, reboot: PastReboot, *, booted: str) -> bytes:
+    """Write what became of a reboot, for a server that wants to hear it; `booted` is a version."""
+    return _compact(
+        {
+            "client_params": _params(slot),
+            "outcome": None if reboot.outcome is None else str(reboot.outcome),
+            "reason": reboot.cause,
+            "booted": booted,
+            "target": reboot.version,
+            "at": encode_instant(reboot.at, timespec="seconds"),
+        }
+    )
+
+
+def _params(slot: Slot) -> dict[str, Json]:
+    return {"id": slot.id, "group": slot.group}
+
+
+def _compact(body: dict[str, Json]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
 def encode_headers(api: Api, told: Told, *, timeout_s: float) -> dict[str, str]:
@@ -143,12 +167,20 @@ def _plain(text: str) -> str:
 def encode_request(
     api: Api, slot: Slot, server: Server, *, timeout_s: float, told: Told = NOTHING_TOLD
 ) -> bytes:
+    """Write what the child is to ask."""
+    headers = encode_headers(api, told, timeout_s=timeout_s)
+    return encode_errand(f"v1/{api}", encode_body(slot), server, headers, timeout_s=timeout_s)
+
+
+def encode_errand(
+    path: str, body: bytes, server: Server, headers: Mapping[str, str], *, timeout_s: float
+) -> bytes:
     """Write one line of JSON for the child that makes the request."""
     request = {
-        "url": join_url(server.base_url, api),
-        "body": encode_body(slot).decode("ascii"),
+        "url": join_url(server.base_url, path),
+        "body": body.decode("ascii"),
         "timeout_s": timeout_s,
-        "headers": encode_headers(api, told, timeout_s=timeout_s),
+        "headers": dict(headers),
         "ca_file": server.ca_file,
         "client_cert_file": server.client_cert_file,
         "client_key_file": server.client_key_file,
@@ -184,7 +216,7 @@ def decode_lock_answer(ticket: Ticket, slot: Slot, reply: Reply, *, at: datetime
         case Silence(detail):
             return LockUnclear(ticket, slot, detail, answered=False)
         case Answer(status=200):
-            return LockGranted(ticket, slot)
+            return LockGranted(ticket, slot, reports=reply.appoints)
         case Answer(status=202):
             return LockReserved(ticket, slot, _detail(reply))
         case Answer() if is_held_by_another(reply, slot):

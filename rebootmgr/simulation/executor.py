@@ -16,6 +16,7 @@ from rebootmgr.core.effects import (
     RunHooks,
     SaveMemory,
     StopHooks,
+    TellOutcome,
     Warn,
     answer_off_record,
 )
@@ -64,6 +65,10 @@ class Surroundings(Protocol):
         """Tell people."""
         ...
 
+    def tell_outcome(self, order: TellOutcome) -> Events:
+        """Tell the lock server what became of a reboot."""
+        ...
+
 
 def carry_out(effects: Iterable[Effect], there: Surroundings) -> Iterator[Events | None]:
     """Obey, one effect for each item, and give what came of it at once.
@@ -99,3 +104,5 @@ def carry_out(effects: Iterable[Effect], there: Surroundings) -> Iterator[Events
                 yield there.reboot(effect)
             case Warn():
                 yield there.warn(effect)
+            case TellOutcome():
+                yield there.tell_outcome(effect)

@@ -7,7 +7,16 @@ from typing import Final
 from rebootmgr.core.alarm import deadline
 from rebootmgr.core.counters import Api
 from rebootmgr.core.describe import blockers
-from rebootmgr.core.effects import Acquire, Effect, ReadFacts, Reboot, Release, RunHooks, Warn
+from rebootmgr.core.effects import (
+    Acquire,
+    Effect,
+    ReadFacts,
+    Reboot,
+    Release,
+    RunHooks,
+    TellOutcome,
+    Warn,
+)
 from rebootmgr.core.events import (
     Event,
     FactsRead,
@@ -220,6 +229,10 @@ class Host:
 
     def stop_hooks(self, _: Ticket) -> Events:
         """There are none."""
+        return ()
+
+    def tell_outcome(self, _: TellOutcome) -> Events:
+        """Let nobody hear it: no server of theirs asks to."""
         return ()
 
     def warn(self, _: Warn) -> Events:

@@ -226,6 +226,7 @@ def _from_debt(it: Debt) -> Json:
         "kept": it.kept,
         "asked": it.asked,
         "since": encode_instant(it.since),
+        "reports": it.reports,
     }
 
 
@@ -241,6 +242,7 @@ def _to_debts(top: Table) -> tuple[Debt, ...]:
             kept=debt.kept or twin.kept,
             asked=debt.asked or twin.asked,
             since=min(filter(None, (debt.since, twin.since)), default=None),
+            reports=debt.reports or twin.reports,
         )
     return tuple(debts.values())[:MOST_DEBTS]
 
@@ -253,6 +255,7 @@ def _to_debt(table: Table) -> Debt:
         kept=table.flag("kept"),
         asked="asked" not in table.names() or table.flag("asked"),
         since=table.maybe("since", table.time),
+        reports=table.flag("reports"),
     )
 
 

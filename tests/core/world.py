@@ -23,6 +23,7 @@ from rebootmgr.core.effects import (
     Release,
     RunHooks,
     SaveMemory,
+    TellOutcome,
     Warn,
 )
 from rebootmgr.core.events import (
@@ -1070,6 +1071,9 @@ class Hands:
         return ()
 
     def stop_hooks(self, _: Ticket) -> Events:
+        return ()
+
+    def tell_outcome(self, _: TellOutcome) -> Events:
         return ()
 
     def warn(self, order: Warn) -> Events:

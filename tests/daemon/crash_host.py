@@ -17,6 +17,7 @@ from rebootmgr.core.effects import (
     Reboot,
     Release,
     RunHooks,
+    TellOutcome,
     Warn,
 )
 from rebootmgr.core.events import (
@@ -214,6 +215,9 @@ class Host:
         return ()
 
     def take_back(self, _: Ticket) -> Events:
+        return ()
+
+    def tell_outcome(self, _: TellOutcome) -> Events:
         return ()
 
     def warn(self, _: Warn) -> Events:

@@ -19,6 +19,7 @@ def debt(server: FakeFleetLock, **more: bool) -> dict[str, object]:
         "kept": False,
         "asked": True,
         "since": None,
+        "reports": False,
         **more,
     }
 

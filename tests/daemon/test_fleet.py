@@ -160,6 +160,60 @@ async def test_a_server_is_told_the_labels_of_the_configuration_in_force(
     assert asked["rebootmgr-labels"] == "rack=a2"
 
 
+async def test_a_server_that_wants_to_hear_it_is_told_the_outcome_before_the_slot_goes_back(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    server.script += [reply(200, rebootmgr_lockd="1"), reply(204)]
+    await host.os.stage("42.2")
+    await host.until_state("rebooting")
+    owed = debt(server, granted=True, reports=True)
+    await host.until_remembered(lambda memory: memory["releases_owed"] == [owed])
+    await host.reboot()
+    await host.start()
+    await host.until(lambda status: not status["slots"])
+    assert paths(server) == [*SETTLED, "pre-reboot", "reports", "steady-state"]
+    told = server.seen[2]
+    assert (told.target, told.headers["fleet-lock-protocol"]) == ("/api/v1/reports", "true")
+    body = json.loads(told.body)
+    assert datetime.fromisoformat(body.pop("at")) <= datetime.now(UTC)
+    assert body == {
+        "client_params": {"id": NODE_ID, "group": "default"},
+        "outcome": "succeeded",
+        "reason": "",
+        "booted": "42.2",
+        "target": "42.2",
+    }
+
+
+async def test_a_host_that_keeps_its_slot_tells_why(host: Host, server: FakeFleetLock) -> None:
+    await until_settled(host, server)
+    server.script += [reply(200, rebootmgr_lockd="1"), reply(204)]
+    await host.os.stage("42.2")
+    await host.until_state("rebooting")
+    host.hook("post-boot.d", "10-db", "echo no replica; exit 1")
+    await host.reboot()
+    await host.start()
+    await server.wait_seen(3)
+    body = json.loads(server.seen[2].body)
+    assert (body["outcome"], body["reason"]) == ("rolled_back", "10-db: no replica")
+    shown = await host.until(lambda status: bool(status["notices"]))
+    assert shown["lock_held"]
+    assert paths(server) == [*SETTLED, "pre-reboot", "reports"]
+
+
+async def test_a_server_that_is_no_rebootmgr_lockd_is_told_nothing(
+    host: Host, server: FakeFleetLock
+) -> None:
+    await until_settled(host, server)
+    await host.os.stage("42.2")
+    await host.until_state("rebooting")
+    await host.reboot()
+    await host.start()
+    await host.until(lambda status: not status["slots"])
+    assert paths(server) == [*SETTLED, "pre-reboot", "steady-state"]
+
+
 async def test_an_inhibitor_takes_the_question_back_at_once(
     host: Host, server: FakeFleetLock
 ) -> None:

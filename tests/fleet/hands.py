@@ -17,6 +17,7 @@ from rebootmgr.core.effects import (
     Reboot,
     Release,
     RunHooks,
+    TellOutcome,
     Warn,
 )
 from rebootmgr.core.events import (
@@ -179,6 +180,9 @@ class Hands:
     def reboot(self, _: Reboot) -> Events:
         self._owner.be_delicate()
         self._owner.host.reboot()
+        return ()
+
+    def tell_outcome(self, _: TellOutcome) -> Events:
         return ()
 
     def warn(self, _: Warn) -> Events:

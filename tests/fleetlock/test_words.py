@@ -72,7 +72,7 @@ def server(url: str) -> Server:
     ],
 )
 def test_the_path_of_the_base_is_kept_with_exactly_one_slash(base: str, joined: str) -> None:
-    assert join_url(base, Api.PRE_REBOOT) == joined
+    assert join_url(base, f"v1/{Api.PRE_REBOOT}") == joined
 
 
 def test_the_body_has_exactly_two_keys_and_nothing_around() -> None:
@@ -101,7 +101,7 @@ def test_the_url_is_in_no_repr() -> None:
 @given(st.text())
 def test_any_url_has_a_public_form_and_can_be_joined(text: str) -> None:
     assert server(text).public_url
-    assert join_url(text, Api.STEADY_STATE).endswith("/v1/steady-state")
+    assert join_url(text, f"v1/{Api.STEADY_STATE}").endswith("/v1/steady-state")
 
 
 def test_a_request_is_one_line() -> None:
