@@ -11,6 +11,7 @@ from rebootmgr.lending.standing import looked_at
 from rebootmgr.lending.terms import Moment, Rules
 from rebootmgr.lending.turns import (
     Kept,
+    front_after,
     idle_marked,
     next_up,
     passed_time,
@@ -131,7 +132,7 @@ def lend_free(
         held = chosen.held
         to = number if asks or held is None else held.number
         asker = None if asks else asker
-        front = group.front if chosen.deaf else max(group.front, chosen.ticket)
+        front = front_after(group, slots, at, chosen)
         group = group._replace(queue=group.queue.without(chosen), front=front)
         holder = Holder(chosen.id, chosen.name, at.wall, at.s, chosen.about)
         group = group.lent_to(holder)

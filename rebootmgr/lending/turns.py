@@ -31,7 +31,8 @@ _CREDIT: Final = 0.02  # of all slots and of their time may lie idle for somebod
 _CREDIT_FLOOR_S: Final = 300.0
 _USUAL_INTERVAL_S: Final = 300.0  # of clients that come as they please
 _FEWEST_SERVED: Final = 10
-_IDLE_S: Final = 60.0  # so long free, and a slot is anybody's
+_IDLE_S: Final = 60.0  # so long free, and who should have had it has missed its turn
+_ANYBODYS_S: Final = 15.0  # so long free, and a slot is lent to whoever asks
 _SPREAD: Final = 0.03
 _AFTER_S: Final = 60.0  # all who wait for an instant come within that
 
@@ -96,7 +97,7 @@ def _counts(group: Group, slots: int, at: Moment, asker: Waiting) -> bool:
     """Whether the one who asks may have a slot before others who were there earlier."""
     if asker.told_s is not None and not asker.deaf:
         return True  # it came when it was told
-    if group.idle_since_s is not None and at.s - group.idle_since_s >= _IDLE_S:
+    if group.idle_since_s is not None and at.s - group.idle_since_s >= _ANYBODYS_S:
         return True
     most = _served(group, slots)
     for number, entry in enumerate(_awaited(group, at)):
@@ -166,6 +167,21 @@ def turn_s(group: Group, slots: int, at: Moment, entry: Waiting) -> tuple[int, f
     if not entry.deaf and 0 <= group.front < entry.ticket:
         number = max(1, number - group.queue.ahead_of(group.front))
     return number, _turn_in_s(group, slots, at, number)
+
+
+def front_after(group: Group, slots: int, at: Moment, chosen: Waiting) -> int:
+    """Say how far the turn has come, with the one who gets a slot now.
+
+    Who was let in far ahead of its turn, because a slot was free and nobody else was there, says
+    nothing of it; but where a slot lay idle for long, all those before it have missed theirs.
+    """
+    if chosen.deaf or chosen.ticket <= group.front:
+        return group.front
+    ahead = group.queue.ahead_of(chosen.ticket)
+    if group.front >= 0:
+        ahead -= group.queue.ahead_of(group.front)
+    missed = group.idle_since_s is not None and at.s - group.idle_since_s >= _IDLE_S
+    return chosen.ticket if missed or ahead < max(_FEWEST_SERVED, 2 * slots) else group.front
 
 
 def _turn_in_s(group: Group, slots: int, at: Moment, number: int) -> float | None:
