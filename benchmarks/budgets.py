@@ -48,6 +48,14 @@ LEAN: Final = tuple(
 # interned strings anew, half a MB or one, which shows as a step until it finds a hole to put it in.
 WITH_UPDATES: Final = 1.15
 BEATS: Final = "watchdog beats"
+IN_USE: Final = {  # at least so much of all slots, while anybody waits
+    0.995: ("lent", "lent, noise", "lent, 10 slots"),
+    0.985: ("lent, 3 slots",),
+    0.975: ("lent, 1 slot",),
+    0.97: ("lent, half polls", "lent, half polls, noise", "lent, 30 slots, half polls"),
+    0.90: ("lent, 10 slots, half polls", "lent, 3 slots, half polls", "lent, 1 slot, half polls"),
+}
+ALL_LENT: Final = tuple(name for names in IN_USE.values() for name in names)
 BUDGETS: Final[Mapping[str, tuple[Ratio | Count | Growth, ...]]] = {
     "footprint": (*MEMORY, *LEAN),
     "footprint_on_ostree": (*MEMORY, *LEAN),
@@ -77,6 +85,14 @@ BUDGETS: Final[Mapping[str, tuple[Ratio | Count | Growth, ...]]] = {
     "roll_out": (
         Ratio(1 / 0.97, "slots", "slots in use"),
         Ratio(2.0, "fullest 10 s of it", "mean of half an hour"),
+        *(
+            Ratio(1 / least, "slots", f"{name}: slots in use")
+            for least, names in IN_USE.items()
+            for name in names
+        ),
+        *(Ratio(2.0, f"{name}: longest wait", "a strict queue") for name in ALL_LENT),
+        *(Ratio(12.0, f"{name}: requests, mean", "a request") for name in ALL_LENT),
+        *(Ratio(40.0, f"{name}: requests, most", "a request") for name in ALL_LENT),
     ),
     "validity": (
         Ratio(1.1, "requests, real", "requests, simulated"),
