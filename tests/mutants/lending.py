@@ -5,6 +5,7 @@ from typing import Final
 from tests.mutants.mutant import LEND, LENDING_WORLD, ROLLING, SQLITE, Mutant
 
 ADMIN: Final = "tests/lockd/test_admin.py::"
+ROLL_OUT: Final = "tests/lending/test_roll_out.py::"
 HANG_UPS: Final = "tests/lockd/test_hang_ups.py::"
 
 MUTANTS: Final = (
@@ -164,6 +165,27 @@ MUTANTS: Final = (
         '    "SQLITE_IOERR_SHMSIZE": "the disk is full',
         '    "SQLITE_NEVER": "the disk is full',
         (SQLITE + "test_a_full_disk_and_a_read_only_one_forget_nothing_and_say_what_to_do",),
+    ),
+    Mutant(
+        "who is let in far ahead of its turn takes the turn of all along",
+        "../lending/turns.py",
+        "    return chosen.ticket if missed or ahead <",
+        "    return chosen.ticket if True or ahead <",
+        (ROLL_OUT + "test_the_turn_comes_as_far_as_those_who_had_theirs",),
+    ),
+    Mutant(
+        "who left its turn unused keeps all behind it waiting",
+        "../lending/turns.py",
+        "    return chosen.ticket if missed or ahead <",
+        "    return chosen.ticket if ahead <",
+        (ROLL_OUT + "test_the_turn_comes_as_far_as_those_who_had_theirs",),
+    ),
+    Mutant(
+        "a free slot that nobody comes for lies there for a minute",
+        "../lending/turns.py",
+        "_ANYBODYS_S: Final = 15.0",
+        "_ANYBODYS_S: Final = 60.0",
+        (ROLL_OUT + "test_the_longest_wait_is_at_most_twice_that_of_a_strict_queue",),
     ),
     Mutant(
         "the history grows for ever",

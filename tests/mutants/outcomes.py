@@ -15,6 +15,13 @@ from tests.mutants.mutant import (
 
 MUTANTS: Final = (
     Mutant(
+        "a server that wants to hear nothing is told the outcome",
+        "slots.py",
+        "TellOutcome(one.slot, reboot) for one in ledger if one.reports)",
+        "TellOutcome(one.slot, reboot) for one in ledger)",
+        ("tests/daemon/test_fleet.py::test_a_server_that_is_no_rebootmgr_lockd_is_told_nothing",),
+    ),
+    Mutant(
         "a newer update makes the host behind since now",
         "backlog.py",
         "    return Backlog(key=pending.key, since=since, behind_since=behind_since)",
