@@ -99,7 +99,8 @@ _rebootmgrctl() {
             ;;
         plan) more='--from --to --config' ;;
         simulate)
-            more='--hosts --slots --groups --reboot --spread --failures --staging --server-rate
+            more='--hosts --slots --finish-by --server --groups --reboot --spread --failures
+                --deaths --zincati --canaries --soak --staging --server-rate
                 --answer --from --for --seed --outage --time-zone --config --plot'
             ;;
         fleet-lock)

@@ -165,6 +165,17 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l spread -x \
     -d 'each takes so much more or less'
 complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l failures -x \
     -d 'hosts whose update fails'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l finish-by -x \
+    -d 'find how many slots it takes'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l server -x -a 'plain lockd' \
+    -d 'which lock server'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l deaths -x \
+    -d 'hosts that never come back'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l zincati -x \
+    -d 'hosts that ask every five minutes'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l canaries -x -d 'hosts that go first'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l soak -x -a "$spans" \
+    -d 'how long the others wait after them'
 complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l staging -x \
     -d 'updates are staged over this long'
 complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l server-rate -x \

@@ -47,6 +47,12 @@ def _fleet(scenario: Scenario) -> str:
     taken = span(low) if span(low) == span(high) else f"{span(low)} to {span(high)}"
     parts.append(f"a reboot takes {taken}")
     periodic = any(policy.calendar.periodic for policy in scenario.policies)
+    if terms.lends:
+        parts.append("rebootmgr-lockd")
+    if scenario.canaries:
+        parts.append(f"{count(scenario.canaries, 'canary', 'canaries')} first")
+    if scenario.polling:
+        parts.append(f"{100 * scenario.polling:g} % of them poll")
     parts.append("in the windows of its configuration" if periodic else "at any time")
     return ", ".join(parts)
 
@@ -147,6 +153,6 @@ def mean_levels(levels: Mapping[int, int], bounds: list[int]) -> Iterator[float]
         yield (area + level * (end - since)) / (end - start)
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, several: str = "") -> str:
     """Say how many: `1 host`, `2 hosts`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {several or f'{noun}s'}"

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import chain
 from math import isfinite
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self, TextIO
 
-from rebootmgr.cli.simulate_page import render_outcome
+from rebootmgr.cli.page import Page
+from rebootmgr.cli.simulate_page import count, render_outcome
 from rebootmgr.cli.simulate_plot import encode_plot
 from rebootmgr.cli.times import JoinedWords, zone_of
 from rebootmgr.cli.verb import Context, Verb
@@ -27,9 +29,10 @@ from rebootmgr.core.memory import Memory
 from rebootmgr.core.model import Outcome
 from rebootmgr.core.policy import Policy, Strategy
 from rebootmgr.core.window import Calendar
-from rebootmgr.errors import UsageError
+from rebootmgr.errors import RebootmgrError, UsageError
 from rebootmgr.instants import decode_typed_instant, encode_instant
 from rebootmgr.simulation.fleet import Fleet
+from rebootmgr.simulation.needed import slots_needed
 from rebootmgr.simulation.report import Left, Rollout, outcome
 from rebootmgr.simulation.scenario import Scenario, Terms
 from rebootmgr.spans import decode_span
@@ -41,6 +44,8 @@ LONGEST: Final = timedelta(days=400)
 HISTORY: Final = "history"
 PLACES: Final = {"basearch": "x86_64", "stream": "stable", "platform": "metal"}  # asked nowhere
 NOTHING: Final = "0"
+PLAIN: Final = "plain"
+LOCKD: Final = "lockd"
 _PERCENT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%", re.ASCII)
 
 
@@ -68,9 +73,13 @@ def _scenario(arguments: Namespace, context: Context, config: Config, zone: tzin
     if length > LONGEST:
         raise UsageError("--for: a simulation covers 400 days at most")
     hosts = _count(arguments.hosts, "--hosts", most=MOST_HOSTS)
+    canaries = _canaries(arguments, hosts)
+    if arguments.slots is None and arguments.finish_by is None:
+        raise UsageError("say how many --slots there are, or --finish-by when all is to be over")
     terms = Terms(
-        slots=_count(arguments.slots, "--slots", most=MOST_HOSTS),
-        groups=_count(arguments.groups, "--groups", most=hosts),
+        slots=_count(arguments.slots or "1", "--slots", most=MOST_HOSTS),
+        groups=_count(arguments.groups, "--groups", most=hosts - canaries),
+        lends=arguments.server == LOCKD,
         rate=_rate(arguments.server_rate),
         answer_s=_seconds(arguments.answer, "--answer"),
         outages=tuple(_outage(written, start, zone, now) for written in arguments.outage),
@@ -85,9 +94,21 @@ def _scenario(arguments: Namespace, context: Context, config: Config, zone: tzin
         reboots_s=_history(context, now) if history else (_seconds(arguments.reboot, "--reboot"),),
         spread=0.0 if history else _share(arguments.spread, "--spread"),
         failures=_share(arguments.failures, "--failures"),
+        deaths=_share(arguments.deaths, "--deaths"),
+        polling=_share(arguments.zincati, "--zincati"),
+        canaries=canaries,
+        soak_s=_seconds(arguments.soak, "--soak"),
         staging_s=_seconds(arguments.staging, "--staging"),
         seed=harmless(arguments.seed),
     )
+
+
+def _canaries(arguments: Namespace, hosts: int) -> int:
+    if arguments.canaries == NOTHING:
+        return 0
+    if arguments.server != LOCKD:
+        raise UsageError(f"--canaries go first at --server {LOCKD} alone")
+    return _count(arguments.canaries, "--canaries", most=hosts - 1)
 
 
 def _policies(config: Config, zones: list[str], context: Context) -> tuple[Policy, ...]:
@@ -181,15 +202,48 @@ def _simulate(arguments: Namespace, context: Context) -> int:
     scenario, zone = read_scenario(arguments, context)
     if arguments.plot is not None:
         _write(arguments.plot, "")  # better now than after a long run
+    if arguments.finish_by is not None:
+        scenario, found = _with_slots_needed(arguments, context, scenario, zone)
+    else:
+        found = _simulated(scenario, context)
+    if arguments.plot is not None:
+        _write(arguments.plot, encode_plot(found, scenario, zone))
+    document, lines = _encode(found), render_outcome(found, scenario, zone, width=context.width)
+    if arguments.finish_by is not None:
+        slots = scenario.terms.slots
+        document["slots_needed"] = slots
+        needed = f"{count(slots, 'slot')} of each group; with fewer it takes longer"
+        lines = chain(Page.of(context).field("needed", needed), lines)
+    context.emit(document, lines)
+    return 0
+
+
+def _simulated(scenario: Scenario, context: Context) -> Rollout:
     with _without_collector(), ProgressBar(context.err) as bar:
         fleet = Fleet(scenario)
         for _ in fleet.run():
             bar.show(fleet.world.tally.updated, scenario.hosts)
-    found = outcome(fleet)
-    if arguments.plot is not None:
-        _write(arguments.plot, encode_plot(found, scenario, zone))
-    context.emit(_encode(found), render_outcome(found, scenario, zone, width=context.width))
-    return 0
+    return outcome(fleet)
+
+
+def _with_slots_needed(
+    arguments: Namespace, context: Context, scenario: Scenario, zone: tzinfo
+) -> tuple[Scenario, Rollout]:
+    """Find the fewest slots with which all is over in time."""
+    if arguments.slots is not None:
+        raise UsageError("--finish-by says how many slots it takes: leave --slots out")
+    typed, now = arguments.finish_by, datetime.now(UTC)
+    by = decode_typed_instant(typed, zone, now=now, coming=True)
+    by_s = (by - scenario.start).total_seconds()
+    if by_s <= 0:
+        raise UsageError(f'--finish-by "{harmless(typed)}" is before the begin; write a later one')
+    with _without_collector():
+        needed = slots_needed(scenario, by_s)
+    if needed is None:
+        when = encode_instant(by, timespec="seconds")
+        cure = "allow more time, or simulate it with --slots to see what is in the way"
+        raise RebootmgrError(f"no number of slots has every host updated by {when}; {cure}")
+    return needed
 
 
 @contextmanager
@@ -255,11 +309,28 @@ def _arguments(parser: ArgumentParser) -> None:
 
     parser.add_argument("--hosts", metavar="N", required=True, help="how many hosts the fleet has")
     slots = "how many of a group may reboot at the same time"
-    parser.add_argument("--slots", metavar="K", required=True, help=slots)
+    parser.add_argument("--slots", metavar="K", help=slots)
+    parser.add_argument(
+        "--finish-by",
+        metavar="T",
+        nargs="+",
+        action=JoinedWords,
+        help="instead: find the fewest slots with which every host is updated by then",
+    )
+    parser.add_argument(
+        "--server",
+        choices=(PLAIN, LOCKD),
+        default=PLAIN,
+        help=f"{LOCKD}: rebootmgr-lockd; {PLAIN}: one that only grants or refuses ({PLAIN})",
+    )
     add("--groups", "G", "1", "in how many equal groups the hosts are (1)")
     add("--reboot", "SPAN", "5min", f"what a reboot takes, or `{HISTORY}`: as here so far (5min)")
     add("--spread", "PERCENT", "10%", "each takes up to so much more or less (10%%)")
     add("--failures", "PERCENT", "0%", "hosts whose update fails; they keep their slot (0%%)")
+    add("--deaths", "PERCENT", "0%", "hosts that never come back, and their slot neither (0%%)")
+    add("--zincati", "PERCENT", "0%", "hosts that ask every five minutes, as Zincati does (0%%)")
+    add("--canaries", "N", NOTHING, f"hosts in a group that goes first, at --server {LOCKD} (0)")
+    add("--soak", "SPAN", "1h", "how long the others wait after the canaries (1h)")
     add("--staging", "SPAN", "0", "updates are staged over this long (0: all at once)")
     add("--server-rate", "R", None, "requests a second that the lock server manages (any)")
     add("--answer", "SPAN", "0", "how long an answer of it takes (0)")
@@ -296,6 +367,7 @@ VERBS: Final = (
         examples=(
             "rebootmgrctl simulate --hosts 500 --slots 5",
             "rebootmgrctl simulate --hosts 5000 --slots 20 --config ./config.d --from 2026-12-06",
+            "rebootmgrctl simulate --hosts 500 --server lockd --finish-by tomorrow 06:00",
             "rebootmgrctl --json simulate --hosts 200 --slots 4 --failures 1% --outage 1h/10min",
         ),
         arguments=_arguments,

@@ -13,8 +13,9 @@ from rebootmgr.core.model import Outcome, Ticket
 from rebootmgr.core.policy import Policy
 from rebootmgr.core.states import State
 from rebootmgr.simulation.host import BOOTS, NO_HOOKS, NOT_YET, OLD, QUIET, Host
+from rebootmgr.simulation.poller import Poller
 from rebootmgr.simulation.scenario import UP_S, Scenario
-from rebootmgr.simulation.world import World
+from rebootmgr.simulation.world import Due, World
 
 EARLIER: Final = timedelta(days=30)
 FEWEST: Final = 3  # before a host knows how long its reboots take
@@ -29,8 +30,11 @@ class Fleet:
         self.scenario = scenario
         self.world = World(scenario, shortcuts=shortcuts)
         idle = _idle(scenario)
-        self.hosts = [Host(number, self.world, idle) for number in range(scenario.hosts)]
-        self.sizes = [0] * scenario.terms.groups
+        self.hosts: list[Host | Poller] = [
+            Poller(number, self.world) if scenario.polls(number) else Host(number, self.world, idle)
+            for number in range(scenario.hosts)
+        ]
+        self.sizes = [0] * scenario.all_groups
         for host in self.hosts:
             self.sizes[host.group] += 1
 
@@ -45,7 +49,10 @@ class Fleet:
                 yield world.now
             for now, number, due in world.agenda.due(second):
                 world.now = now
-                hosts[number].happen(due)
+                if due is Due.SERVER:
+                    world.server.tick(now)
+                else:
+                    hosts[number].happen(due)
                 happened += 1
                 if happened % OFTEN == 0:
                     yield now
@@ -57,9 +64,14 @@ class Fleet:
         """Whether every host is done, waits for slots all of which are kept, or for nothing."""
         if self.world.agenda.is_empty:
             return True
-        slots = self.scenario.terms.slots
+        slots, server = self.scenario.terms.slots, self.world.server
         groups = zip(self.world.tally.usage, self.sizes, strict=True)
-        return all(usage.over == size or usage.kept >= slots for usage, size in groups)
+        return all(
+            usage.over == size
+            or usage.kept >= slots
+            or (usage.holding <= usage.kept and server.is_halted(group))
+            for group, (usage, size) in enumerate(groups)
+        )
 
 
 def _idle(scenario: Scenario) -> State:

@@ -39,6 +39,7 @@ from rebootmgr.core.model import (
     BootId,
     Deployment,
     DeploymentId,
+    Outcome,
     Phase,
     Ticket,
     UpdateKey,
@@ -67,15 +68,15 @@ class Host:
     """A host and its daemon. `os` is what rpm-ostree says; `over`: there is nothing left to do."""
 
     __slots__ = (
-        "_answer", "_boots", "_disk", "_falls", "_last", "_number", "_queueing", "_reply",
-        "_state", "_waits", "_world", "alarm", "group", "os", "over", "policy",
+        "_answer", "_boots", "_disk", "_falls", "_held", "_last", "_number", "_queueing", "_reply",
+        "_state", "_waits", "_world", "alarm", "died", "group", "os", "over", "policy",
     )  # fmt: skip
 
     def __init__(self, number: int, world: World, state: State) -> None:
         self.group = world.scenario.group(number)
         self.os = NOT_YET
         self.alarm = NEVER
-        self.over = False
+        self.over = self.died = False
         self._number = number
         self._world = world
         self.policy = world.scenario.policy(number)
@@ -88,6 +89,7 @@ class Host:
         self._waits = False
         self._falls = False
         self._queueing: Queueing | None = None
+        self._held: Acquire | None = None
         self._last: Reply | None = None
         self._reply: tuple[Reply, float] | None = None
         self._answer: tuple[LockAnswer | ReleaseAnswer, float] | None = None
@@ -99,6 +101,11 @@ class Host:
         if self._state is None or self._queueing is None:
             return self._state
         return unqueue(self._state, self._queueing, self._world.scenario)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the daemon does not run."""
+        return self._state is None
 
     @property
     def blockers(self) -> tuple[Blocker, ...]:
@@ -125,14 +132,23 @@ class Host:
                 self._live_alike(due, HostChanged(Look.OS))
             case Due.BOOTED:
                 self._boot()
-            case Due.ALARM | Due.ANSWER:
+            case Due.TOLD if self._held is not None:
+                self._hear_at_last(self._held)
+            case Due.ALARM | Due.ANSWER | Due.TOLD | Due.SERVER:
                 pass
+
+    def _hear_at_last(self, question: Acquire) -> None:
+        """Hear what the server held back."""
+        reply = self._world.server.collect(self._number)
+        if reply is not None:
+            self._held, wall = None, self._world.moment.wall
+            self._live(decode_lock_answer(question.ticket, question.slot, reply, at=wall))
 
     def _ask_again(self, queueing: Queueing) -> bool:
         """Ask without the machine; False where it has to decide about this answer, or whether."""
         if not queueing.may_ask(self._world.now):
             return False
-        reply, heard_at = self._request(Api.PRE_REBOOT)
+        reply, heard_at = self._request_now(Api.PRE_REBOOT)
         if not queueing.is_refused_again(reply, heard_at):
             self._reply = reply, heard_at
             return False
@@ -156,7 +172,7 @@ class Host:
     def _follow(self, leg: Leg) -> bool:
         now, queueing = self._world.now, leg.queueing
         if leg.reply is not None and queueing is not None:
-            reply, heard_at = self._request(Api.PRE_REBOOT)
+            reply, heard_at = self._request_now(Api.PRE_REBOOT)
             if reply is not leg.reply or heard_at > now:
                 self._reply = reply, heard_at
                 return False
@@ -168,8 +184,15 @@ class Host:
         self._wake_at(leg.alarm if queueing is None else queueing.due)
         return True
 
-    def _request(self, api: Api) -> tuple[Reply, float]:
+    def _request(self, api: Api) -> tuple[Reply, float] | None:
         return self._world.server.handle(api, self.group, self._number, self._world.now)
+
+    def _request_now(self, api: Api) -> tuple[Reply, float]:
+        """Ask a server that answers at once; with others no shortcut is taken."""
+        found = self._request(api)
+        if found is None:
+            raise AssertionError(api)
+        return found
 
     def _wake_at(self, at: float) -> None:
         self.alarm = at
@@ -211,6 +234,10 @@ class Host:
 
     def take_back(self, ticket: Ticket) -> Events:
         """What is not answered yet never is."""
+        if self._held is not None:
+            slot, self._held = self._held.slot, None
+            self._world.server.hang_up(self._number, self._world.now)
+            return (LockUnclear(ticket, slot, "the question was taken back", answered=False),)
         if self._answer is None:
             return ()
         slot, self._answer = self._answer[0].slot, None
@@ -231,8 +258,11 @@ class Host:
         """There are none."""
         return ()
 
-    def tell_outcome(self, _: TellOutcome) -> Events:
-        """Let nobody hear it: no server of theirs asks to."""
+    def tell_outcome(self, order: TellOutcome) -> Events:
+        """It is heard at once."""
+        failed = order.reboot.outcome in {Outcome.ROLLED_BACK, Outcome.NOT_APPLIED}
+        now = self._world.now
+        self._world.server.report(self.group, self._number, failed=failed, now=now)
         return ()
 
     def warn(self, _: Warn) -> Events:
@@ -253,7 +283,12 @@ class Host:
         """Send it, unless the shortcut did; an answer that takes its time comes later."""
         asks = isinstance(request, Acquire)
         foreseen, self._reply = self._reply, None
-        reply, at = foreseen or self._request(Api.PRE_REBOOT if asks else Api.STEADY_STATE)
+        found = foreseen or self._request(Api.PRE_REBOOT if asks else Api.STEADY_STATE)
+        if found is None and isinstance(request, Acquire):
+            self._held = request
+        if found is None:
+            return ()
+        reply, at = found
         decode = decode_lock_answer if asks else decode_release_answer
         wall = self._world.scenario.moment(at).wall
         answer = decode(request.ticket, request.slot, reply, at=wall)
@@ -274,6 +309,11 @@ class Host:
             world.tally.by_deadline += 1
         self._falls = False
         self._state = None
+        self.died = world.scenario.dies(self._number)
+        if self.died:
+            self.over = True
+            world.tally.die(self.group, world.now)
+            return
         self.os = ROLLED_BACK if world.scenario.fails(self._number) else UPDATED
         world.tally.down(world.now, up_at)
         world.agenda.add((up_at, self._number, Due.BOOTED))
@@ -310,7 +350,7 @@ class Host:
         self.alarm = NEVER
         if state is None or self.over:
             return
-        if world.shortcuts:
+        if world.shortcuts and not world.scenario.terms.lends:
             self._queueing = queue(
                 state, self._last, at=at, policy=self.policy, scenario=world.scenario
             )

@@ -12,10 +12,13 @@ from rebootmgr.core.reasons import explain
 from rebootmgr.core.window import never_opens
 from rebootmgr.simulation.fleet import Fleet
 from rebootmgr.simulation.host import NOT_YET, ROLLED_BACK, UPDATED, Host
+from rebootmgr.simulation.poller import Poller
 from rebootmgr.simulation.scenario import UP_S
 
 Why = tuple[tuple[str, str], ...]  # words as `why` has them, and what they mean here
 BEGIN: Final = int(UP_S)
+DIED: Final = "it never came back from its reboot; rebootmgrctl fleet release takes its slot back"
+HALTED: Final = "the group is halted since a reboot failed, until rebootmgrctl fleet resume"
 SPENT: Final = "every slot is kept by a host whose update failed, until rebootmgrctl forgive"
 
 
@@ -115,7 +118,7 @@ def _left(fleet: Fleet) -> tuple[tuple[Left, ...], tuple[Left, ...]]:
     """Tell who never will from who would go on; those with the same words in their way together."""
     found: dict[tuple[bool, tuple[str, ...]], list[tuple[int, Why]]] = {}
     for number, host in enumerate(fleet.hosts):
-        if host.os is not UPDATED or host.state is None:
+        if host.os is not UPDATED or host.is_down:
             is_lost, why = _fate(host, fleet)
             place = is_lost, tuple(word for word, _ in why)
             found.setdefault(place, []).append((number, why))
@@ -131,13 +134,15 @@ def _left(fleet: Fleet) -> tuple[tuple[Left, ...], tuple[Left, ...]]:
     return never, unfinished
 
 
-def _fate(host: Host, fleet: Fleet) -> tuple[bool, Why]:
+def _fate(host: Host | Poller, fleet: Fleet) -> tuple[bool, Why]:
     """Whether a host without the update never gets it, as things are, and what is in its way."""
     state = host.state
-    if state is None:
+    if host.died:
+        return True, (("died", DIED),)
+    if host.is_down:
         return False, ((Reason.REBOOTING, "the host is down for its reboot"),)
     if host.os is ROLLED_BACK:
-        if any(entry.kept for entry in state.ledger):
+        if state is not None and any(entry.kept for entry in state.ledger):
             detail = "the update was rolled back; the slot is kept until rebootmgrctl forgive"
             return True, (("slot_kept", detail),)
         return True, (("rolled_back", "the update was rolled back"),)
@@ -148,6 +153,8 @@ def _fate(host: Host, fleet: Fleet) -> tuple[bool, Why]:
         return True, why
     if fleet.world.tally.usage[host.group].kept >= fleet.scenario.terms.slots:
         return True, ((Reason.LOCK_REFUSED, SPENT),)
+    if fleet.world.server.is_halted(host.group):
+        return True, ((Reason.LOCK_REFUSED, HALTED),)
     if host.os is NOT_YET:
         return False, (("idle", "the update is not staged yet"),)
     return False, why

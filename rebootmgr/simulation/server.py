@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from rebootmgr.core.counters import Api
-from rebootmgr.fleetlock.words import Answer, Reply, Silence
-from rebootmgr.simulation.scenario import UP_S, Terms
+from rebootmgr.fleetlock.words import Answer, Reply
+from rebootmgr.simulation.capacity import Capacity
+from rebootmgr.simulation.scenario import Terms
 
 
 @dataclass(slots=True)
@@ -84,6 +85,12 @@ class Tally:
         self.changes[int(now)] += 1
         self.changes[int(until)] -= 1
 
+    def die(self, group: int, now: float) -> None:
+        """A host goes down for good, and its slot with it."""
+        self.changes[int(now)] += 1
+        self.keep(group, now)
+        self.end(group)
+
     def update(self, now: float) -> None:
         """A host runs the update, and its boot is complete."""
         self.updated += 1
@@ -95,43 +102,78 @@ class Tally:
         self.usage[group].over += 1
 
 
-PATIENCE_S: Final = 10.0  # of the server, or of the proxy before it: then it answers 503
 GRANTED: Final = Answer(200)
 TAKEN: Final = Answer(409, body='{"kind":"failed_lock","value":"all slots are taken"}')
-BUSY: Final = Answer(503, body='{"kind":"overloaded","value":"too many requests are waiting"}')
-GONE: Final = Silence("connection refused")
 
 
-class LockServer:
-    """Answers in the order of arrival, and counts every request."""
+class Server(Protocol):
+    """A lock server in virtual time, which counts every request."""
+
+    def handle(self, api: Api, group: int, host: int, now: float) -> tuple[Reply, float] | None:
+        """Answer a host's request, and say when it hears that; None: the answer is held back."""
+        ...
+
+    def report(self, group: int, host: int, *, failed: bool, now: float) -> None:
+        """Hear what became of a reboot, where it asked to."""
+
+    def hang_up(self, host: int, now: float) -> None:
+        """Hold nothing back for a host any more."""
+
+    def collect(self, host: int) -> Reply | None:
+        """Give what was held back for a host, once it is answered."""
+
+    def tick(self, now: float) -> None:
+        """Look whether time brought anything."""
+
+    def is_halted(self, group: int) -> bool:
+        """Whether a group grants nothing until people resume it."""
+        ...
+
+
+class LockServer(Server):
+    """A plain one: answers at once who may and who may not."""
 
     def __init__(self, terms: Terms, tally: Tally) -> None:
         self._terms = terms
         self._tally = tally
         self._holders: list[set[int]] = [set() for _ in range(terms.groups)]
-        self._outages = [(UP_S + start, UP_S + end) for start, end in terms.outages]
-        self._takes_s = 1.0 / terms.rate
-        self._free_at = 0.0
+        self._capacity = Capacity(terms)
 
-    def handle(self, api: Api, group: int, number: int, now: float) -> tuple[Reply, float]:
-        """Answer a host's request, and say when it hears that."""
+    def handle(self, api: Api, group: int, host: int, now: float) -> tuple[Reply, float]:
+        """Answer at once."""
         self._tally.request(now)
-        if self._outages and any(start <= now < end for start, end in self._outages):
-            return GONE, now
-        self._free_at = max(self._free_at, now)
-        if self._free_at - now > PATIENCE_S:
-            return BUSY, now
-        self._free_at += self._takes_s
+        heard = self._capacity.heard_at(now)
+        if not isinstance(heard, float):
+            return heard, now
         holders = self._holders[group]
         reply = GRANTED
         if api is Api.STEADY_STATE:
-            if number in holders:
-                holders.remove(number)
+            if host in holders:
+                holders.remove(host)
                 self._tally.free(group, now)
-        elif number not in holders:
+        elif host not in holders:
             if len(holders) < self._terms.slots:
-                holders.add(number)
+                holders.add(host)
                 self._tally.take(group, now)
             else:
                 reply = TAKEN
-        return reply, self._free_at + self._terms.answer_s
+        return reply, heard
+
+    def report(self, group: int, host: int, *, failed: bool, now: float) -> None:
+        """Care for nothing but slots."""
+
+    def hang_up(self, host: int, now: float) -> None:
+        """Hold nothing back ever."""
+
+    def collect(self, host: int) -> Reply | None:
+        """Hold nothing back ever."""
+        del host
+        return None
+
+    def tick(self, now: float) -> None:
+        """Do nothing of its own accord."""
+
+    def is_halted(self, group: int) -> bool:
+        """Never."""
+        del group
+        return False

@@ -4,20 +4,26 @@ from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterator
 from enum import IntEnum, auto
+from typing import Final
 
 from rebootmgr.core.model import Moment
+from rebootmgr.simulation.lending_server import LendingServer
 from rebootmgr.simulation.queueing import Leg
 from rebootmgr.simulation.scenario import UP_S, Scenario
-from rebootmgr.simulation.server import LockServer, Tally
+from rebootmgr.simulation.server import LockServer, Server, Tally
+
+NOBODY: Final = -1  # no host, but the server
 
 
 class Due(IntEnum):
-    """What happens to a host."""
+    """What happens to a host, or to the server."""
 
     STAGED = auto()
     ALARM = auto()
     ANSWER = auto()
     BOOTED = auto()
+    TOLD = auto()
+    SERVER = auto()
 
 
 Entry = tuple[float, int, Due]  # when, the number of the host, what
@@ -66,8 +72,19 @@ class World:
         self.now = UP_S
         self.legs: dict[tuple[int, int, Due, float], Leg] = {}
         self.agenda = Agenda()
-        self.tally = Tally(scenario.terms.groups)
-        self.server = LockServer(scenario.terms, self.tally)
+        self.tally = Tally(scenario.all_groups)
+        self.server = self._server()
+
+    def _server(self) -> Server:
+        scenario, agenda = self.scenario, self.agenda
+        if not scenario.terms.lends:
+            return LockServer(scenario.terms, self.tally)
+        return LendingServer(
+            scenario,
+            self.tally,
+            answered=lambda host, at: agenda.add((at, host, Due.TOLD)),
+            wake=lambda at: agenda.add((at, NOBODY, Due.SERVER)),
+        )
 
     @property
     def moment(self) -> Moment:

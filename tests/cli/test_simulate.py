@@ -144,7 +144,7 @@ def test_failures_outages_and_a_slow_server_are_told_of(tmp_path: Path) -> None:
     [
         (("--hosts", "0", "--slots", "1"), '--hosts "0": write a whole number from 1 to 1000000'),
         (("--hosts", "9" * 80, "--slots", "1"), "write a whole number"),
-        (("--hosts", "5"), "the following arguments are required: --slots"),
+        (("--slots", "5"), "the following arguments are required: --hosts"),
         (("--hosts", "4", "--slots", "1", "--groups", "5"), "write a whole number from 1 to 4"),
         (("--hosts", "5", "--slots", "1", "--failures", "3"), "write 0% to 100%"),
         (("--hosts", "5", "--slots", "1", "--spread", "200%"), "write 0% to 100%"),
@@ -298,3 +298,43 @@ def read_until(terminal: int, wanted: bytes) -> bytes:
         assert select.select([terminal], [], [])[0], shown
         shown += os.read(terminal, 4096)
     return shown
+
+
+def test_a_roll_out_through_rebootmgr_lockd_and_how_many_slots_it_takes(tmp_path: Path) -> None:
+    ours = ("--hosts", "40", "--server", "lockd", "--zincati", "25%", "--canaries", "2")
+    by = ("--soak", "20min", "--finish-by", "2026-11-21T15:00:00Z")
+    found = answer(tmp_path, *ours, *by)
+    assert (found["hosts"], found["updated"]) == (40, 40)
+    assert found["last_update"] <= "2026-11-21T15:00:00Z"
+    slots = found["slots_needed"]
+    text = simulate(tmp_path, *ours, *by).stdout
+    assert f"needed: {slots} slot" in text
+    assert "rebootmgr-lockd, 2 canaries first, 25 % of them poll" in " ".join(text.split())
+    fewer = answer(tmp_path, *ours, "--soak", "20min", "--slots", str(slots - 1))
+    assert fewer["last_update"] > "2026-11-21T15:00:00Z"
+    assert "slots_needed" not in fewer
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("", "say how many --slots there are, or --finish-by when all is to be over"),
+        ("--slots 2 --finish-by 15:00", "leave --slots out"),
+        ("--finish-by 2026-11-20T12:00:00Z", "is before the begin; write a later one"),
+        ("--slots 2 --canaries 2", "--canaries go first at --server lockd alone"),
+        ("--slots 2 --server lockd --canaries 9", "write a whole number from 1 to 8"),
+        ("--slots 2 --deaths few", "write 0% to 100%"),
+    ],
+)
+def test_what_makes_no_sense_of_a_lock_server_is_named(
+    tmp_path: Path, words: str, why: str
+) -> None:
+    done = simulate(tmp_path, "--hosts", "9", *words.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert why in done.stderr
+
+
+def test_an_end_that_no_number_of_slots_will_meet_is_named(tmp_path: Path) -> None:
+    done = simulate(tmp_path, "--hosts", "9", "--finish-by", "2026-11-21T12:01:00Z")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no number of slots has every host updated by 2026-11-21T12:01:00Z" in done.stderr
