@@ -150,7 +150,7 @@ def test_a_reference_to_a_page_or_a_guide_leads_somewhere() -> None:
         for name, number in re.findall(r"\*\*([\w.-]*rebootmgr[\w.-]*)\*\*\((\d)\)", text):
             assert (name, number) in ours
         for guides in re.findall(r"(?m)^In /usr/share/doc/rebootmgr/docs: (.+)$", text):
-            assert {f"docs/{guide}" for guide in guides.split(", ")} <= GUIDES.keys()
+            assert all((ROOT / "docs" / guide).is_file() for guide in guides.split(", "))
     assert "\t$(put) -t $(doc)/docs" in (ROOT / "Makefile").read_text("utf-8")
 
 

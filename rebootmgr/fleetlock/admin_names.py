@@ -8,9 +8,13 @@ GROUP: Final = "rebootmgr-lockd"
 
 STATUS: Final = "/api/v1/status"
 HISTORY: Final = "/api/v1/history"
+EVENTS: Final = "/api/v1/events"
 BACKUP: Final = "/api/v1/backup"
 RELEASE: Final = "/api/v1/release"
 SLOTS: Final = "/api/v1/slots"
 FREEZE: Final = "/api/v1/freeze"
 THAW: Final = "/api/v1/thaw"
 RESUME: Final = "/api/v1/resume"
+
+CHANGES: Final = (BACKUP, RELEASE, SLOTS, FREEZE, THAW, RESUME)
+"""What is asked by POST at the socket alone."""

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import grp
-import json
 import logging
 import os
 import pwd
@@ -18,44 +17,24 @@ from typing import Final
 
 from aiohttp import web
 
-from rebootmgr.fleetlock.admin_names import (
-    BACKUP,
-    FREEZE,
-    GROUP,
-    HISTORY,
-    RELEASE,
-    RESUME,
-    SLOTS,
-    STATUS,
-    THAW,
-)
-from rebootmgr.lending.history import MOST_KEPT
+from rebootmgr.fleetlock.admin_names import BACKUP, CHANGES, GROUP, HISTORY, STATUS
 from rebootmgr.lending.questions import Release
-from rebootmgr.lockd.admin_words import (
-    Document,
-    decode_wish,
-    encode_done,
-    encode_fleet,
-    encode_history,
-    group_of_holder,
-    names_of,
-)
+from rebootmgr.lockd.admin_words import decode_wish, encode_done, group_of_holder
 from rebootmgr.lockd.http.guest import Guest
 from rebootmgr.lockd.http.seats import HEAD_S, Doing
 from rebootmgr.lockd.http.wire_words import Said, Unfit
 from rebootmgr.lockd.lender import Lender
+from rebootmgr.lockd.looking import look, look_back
 from rebootmgr.lockd.stores.keeper import StoreError
 
 log = logging.getLogger(__name__)
 
 MODE: Final = 0o666  # who may do what is asked of each request
 MOST_CONNECTIONS: Final = 16
-MOST_WAITING: Final = 100  # are shown, unless somebody asks for more
-MOST_TOLD: Final = 100  # of the history
-EVERYBODY: Final = 99_999
+MOST_ROWS: Final = 100_000  # however many somebody asks for
 METHODS: Final = {
     **dict.fromkeys((STATUS, HISTORY), "GET"),
-    **dict.fromkeys((BACKUP, RELEASE, SLOTS, FREEZE, THAW, RESUME), "POST"),
+    **dict.fromkeys(CHANGES, "POST"),
 }
 
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
@@ -85,9 +64,9 @@ class AdminPages:
             said = Said(status=405, kind="method_not_allowed", value=value, allow=allowed)
             return self.respond(request, said)
         if request.path == STATUS:
-            return self._status(request)
+            return self._shown(request, look(self._lender, request.query, MOST_ROWS))
         if request.path == HISTORY:
-            return await self._history(request)
+            return self._shown(request, await look_back(self._lender, request.query, MOST_ROWS))
         if not may_change(request):
             value = f"only root and the group {GROUP} may do that"
             return self.respond(request, Said(status=403, kind="forbidden", value=value))
@@ -104,39 +83,10 @@ class AdminPages:
         headers = {**_JSON, "Allow": said.allow} if said.allow else _JSON
         return web.Response(status=said.status, body=said.body, headers=headers)
 
-    def _is_unknown(self, group: str) -> Said | None:
-        lender = self._lender
-        if not group or group in names_of(lender.fleet, lender.rules):
-            return None
-        value = f"there is no such group, the configuration has {', '.join(lender.rules.groups)}"
-        return Said(status=404, kind="unknown_group", value=value)
-
-    async def _history(self, request: web.BaseRequest) -> web.Response:
-        lender, group = self._lender, request.query.get("group", "")
-        if (unknown := self._is_unknown(group)) is not None:
-            return self.respond(request, unknown)
-        most = _whole(request.query.get("n", ""), otherwise=MOST_TOLD, most=MOST_KEPT)
-        try:
-            told = await lender.history(most, group)
-        except StoreError as error:
-            said = Said(status=503, kind="store_unavailable", value=str(error))
-            return self.respond(request, said)
-        return _shown(encode_history(told, lender.moment()))
-
-    def _status(self, request: web.BaseRequest) -> web.Response:
-        lender, group = self._lender, request.query.get("group", "")
-        known = names_of(lender.fleet, lender.rules)
-        if (unknown := self._is_unknown(group)) is not None:
-            return self.respond(request, unknown)
-        shown = encode_fleet(
-            lender.fleet,
-            lender.rules,
-            lender.moment(),
-            trouble=lender.trouble,
-            groups=[group] if group else known,
-            most=_whole(request.query.get("waiting", ""), otherwise=MOST_WAITING, most=EVERYBODY),
-        )
-        return _shown(shown)
+    def _shown(self, request: web.BaseRequest, shown: bytes | Said) -> web.Response:
+        if isinstance(shown, Said):
+            return self.respond(request, shown)
+        return web.Response(body=shown, headers=_JSON)
 
     async def _change(self, request: web.BaseRequest) -> Said:
         """Do what is wanted, once it is on disk."""
@@ -177,16 +127,6 @@ class AdminPages:
                     await response.write(chunk)
                 await response.write_eof()
                 return response
-
-
-def _whole(text: str, *, otherwise: int, most: int) -> int:
-    """Read a number of things to show."""
-    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
-    return min(int(text), most) if is_number else otherwise
-
-
-def _shown(document: Document) -> web.Response:
-    return web.Response(body=json.dumps(document).encode("ascii") + b"\n", headers=_JSON)
 
 
 def _who(request: web.BaseRequest) -> str:

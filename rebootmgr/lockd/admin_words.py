@@ -2,14 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Final, TypeAlias
 
 from rebootmgr import __version__
 from rebootmgr.fleetlock import admin_names
 from rebootmgr.instants import encode_instant
-from rebootmgr.lending.group import Fleet, Group, slots_of
+from rebootmgr.lending.barrier import obstacle
+from rebootmgr.lending.group import Fleet, Group, Holder, slots_of
 from rebootmgr.lending.history import Happened
 from rebootmgr.lending.questions import (
     Ambiguous,
@@ -28,6 +31,7 @@ from rebootmgr.lending.questions import (
     Unavailable,
     UnknownGroup,
 )
+from rebootmgr.lending.queue import Waiting
 from rebootmgr.lending.saying import counted, sentence
 from rebootmgr.lending.standing import looked_at
 from rebootmgr.lending.standstill import Freeze
@@ -168,16 +172,31 @@ def _until(until: datetime | None) -> str:
 # What is shown
 
 
+@dataclass(frozen=True, slots=True)
+class Most:
+    """So many holders and hosts that wait are shown of each group."""
+
+    holders: int
+    waiting: int
+
+
 def encode_fleet(
-    fleet: Fleet, rules: Rules, at: Moment, *, trouble: str, groups: Iterable[str], most: int
+    fleet: Fleet, rules: Rules, at: Moment, *, trouble: str, groups: Iterable[str], most: Most
 ) -> Document:
-    """Show these groups; of those that wait the first `most`. Times are in UTC."""
+    """Show these groups. Times are in UTC."""
+    return {
+        **encode_server(fleet, at, trouble=trouble),
+        "groups": [encode_group(fleet, name, rules, at, most) for name in groups],
+    }
+
+
+def encode_server(fleet: Fleet, at: Moment, *, trouble: str) -> Document:
+    """Show what is so for all groups."""
     return {
         "version": __version__,
         "at": encode_instant(at.wall, timespec="seconds"),
         "trouble": trouble or None,
         "freeze": _freeze(fleet.freeze, at),
-        "groups": [_encode_group(fleet, name, rules, at, most) for name in groups],
     }
 
 
@@ -219,12 +238,15 @@ def _freeze(freeze: Freeze | None, at: Moment) -> Document | None:
     }
 
 
-def _encode_group(fleet: Fleet, name: str, rules: Rules, at: Moment, most: int) -> Document:
+def encode_group(fleet: Fleet, name: str, rules: Rules, at: Moment, most: Most) -> Document:
+    """Show one group."""
     group, lends = looked_at(fleet, name, rules, at)
     terms, slots = rules.terms_of(name), slots_of(name, group, rules, at)
     override = group.override
     is_changed = override is not None and (override.until is None or at.wall < override.until)
     stands = group.stands
+    most_s = MAX_HOLD_S if terms is None else terms.max_hold_s
+    holders = group.holders.values()
     return {
         "name": name,
         "slots": slots,
@@ -232,7 +254,10 @@ def _encode_group(fleet: Fleet, name: str, rules: Rules, at: Moment, most: int) 
         "slots_until": encode_instant(
             override.until if override is not None and is_changed else None, timespec="seconds"
         ),
-        "lent": len(group.holders),
+        "lent": len(holders),
+        "overdue": sum(_is_overdue(one, most_s, at) for one in holders),
+        "failed": sum(bool(one.failed) for one in holders),
+        "settling": len(group.settling),
         "hosts_waiting": len(group.queue),
         "freeze": _freeze(group.freeze, at),
         "halt": None
@@ -248,33 +273,62 @@ def _encode_group(fleet: Fleet, name: str, rules: Rules, at: Moment, most: int) 
             "detail": stands.detail,
             "until": encode_instant(stands.until, timespec="seconds"),
         },
-        "holders": list(_holders(group, MAX_HOLD_S if terms is None else terms.max_hold_s, at)),
-        "waiting": list(_waiting(group, lends, at, most)),
+        "holders": [_holder(one, most_s, at) for one in _first(group, most.holders)],
+        "waiting": [
+            _waiting(group, lends, at, number, entry)
+            for number, entry in enumerate(islice(group.queue, most.waiting), 1)
+        ],
     }
 
 
-def _holders(group: Group, most_s: float, at: Moment) -> Iterator[Document]:
-    for holder in sorted(group.holders.values(), key=lambda one: one.since_s):
-        yield {
-            "id": holder.id,
-            "name": holder.name or None,
-            "since": encode_instant(holder.since, timespec="seconds"),
-            "overdue": at.s - holder.since_s > most_s,
-            "failed": holder.failed or None,
-            "booted": holder.about.booted or None,
-            "target": holder.about.target or None,
-        }
+def encode_glance(group: Document) -> Document:
+    """Show of a group, as it was encoded, what is seen at a glance."""
+    stands, waiting = group["stands"], group["waiting"]
+    first = waiting[0] if isinstance(waiting, list) and waiting else None
+    alone = first["in_the_way"] if isinstance(first, dict) else None
+    return {
+        "name": group["name"],
+        "stands": stands["kind"] if isinstance(stands, dict) else None,
+        "slots": group["slots"],
+        "failed": group["failed"],
+        "overdue": group["overdue"],
+        "in_the_way": alone["kind"] if isinstance(alone, dict) else None,
+        "in_use": bool(group["lent"] or group["hosts_waiting"]),
+    }
 
 
-def _waiting(group: Group, slots: int, at: Moment, most: int) -> Iterator[Document]:
-    for number, entry in enumerate(group.queue, 1):
-        if number > most:
-            return
-        _, in_s = turn_s(group, slots, at, entry)
-        yield {
-            "id": entry.id,
-            "name": entry.name or None,
-            "since": encode_instant(entry.joined, timespec="seconds"),
-            "place": number,
-            "turn_seconds": None if in_s is None else round(in_s),
-        }
+def _first(group: Group, most: int) -> list[Holder]:
+    """Give those that hold for longest; where not all are shown, first those that failed."""
+    holders = sorted(group.holders.values(), key=lambda one: one.since_s)
+    if len(holders) > most:
+        holders.sort(key=lambda one: not one.failed)
+    return holders[:most]
+
+
+def _is_overdue(holder: Holder, most_s: float, at: Moment) -> bool:
+    return at.s - holder.since_s > most_s
+
+
+def _holder(holder: Holder, most_s: float, at: Moment) -> Document:
+    return {
+        "id": holder.id,
+        "name": holder.name or None,
+        "since": encode_instant(holder.since, timespec="seconds"),
+        "overdue": _is_overdue(holder, most_s, at),
+        "failed": holder.failed or None,
+        "booted": holder.about.booted or None,
+        "target": holder.about.target or None,
+    }
+
+
+def _waiting(group: Group, slots: int, at: Moment, number: int, entry: Waiting) -> Document:
+    _, in_s = turn_s(group, slots, at, entry)
+    alone = obstacle(group.barrier, entry.about, at)
+    return {
+        "id": entry.id,
+        "name": entry.name or None,
+        "since": encode_instant(entry.joined, timespec="seconds"),
+        "place": number,
+        "turn_seconds": None if in_s is None else round(in_s),
+        "in_the_way": None if alone is None else {"kind": str(alone.kind), "detail": alone.detail},
+    }

@@ -29,12 +29,12 @@ from rebootmgr.lockd.http.listeners import (
     listen_at_path,
 )
 from rebootmgr.lockd.http.pages import Pages
-from rebootmgr.lockd.http.scrape import Scrape
 from rebootmgr.lockd.http.seats import Seats
 from rebootmgr.lockd.key_material import KeyMaterial, open_key_material
 from rebootmgr.lockd.keys import Address
 from rebootmgr.lockd.lender import Lender
 from rebootmgr.lockd.stores.choosing import store_of
+from rebootmgr.lockd.watch import Watch
 from rebootmgr.systemd.notify import Notify
 
 log = logging.getLogger(__name__)
@@ -64,12 +64,8 @@ class Service:
         self._store = FirstOpen(store_of(configuration.wanted.store, keys))
         self._lender = Lender(self._store, configuration.rules)
         self._seats = Seats(configuration.wanted.server.most_connections)
-        self._pages = Pages(
-            self._lender.ask,
-            self._seats,
-            trouble=lambda: self._lender.trouble,
-            scrape=Scrape(self._lender).text,
-        )
+        self._watch = Watch(self._lender)
+        self._pages = Pages(self._lender.ask, self._watch, self._seats)
         self._reception = Reception(self._pages.answer, self._pages.respond, self._seats)
         self._entrance = Entrance(self._reception, self._tls_of_now)
         self._admin_seats = Seats(MOST_CONNECTIONS)
@@ -113,6 +109,7 @@ class Service:
     async def _come_to_an_end(self, lending: asyncio.Task[None]) -> None:
         """Answer those that ask, then those that are held back, and close the store."""
         self._reception.pre_shutdown()
+        self._watch.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 await self._seats.wait_for_answers()

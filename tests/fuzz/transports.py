@@ -15,10 +15,14 @@ from rebootmgr.fleetlock.proxy_words import Direct
 from rebootmgr.fleetlock.request import Errand, UnsendableError, _post, _url
 from rebootmgr.fleetlock.words import LONGEST_BODY
 from rebootmgr.lending.questions import Granted, PreReboot, Question, SteadyState
+from rebootmgr.lending.terms import Rules
 from rebootmgr.lockd.http.entrance import Entrance
 from rebootmgr.lockd.http.guest import Reception
 from rebootmgr.lockd.http.pages import Pages
 from rebootmgr.lockd.http.seats import Seats
+from rebootmgr.lockd.lender import Lender
+from rebootmgr.lockd.stores.sqlite import SqliteStore
+from rebootmgr.lockd.watch import Watch
 from rebootmgr.show.metrics_socket import MOST_CLIENTS, MetricsSocket
 from tests.fuzz.dice import Dice
 from tests.lockd.program import (
@@ -152,7 +156,8 @@ async def _be_asked(dice: Dice) -> None:
         return Granted()
 
     seats = Seats(MOST_SEATS)
-    pages = Pages(ask, seats, trouble=lambda: "", scrape=lambda: b"")
+    lender = Lender(SqliteStore(Path("/nonexistent/lockd.sqlite")), Rules())
+    pages = Pages(ask, Watch(lender), seats)
     entrance = Entrance(Reception(pages.answer, pages.respond, seats), lambda: None)
     raw = kept_alive(PRE_REBOOT, question(), headers={**PROTOCOL, "Prefer": "wait=5"})
     with free_socket() as listener:

@@ -23,6 +23,7 @@ from rebootmgr.fleetlock.admin_names import (
     STATUS,
     THAW,
 )
+from rebootmgr.table import Json
 from tests.lockd.program import (
     PRE_REBOOT,
     Answered,
@@ -69,6 +70,11 @@ async def ask_as(
 
 def backup(method: str = "POST") -> bytes:
     return request(BACKUP, method=method, headers={})
+
+
+def wished(path: str, wish: dict[str, Json]) -> bytes:
+    """The request for a change."""
+    return request(path, json.dumps(wish).encode(), headers={})
 
 
 def left_over(root: Path) -> list[str]:
@@ -121,7 +127,7 @@ async def test_whoever_is_in_the_servers_group_gets_one_however_it_came_by_it(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 async def test_any_user_of_the_host_may_look_and_none_may_change_anything(tmp_path: Path) -> None:
-    wishes = {
+    wishes: dict[str, dict[str, Json]] = {
         RELEASE: {"host": "h1"},
         SLOTS: {"group": "default", "slots": 9},
         FREEZE: {"reason": "because"},
@@ -135,8 +141,7 @@ async def test_any_user_of_the_host_may_look_and_none_may_change_anything(tmp_pa
         [group] = json.loads(looked.body)["groups"]
         assert [holder["id"] for holder in group["holders"]] == ["h1"]
         for path, wish in wishes.items():
-            asked = request(path, json.dumps(wish).encode(), headers={})
-            answer = await ask_as(NOBODY, tmp_path, asked)
+            answer = await ask_as(NOBODY, tmp_path, wished(path, wish))
             assert (answer.status, answer.kind) == (403, "forbidden"), path
         assert (await server.ask("h2")).kind == "all_slots_full"
 

@@ -18,6 +18,7 @@ from rebootmgr.lockd.http.pages import Pages
 from rebootmgr.lockd.http.seats import Seats
 from rebootmgr.lockd.lender import Lender
 from rebootmgr.lockd.stores.sqlite import SqliteStore
+from rebootmgr.lockd.watch import Watch
 from tests.lockd.program import PRE_REBOOT, Line, free_socket, question, request
 
 
@@ -65,7 +66,7 @@ async def serving(root: Path, *, most: int = 256) -> AsyncIterator[Place]:
     store = Stuck(root / "lockd.sqlite")
     lender = Lender(store, Rules(groups={"default": Terms(slots=3)}))
     seats = Seats(most)
-    pages = Pages(lender.ask, seats, trouble=lambda: lender.trouble, scrape=bytes)
+    pages = Pages(lender.ask, Watch(lender), seats)
     entrance = Entrance(Reception(pages.answer, pages.respond, seats), lambda: None)
     with free_socket() as listener:
         listener.setblocking(False)  # noqa: FBT003 - positional only

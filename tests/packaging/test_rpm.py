@@ -33,6 +33,7 @@ FEDORA: Final = {
     "tomli": "python3-tomli",
 }
 SERVERS_OWN: Final = "systemd-python"  # a host gets on without it
+OF_THE_SERVER: Final = PROJECT["optional-dependencies"]["lockd"]
 # Mode, owner and group, flags (c: configuration, n: noreplace, d: document, g: ghost), path.
 FILES: Final = """\
 drwxr-xr-x root:root - /etc/rebootmgr
@@ -219,6 +220,8 @@ def test_each_file_has_its_owner_its_mode_and_its_flags(package: Package) -> Non
 def test_every_module_is_in_it_and_nothing_else_of_python(package: Package) -> None:
     modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("rebootmgr/**/*.py")}
     modules |= {str(path.relative_to(ROOT)) for path in ROOT.glob("rebootmgr/**/*.toml")}
+    page = (ROOT / "rebootmgr/lockd/page").rglob("*.*")
+    modules |= {str(path.relative_to(ROOT)) for path in page if path.suffix != ".pyc"}
     inside = {path.removeprefix(f"{SITELIB}/") for path in package.files() if SITELIB in path}
     folders = {str(parent) for path in modules for parent in Path(path).parents} - {"."}
     assert inside == modules | folders
@@ -328,6 +331,7 @@ def test_the_lock_server_requires_the_program_of_its_own_version_and_its_librari
         *("/bin/sh", "/usr/bin/python3", "systemd"),
         *(f"rebootmgr = {__version__}-1", f"python3-aiohttp >= {oldest}"),
         libraries_of_project()[SERVERS_OWN],
+        *(f"python3-{one.replace('>=', ' >= ')}" for one in OF_THE_SERVER),
     }
 
 
@@ -347,7 +351,7 @@ def test_on_fedora_its_macros_are_used(release: int, *, makes_the_user: bool) ->
     generated, lockd = spec.split("\n%package lockd\n")
     assert re.findall(r"^Requires: *(python3\S*)", generated, re.MULTILINE) == []
     assert re.findall(r"^Requires: *(python3\S*)", lockd, re.MULTILINE) == [
-        *("python3-aiohttp", "python3-systemd")
+        *("python3-aiohttp", "python3-jinja2", "python3-systemd")
     ]
     assert "go-md2man" in re.findall(r"^BuildRequires: *(\S+)", spec, re.MULTILINE)
 

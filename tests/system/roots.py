@@ -20,7 +20,7 @@ PACKAGES: Final = (
     "systemd", "systemd-sysv", "dbus", "dbus-broker", "libnss-systemd", "libpam-systemd", "polkitd",
     "pkexec", "util-linux", "procps", "iproute2", "rpm", "python3", "python3-systemd",
     "python3-aiohttp", "python3-dateutil", "python3-dbus-next", "python3-prometheus-client",
-    "python3-tomli",
+    "python3-jinja2", "python3-tomli",
 )  # fmt: skip
 # Of another Python beside the system's own, and what runs the suite there.
 MORE: Final = {

@@ -19,6 +19,7 @@ HANDSHAKE_S: Final = 1.0
 """And so long is given to who has begun to shake hands, which takes a few ways there and back."""
 HELD_AFTER_S: Final = 1.0
 MOST_HELD: Final = 64
+MOST_WATCHING: Final = 32
 _SWEEP_S: Final = 1.0
 
 
@@ -29,6 +30,7 @@ class Doing(Enum):
     RECEIVING = auto()
     ASKING = auto()
     HELD = auto()
+    WATCHING = auto()
     RESTING = auto()
 
 
@@ -37,8 +39,11 @@ _PATIENCE_S: Final = {
     Doing.RECEIVING: HEAD_S + _SWEEP_S,  # whoever reads its body says so before
     Doing.ASKING: inf,  # whoever answers sees to that
     Doing.HELD: inf,
+    Doing.WATCHING: inf,
     Doing.RESTING: KEEP_S,
 }
+
+_APART: Final = {Doing.HELD: MOST_HELD, Doing.WATCHING: MOST_WATCHING}
 
 
 @dataclass(eq=False, slots=True)
@@ -67,12 +72,12 @@ class Seat:
 
 
 class Seats:
-    """The open connections: `most` of them, and those whose answer is held back beside."""
+    """The open connections: `most`, and beside them those whose answer is held and who watch."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._taken: dict[Seat, None] = {}
-        self._held = 0
+        self._apart = dict.fromkeys(_APART, 0)
         self._freed = asyncio.Event()
         self._sweep: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -100,26 +105,33 @@ class Seats:
     def leave(self, seat: Seat) -> None:
         """Take the seat back; it may be gone already."""
         if seat in self._taken:
+            self._count(seat, -1)
             del self._taken[seat]
-            self._held -= seat.doing is Doing.HELD
             self._freed.set()
 
-    def hold(self, seat: Seat) -> None:
-        """Count one whose answer is held back apart, where not too many are."""
-        if seat in self._taken and seat.doing is Doing.ASKING and self._held < MOST_HELD:
-            seat.doing = Doing.HELD
-            self._held += 1
-            self._freed.set()
+    def set_apart(self, seat: Seat, doing: Doing) -> bool:
+        """Count one whose answer is held back, or who watches, apart; whether there is room."""
+        may = seat in self._taken and seat.doing is Doing.ASKING
+        if not may or self._apart[doing] >= _APART[doing]:
+            return False
+        seat.doing = doing
+        self._count(seat, 1)
+        self._freed.set()
+        return True
+
+    def _count(self, seat: Seat, number: int) -> None:
+        if seat in self._taken and seat.doing in self._apart:
+            self._apart[seat.doing] += number
 
     def end(self, seat: Seat) -> None:
         """Note that its question is answered."""
-        self._held -= seat.doing is Doing.HELD and seat in self._taken
+        self._count(seat, -1)
         seat.turn_to(Doing.RESTING, self._loop.time())
         self._freed.set()
 
     async def wait_for_room(self) -> None:
         """Wait for a seat; who is of no use to anybody gives theirs up."""
-        while len(self._taken) - self._held >= self.most:
+        while len(self._taken) - sum(self._apart.values()) >= self.most:
             self._freed.clear()
             idle = self._idle(GRACE_S)
             if idle is not None:
@@ -168,8 +180,7 @@ class Seats:
         idle = (
             seat
             for seat in self._taken
-            if seat.doing not in {Doing.ASKING, Doing.HELD}
-            and now_s - seat.since_s >= longer_than_s
+            if seat.doing not in {Doing.ASKING, *_APART} and now_s - seat.since_s >= longer_than_s
         )
         oldest_first = sorted(idle, key=lambda seat: seat.since_s)
         return next((seat for seat in oldest_first if _may_go(seat, now_s)), None)
