@@ -1,4 +1,4 @@
-.PHONY: help check calm system demo bench mutants soak fuzz install man rpm srpm clean prepare
+.PHONY: help check calm system web demo bench mutants soak fuzz install man rpm srpm clean prepare
 python := .venv/bin/python
 RPMFLAGS ?= --without check
 export PYTHON # the interpreter of .venv; python3 if it is not given
@@ -15,6 +15,10 @@ calm: prepare ## run every test on a machine whose cores are all wanted by other
 system: ## boot real systems, with this working tree installed as an RPM, and test it there
 	@packaging/prepare system
 	$(python) -m tests.system
+
+web: ## look at the lock server's page in a real browser, and ask it by docs/openapi.yaml
+	@packaging/prepare web
+	$(python) -m pytest tests/web
 
 demo: prepare ## show a host, a fleet and an update from the first notice to the reboot
 	$(python) -m tests.demo

@@ -19,11 +19,15 @@ RECIPE: Final = re.compile(
 RECIPES: Final = {found[1]: found for found in RECIPE.finditer((ROOT / "HACKING.md").read_text())}
 
 
+def is_text(path: Path) -> bool:
+    return "__pycache__" not in path.parts and path.suffix != ".png"
+
+
 def files() -> Iterator[Path]:
     for top in TOPS:
         path = ROOT / top
         found = [path] if path.is_file() else sorted(path.rglob("*"))
-        yield from (one for one in found if one.is_file() and "__pycache__" not in one.parts)
+        yield from (one for one in found if one.is_file() and is_text(one))
 
 
 @pytest.fixture(scope="module")

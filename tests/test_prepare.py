@@ -123,6 +123,26 @@ def test_machines_need_more_which_is_asked_for_only_when_they_are_wanted(complet
     assert " systemd-container mmdebstrap iproute2" in install
 
 
+def test_a_browser_is_asked_for_only_when_the_page_is_to_be_looked_at(complete: Machine) -> None:
+    complete.has("apt-get", doing="exit 1")
+    assert complete.prepare().returncode == 0
+    assert not [call for call in complete.called("apt-get") if " install " in call]
+    assert complete.prepare("web").returncode == 1
+    _, install = complete.called("apt-get")[-2:]
+    assert install.endswith(" chromium-headless-shell")
+
+
+@pytest.mark.parametrize("what", ["web", "bench"])
+def test_what_few_need_is_installed_when_it_is_wanted_and_once(
+    complete: Machine, what: str
+) -> None:
+    complete.has("chromium-headless-shell")
+    (complete.checkout / f"packaging/requirements-{what}.txt").touch()
+    assert complete.prepare().returncode == 0
+    assert f"requirements-{what}.txt" in complete.prepare(what).stdout
+    assert complete.prepare(what).stdout == ""
+
+
 def test_fedora_is_asked_for_what_is_missing_by_its_names(machine: Machine) -> None:
     machine.has("id", doing="echo 0")
     machine.has("dnf", doing="exit 1")
