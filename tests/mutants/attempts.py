@@ -317,7 +317,7 @@ MUTANTS: Final = (
     Mutant(
         "a check at the commit fails as a hook",
         "attempt.py",
-        "    reason = Reason.CHECK_FAILED if phase is Phase.CHECK else Reason.HOOK_FAILED",
+        "    reason = Reason.CHECK_FAILED if is_check else Reason.HOOK_FAILED",
         "    reason = Reason.HOOK_FAILED",
         (ATTEMPT + "test_after_a_check_that_said_no_at_the_commit_checks_come_before_the_fleet",),
     ),
