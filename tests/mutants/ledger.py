@@ -47,8 +47,8 @@ MUTANTS: Final = (
     Mutant(
         "a grant is not told from what is presumed",
         "slots.py",
-        "            return replace(entry, granted=True, tenure=Ours(), overdue=None, reports=reports)",
-        "            return replace(entry, tenure=Ours(), overdue=None, reports=reports)",
+        "replace(entry, granted=True, tenure=Ours(), overdue=None, reports=reports)",
+        "replace(entry, tenure=Ours(), overdue=None, reports=reports)",
         (SLOTS + "test_a_grant_is_one_until_it_is_refused_or_given_back",),
     ),
     Mutant(
