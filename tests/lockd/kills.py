@@ -32,6 +32,7 @@ HOSTS: Final = 50
 SLOTS: Final = 5
 MOST_ANSWERS: Final = 250
 LONGEST_START_S: Final = 0.1
+MOST_SHUT: Final = 20_000
 EVENTS: Final = ("granted", "returned", "refused", "no answer", "hung up")
 _GONE: Final = (ConnectionError, asyncio.IncompleteReadError)
 
@@ -47,6 +48,7 @@ class Kills:
         self.folder, self.chance = folder, random.Random(seed)  # noqa: S311 - repeatable
         self.told: set[str] = set()
         self.left, self.pid, self.port, self.later_s = 0, 0, 0, 0.0
+        self.shut = 0
         self.killing: asyncio.TimerHandle | None = None
         self.tally: Counter[str] = Counter()
 
@@ -77,6 +79,7 @@ class Kills:
 
     async def live(self) -> None:
         """Ask until the server is dead: while it starts, or soon after so many answers."""
+        self.shut = 0
         self.left = self.chance.choice([0, self.chance.randrange(1, MOST_ANSWERS)])
         self.later_s = self.chance.uniform(0.0, 0.003 if self.left else LONGEST_START_S)
         if not self.left:
@@ -122,7 +125,12 @@ class Kills:
             self.tally["no answer"] += 1
             return False
         self.tally[_event(status, gives_back=gives_back)] += 1
-        if status != HTTPStatus.SERVICE_UNAVAILABLE:
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.shut += 1
+            if self.shut > MOST_SHUT:
+                log = (self.folder / "log").read_text("utf-8", "replace")
+                raise BrokenPromiseError(f"it does not open its store: {log[-2000:]}")
+        else:
             self.left -= 1
             if self.left == 0:
                 self.end()

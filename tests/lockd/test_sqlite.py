@@ -111,6 +111,24 @@ async def test_a_new_store_holds_nothing_and_is_for_its_owner_alone(
     assert mode(path) == 0o600
 
 
+async def test_a_store_whose_maker_was_killed_in_the_middle_is_made_again(
+    store: SqliteStore, path: Path
+) -> None:
+    """Beside it lies a journal, which nobody can undo who may only read."""
+    half = path.with_name("half")
+    with closing(sqlite3.connect(half, isolation_level=None)) as database:
+        database.execute("PRAGMA cache_size = 1")
+        database.execute("BEGIN")
+        database.execute("CREATE TABLE holders (text)")
+        database.executemany("INSERT INTO holders VALUES (?)", [("x" * 4096,)] * 100)
+        for suffix in ("", "-journal"):
+            data = content(half.with_name(f"half{suffix}"))
+            write(path.with_name(f"{path.name}{suffix}"), data)
+    assert await store.open() == Saved()
+    await store.write((LENT,))
+    assert (await store.open()).holders == (LENT,)
+
+
 async def test_what_was_written_is_read_again(store: SqliteStore) -> None:
     await store.open()
     await store.write((LENT, JOINED, SLOTS, FROZEN, FROZEN_ALL))

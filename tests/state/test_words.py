@@ -287,6 +287,7 @@ def test_the_file_looks_as_promised() -> None:
                 "kept": True,
                 "asked": True,
                 "since": "2026-03-01T12:00:00Z",
+                "reports": False,
             }
         ],
         "confirmed": [{"server": "https://lock/base", "group": "default", "id": "n1"}],

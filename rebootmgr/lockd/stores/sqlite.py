@@ -147,7 +147,16 @@ class SqliteStore:
 
     def _is_new(self) -> bool:
         """Refuse what is damaged or not of this program, and do not touch it."""
-        with closing(self._connected("ro")) as database:
+        try:
+            return self._looks_new("ro")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                raise
+        # Whoever made it died before it was whole: only who may write can undo that, and read it.
+        return self._looks_new("rw")
+
+    def _looks_new(self, mode: str) -> bool:
+        with closing(self._connected(mode)) as database:
             ((application,),) = database.execute("PRAGMA application_id")
             ((tables,),) = database.execute("SELECT count(*) FROM sqlite_master")
             if not application and not tables:
