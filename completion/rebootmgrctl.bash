@@ -42,7 +42,7 @@ _rebootmgrctl() {
             mapfile -t COMPREPLY < <(compgen -W 'every-key fleet laptop manual server weekend' -- "$cur")
             return
             ;;
-        --plot | -o)
+        --plot | -o | --authorization-file)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
@@ -56,7 +56,7 @@ _rebootmgrctl() {
             mapfile -t COMPREPLY < <(compgen -W '30min 1h 2h 8h 1d 3d 1week' -- "$cur")
             return
             ;;
-        --reason | -n | --from | --to | --id | --group | --base-url) return ;;
+        --reason | -n | --from | --to | --id | --group | --base-url | --url) return ;;
         --hosts | --slots | --groups | --reboot | --spread | --failures | --staging) return ;;
         --server-rate | --answer | --outage | --time-zone | --seed) return ;;
     esac
@@ -108,8 +108,11 @@ _rebootmgrctl() {
             [[ -n $operation ]] || known='lock unlock drop-debt'
             ;;
         fleet)
-            more='--group --reason --until --for --forever --forgive'
-            [[ $operation != history ]] || more='-n'
+            more='--group --reason --until --for --forever --forgive --url --authorization-file'
+            case $operation in
+                history) more='-n --url --authorization-file' ;;
+                status | holders | waiting) more='--url --authorization-file' ;;
+            esac
             [[ -n $operation ]] || known='status holders waiting history release slots freeze thaw resume backup'
             ;;
     esac

@@ -84,7 +84,7 @@ complete -c rebootmgrctl -n __rebootmgrctl_at -a id \
 complete -c rebootmgrctl -n __rebootmgrctl_at -a fleet-lock \
     -d 'take or return a slot of the lock server, for scripts and for dead hosts'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a fleet \
-    -d 'look at the lock server of this host, and steer it'
+    -d 'look at a lock server, and steer that of this host'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a simulate \
     -d 'how the roll-out of an update to a whole fleet would go'
 complete -c rebootmgrctl -n __rebootmgrctl_at -a help -d 'print a short help, also that of a verb'
@@ -152,6 +152,9 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l group -x -d 'where a ho
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l reason -x -d 'why, for hosts and people'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l forgive -x \
     -d 'take the slot of this host back, too'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l url -x -d 'to look: at the server there'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l authorization-file -r -F \
+    -d 'of --url: the value of the header'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l until -x -d 'its end'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l for -x -a "$spans" -d 'how long'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l forever -d 'until it is undone'

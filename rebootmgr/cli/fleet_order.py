@@ -68,19 +68,43 @@ def read_order(arguments: Namespace, context: Context) -> SlotOrder:
 
 
 def _server(url: str, fleet: FleetLock, variables: Mapping[str, str], context: Context) -> Server:
-    """Say how to reach `url`: what proves who we are is for the configured server alone."""
-    home = _expanded(fleet.base_url, variables)
-    if home and origin_of(home) == origin_of(url):
-        return server_at(url, fleet)
-    if fleet.authorization_file or fleet.client_cert_file or "@" in fleet.base_url:
+    """Say how to reach `url`, and when that is without what the configuration has."""
+    has_some = fleet.authorization_file or fleet.client_cert_file or "@" in fleet.base_url
+    if has_some and not _is_home(url, fleet, variables):
         note(context, f"{without_userinfo(url)} is not the configured server: {NONE_SENT}")
+    return _reached(url, fleet, variables)
+
+
+def _reached(url: str, fleet: FleetLock, variables: Mapping[str, str]) -> Server:
+    """What proves who we are is for the configured server alone."""
+    if _is_home(url, fleet, variables):
+        return server_at(url, fleet)
     return server_at(url, FleetLock(timeout_seconds=fleet.timeout_seconds, ca_file=fleet.ca_file))
+
+
+def _is_home(url: str, fleet: FleetLock, variables: Mapping[str, str]) -> bool:
+    home = _expanded(fleet.base_url, variables)
+    return bool(home) and origin_of(home) == origin_of(url)
 
 
 def _expanded(template: str, variables: Mapping[str, str]) -> str:
     """Give the configured URL, "" where there is none or this host lacks a value for it."""
     is_known = template and all(variables.get(name) for name in variables_of(template))
     return expand(template, variables) if is_known else ""
+
+
+def read_server(url: str, context: Context) -> Server:
+    """Say how to reach a server at a valid URL, with the host's configuration where there is one.
+
+    Any but the configured server gets no credentials: it says itself whether it wants some.
+    """
+    loaded = load(context.root)
+    settings = loaded.config.settings
+    if loaded.config.errors:
+        note(context, INVALID)
+        settings = Settings()
+    variables = {**loaded.host.variables, "group": settings.identity.group}
+    return _reached(url, settings.updates.fleet_lock, variables)
 
 
 def read_servers(slots: Iterable[Slot], context: Context) -> dict[Slot, Server]:

@@ -2,7 +2,7 @@
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from rebootmgr.cli.lock_server import change, fetch_backup, look
 from rebootmgr.cli.lock_server_page import (
     EVERYBODY,
+    counted,
     render_fleet,
     render_happened,
     render_holders,
@@ -29,6 +30,11 @@ from rebootmgr.text import harmless
 MOST_TOLD: Final = 100_000  # of the history, which is no longer
 TOLD: Final = "100"
 CONFIGURED: Final = "default"
+MOST_AFAR: Final = 1000  # of the history, and hosts of a group: what the server tells over TCP
+_ON_THE_SERVER: Final = (
+    "over TCP nothing can be changed; repeat the command without it on the server's host,"
+    " where it goes over the server's socket"
+)
 
 Action: TypeAlias = Callable[[Namespace, Context], int]
 
@@ -45,6 +51,7 @@ def _holders(arguments: Namespace, context: Context) -> int:
     groups = _looked(arguments, context, most=0).parts("groups")
     lines = list(render_holders(groups, Page.of(context))) or ["no holders"]
     context.emit({"holders": _listed(groups, "holders")}, lines)
+    _tell_of_others(arguments, context, groups, "holders", "lent")
     return 0
 
 
@@ -53,6 +60,7 @@ def _waiting(arguments: Namespace, context: Context) -> int:
     groups = _looked(arguments, context, most=EVERYBODY).parts("groups")
     lines = list(render_waiting(groups, Page.of(context))) or ["nobody waits"]
     context.emit({"waiting": _listed(groups, "waiting")}, lines)
+    _tell_of_others(arguments, context, groups, "waiting", "hosts_waiting")
     return 0
 
 
@@ -61,8 +69,12 @@ def _history(arguments: Namespace, context: Context) -> int:
     most = arguments.most or TOLD
     if not (most.isascii() and most.isdecimal() and 0 < int(most[:9]) <= MOST_TOLD):
         raise UsageError(f'-n "{harmless(most)}": write a whole number from 1 to {MOST_TOLD}')
+    if arguments.url is not None and int(most) > MOST_AFAR:
+        cure = f"over TCP {MOST_AFAR} are told at most; ask for more on the server's host"
+        raise UsageError(f"-n {most} with --url: {cure}")
     query = {"n": most, **({"group": arguments.of} if arguments.of else {})}
-    told = look(context, f"{HISTORY}?{urlencode(query)}").parts("history", most=MOST_TOLD)
+    shown = _shown(arguments, context, f"{HISTORY}?{urlencode(query)}")
+    told = shown.parts("history", most=MOST_TOLD)
     lines = list(render_happened(told, Page.of(context))) or ["nothing happened yet"]
     context.emit({"history": [one.members for one in told]}, lines)
     return 0
@@ -70,7 +82,34 @@ def _history(arguments: Namespace, context: Context) -> int:
 
 def _looked(arguments: Namespace, context: Context, *, most: int | None) -> Record:
     query = {"group": arguments.of or "", "waiting": "" if most is None else str(most)}
-    return look(context, f"{STATUS}?{urlencode({k: v for k, v in query.items() if v})}")
+    given = urlencode({k: v for k, v in query.items() if v})
+    return _shown(arguments, context, f"{STATUS}?{given}")
+
+
+def _shown(arguments: Namespace, context: Context, path: str) -> Record:
+    """Look at the server of this host, or at the one that --url names."""
+    if arguments.url is None:
+        if arguments.authorization_file is not None:
+            raise UsageError("--authorization-file goes with --url: the socket knows who asks")
+        return look(context, path)
+    from rebootmgr.cli.lock_server_afar import look_afar  # noqa: PLC0415 - asyncio, for few
+
+    return look_afar(arguments.url, arguments.authorization_file, context, path)
+
+
+def _tell_of_others(
+    arguments: Namespace, context: Context, groups: Iterable[Record], listed: str, counted_as: str
+) -> None:
+    """Say how many a list over TCP leaves out."""
+    if arguments.url is None:
+        return
+    for group in groups:
+        there = len(group.parts(listed, most=EVERYBODY))
+        left = (group.number(counted_as) or 0) - there
+        if left > 0:
+            who = f"group {group.text('name')}: {there} are listed, {counted(left, 'host')} more"
+            cure = "over TCP no more are told; all of them are on the server's host"
+            print(f"rebootmgrctl: {who}: {cure}", file=context.err)
 
 
 def _listed(groups: tuple[Record, ...], name: str) -> list[dict[str, object]]:
@@ -153,11 +192,19 @@ def _take(arguments: Namespace, *taken: str) -> None:
         "--for": arguments.span,
         "--until": arguments.until,
         "--forever": arguments.forever or None,
+        "--url": None if _looks(arguments) else arguments.url,
+        "--authorization-file": None if _looks(arguments) else arguments.authorization_file,
     }
     for name, value in given.items():
         if value is not None and name not in taken:
+            if name in {"--url", "--authorization-file"}:
+                raise UsageError(f"{arguments.operation} takes no {name}: {_ON_THE_SERVER}")
             what = f'"{harmless(value)}"' if name == "N" else name
             raise UsageError(f"{arguments.operation} takes no {what}: it takes {', '.join(taken)}")
+
+
+def _looks(arguments: Namespace) -> bool:
+    return arguments.operation in LOOKING
 
 
 def _end(arguments: Namespace, context: Context) -> datetime | None:
@@ -177,6 +224,7 @@ def _written(at: datetime | None) -> str | None:
     return encode_instant(at, timespec="seconds")
 
 
+LOOKING: Final = frozenset({"status", "holders", "waiting", "history"})
 OPERATIONS: Final[Mapping[str, Action]] = {
     "status": _status,
     "holders": _holders,
@@ -207,6 +255,14 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--forgive", metavar="HOST", help="of resume: take the slot of this host back, too"
     )
+    parser.add_argument(
+        "--url", metavar="URL", help="to look: at the server there, instead of this host's"
+    )
+    parser.add_argument(
+        "--authorization-file",
+        metavar="FILE",
+        help="of --url: one line, the value of the Authorization header",
+    )
     end = parser.add_mutually_exclusive_group()
     end.add_argument("--until", metavar="T", nargs="+", action=JoinedWords, help="its end")
     end.add_argument(
@@ -218,10 +274,11 @@ def _arguments(parser: ArgumentParser) -> None:
 VERBS: Final = (
     Verb(
         name="fleet",
-        summary="look at the lock server of this host, and steer it",
+        summary="look at a lock server, and steer that of this host",
         examples=(
             "rebootmgrctl fleet status",
             "rebootmgrctl fleet history -n 20",
+            "rebootmgrctl fleet status --url https://lock.example.com --authorization-file token",
             "rebootmgrctl fleet release worker-3",
             "rebootmgrctl fleet slots default 5 --for 2h",
             'rebootmgrctl fleet freeze --reason "release week" --until Mon 08:00',

@@ -45,6 +45,7 @@ LONGEST_RELEASE_S: Final = 120.0
 REPORT_S: Final = 10.0  # the slot goes back after it
 GRACE_S: Final = 10.0
 LONGEST_LINE: Final = 1024 * 1024
+LONGEST_SHOWN: Final = 64 * 1024 * 1024  # 8 MiB, were each of its bytes escaped
 CANCELLED: Final = "client_cancelled_request"
 KEPT: Final = (
     "http_proxy",
@@ -102,6 +103,11 @@ class LockClient:
         errand = encode_errand(REPORTS, body, server, {}, timeout_s=REPORT_S)
         return await self._send(errand, REPORT_S + self._grace_s)
 
+    async def look(self, path: str, server: Server, timeout_s: float) -> Reply:
+        """Read what rebootmgr-lockd shows at `path`, whole or not at all."""
+        errand = encode_errand(path, b"", server, {}, timeout_s=timeout_s, reads=True)
+        return await self._send(errand, timeout_s + self._grace_s, longest=LONGEST_SHOWN)
+
     def _tell(self, server: Server, reply: Reply) -> None:
         """Log once what only a change of the configuration can cure."""
         match reply:
@@ -119,13 +125,15 @@ class LockClient:
             case _:
                 pass
 
-    async def _send(self, request: bytes, patience_s: float) -> Reply:
+    async def _send(
+        self, request: bytes, patience_s: float, *, longest: int = LONGEST_LINE
+    ) -> Reply:
         said = bytearray()
         answered = asyncio.Event()
 
         def heard(data: bytes) -> None:
             said.extend(data)
-            if not data or b"\n" in data or len(said) > LONGEST_LINE:
+            if not data or b"\n" in data or len(said) > longest:
                 answered.set()
 
         try:

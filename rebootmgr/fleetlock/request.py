@@ -28,6 +28,7 @@ from rebootmgr.prctl import close_memory, die_with_parent
 CONNECT_S: Final = 10.0
 BODY_S: Final = 2.0
 LONGEST_BODY: Final = 64 * 1024
+LONGEST_SHOWN: Final = 8 * 1024 * 1024
 MOST_INTERIM: Final = 32
 LIMITS: Final = (  # several times what a request needs: 40 MB, 260 MB of addresses, 0.5 s
     (resource.RLIMIT_DATA, 256 * 1024 * 1024),
@@ -47,7 +48,10 @@ class UnsendableError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
-    """What the parent wants sent. `url` may hold a password."""
+    """What the parent wants sent. `url` may hold a password.
+
+    `reads`: nothing is sent, and what rebootmgr-lockd shows is read whole or not at all.
+    """
 
     url: str = field(repr=False)
     body: str
@@ -57,6 +61,7 @@ class Errand:
     client_cert_file: str
     client_key_file: str
     authorization_file: str
+    reads: bool = False
 
 
 def main() -> None:
@@ -81,6 +86,8 @@ async def _answer(order: Errand) -> Reply:
         return await _post(order, url, way)
     except UnsendableError as error:
         return {"error": "client_failed_build", "detail": str(error)}
+    except aiohttp.ClientConnectorCertificateError as error:
+        return {"error": "client_refused_certificate", "detail": _explain(error, way)}
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return {"error": "client_failed_request", "detail": _explain(error, way)}
 
@@ -105,9 +112,10 @@ async def _post(order: Errand, url: URL, way: Way) -> Reply:
         trust = _trust(order) if url.scheme == "https" else False
 
         async def post(**more: str) -> Reply:
-            async with session.post(
+            async with session.request(
+                "GET" if order.reads else "POST",
                 url.with_user(None),
-                data=order.body.encode("ascii"),
+                data=None if order.reads else order.body.encode("ascii"),
                 headers={**headers, **more},
                 skip_auto_headers=("Accept-Encoding", "Content-Type"),
                 allow_redirects=False,
@@ -115,7 +123,9 @@ async def _post(order: Errand, url: URL, way: Way) -> Reply:
                 proxy=proxy,
                 proxy_auth=login,
             ) as response:
-                body = await _beginning(response.content)
+                is_shown = order.reads and LOCKD in response.headers
+                read = _whole if is_shown else _beginning
+                body = await read(response.content)
                 return {
                     "status": response.status,
                     "retry_after": response.headers.get("Retry-After", ""),
@@ -158,6 +168,10 @@ class EndlessError(aiohttp.ClientError):
     """One interim answer after the other, and no answer."""
 
 
+class OverlongError(aiohttp.ClientError):
+    """More than `LONGEST_SHOWN`."""
+
+
 def _through(way: Way) -> tuple[str | None, aiohttp.BasicAuth | None]:
     """What aiohttp needs to know of the proxy."""
     match way:
@@ -192,6 +206,16 @@ async def _beginning(content: aiohttp.StreamReader) -> bytes:
     except (aiohttp.ClientError, OSError, ValueError):
         pass
     return bytes(body[:LONGEST_BODY])
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """Read the body to its end; OverlongError, and what aiohttp raises where it breaks off."""
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > LONGEST_SHOWN:
+            raise OverlongError
+    return bytes(body)
 
 
 def _trust(order: Errand) -> ssl.SSLContext:
@@ -307,6 +331,10 @@ def _explain(error: Exception, way: Way) -> str:
             return f"{what}{_hint(way)}"
         case EndlessError():
             return "the server never comes to an answer (endless 1xx)"
+        case OverlongError():
+            return f"the answer is longer than {LONGEST_SHOWN // 2**20} MiB"
+        case aiohttp.ClientPayloadError():
+            return "the server broke its answer off"
         case aiohttp.ServerDisconnectedError():
             return "the server closed the connection without an answer"
         case aiohttp.ClientHttpProxyError(status=status):

@@ -103,9 +103,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Why there was no answer."""
+    """Why there was no answer, for people; `cause` is the child's word for it."""
 
     detail: str
+    cause: str = field(default="", compare=False)
 
 
 Reply: TypeAlias = Answer | Silence
@@ -173,9 +174,15 @@ def encode_request(
 
 
 def encode_errand(
-    path: str, body: bytes, server: Server, headers: Mapping[str, str], *, timeout_s: float
+    path: str,
+    body: bytes,
+    server: Server,
+    headers: Mapping[str, str],
+    *,
+    timeout_s: float,
+    reads: bool = False,
 ) -> bytes:
-    """Write one line of JSON for the child that makes the request."""
+    """Write one line of JSON for the child that makes the request; `reads`: by GET, all of it."""
     request = {
         "url": join_url(server.base_url, path),
         "body": body.decode("ascii"),
@@ -185,6 +192,7 @@ def encode_errand(
         "client_cert_file": server.client_cert_file,
         "client_key_file": server.client_key_file,
         "authorization_file": server.authorization_file,
+        "reads": reads,
     }
     return json.dumps(request).encode("ascii") + b"\n"
 
@@ -194,7 +202,7 @@ def decode_reply(line: bytes) -> Reply:
     try:
         table = Table(json.loads(line), "reply")
         if "error" in table.names():
-            return Silence(table.prose("detail"))
+            return Silence(table.prose("detail"), table.text("error"))
         via = table.maybe("via", table.text) or ""
         return Answer(
             table.whole("status"),

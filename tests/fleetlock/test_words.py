@@ -109,6 +109,7 @@ def test_a_request_is_one_line() -> None:
     assert line.count(b"\n") == 1
     assert json.loads(line) == {
         "url": "http://h/v1/steady-state",
+        "reads": False,
         "body": encode_body(SLOT).decode(),
         "timeout_s": 3,
         "headers": {},

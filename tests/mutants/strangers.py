@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 BUS: Final = "tests/bus/test_strangers.py::"
 CHECK: Final = "tests/cli/test_check_config.py::"
 CLIENT: Final = "tests/fleetlock/test_client.py::"
+AFAR: Final = "tests/cli/test_lock_server_afar.py::"
 FLEET_VERBS: Final = "tests/cli/test_fleet_verbs.py::"
 METRICS: Final = "tests/show/test_metrics_socket.py::"
 NOTIFY: Final = "tests/systemd/test_notify.py::"
@@ -111,9 +112,16 @@ MUTANTS: Final = (
     Mutant(
         "credentials go to any server that a script names",
         "../cli/fleet_order.py",
-        "    if home and origin_of(home) == origin_of(url):",
-        "    if home:",
+        "    return bool(home) and origin_of(home) == origin_of(url)",
+        "    return bool(home)",
         (FLEET_VERBS + "test_credentials_go_to_the_configured_server_and_to_no_other",),
+    ),
+    Mutant(
+        "what a lock server shows is taken for whole where it breaks off",
+        "../fleetlock/request.py",
+        "                read = _whole if is_shown else _beginning",
+        "                read = _beginning",
+        (AFAR + "test_whatever_stands_at_the_url_breaks_nothing_and_is_told_apart",),
     ),
     Mutant(
         "https downgraded to http is the same server",
