@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -114,6 +115,40 @@ async def test_a_group_lends_in_its_windows_and_after_slots_have_rested(tmp_path
         settling = await server.ask("h2")
         assert settling.kind == "settling"
         assert 590 <= int(settling.headers["Retry-After"]) <= 660
+
+
+async def test_prometheus_hears_how_many_slots_may_be_lent_now(tmp_path: Path) -> None:
+    text = (
+        "[groups.default]\nslots = 3\nsettle_minutes = 10\n[groups.failed]\nslots = 2\n"
+        "[groups.dark]\n[[groups.dark.blackout]]\nname = 'for ever'\n"
+        "start = 2000-01-01T00:00:00\nend = 2999-01-01T00:00:00\n"
+    )
+    async with serving(tmp_path, text) as server:
+        assert await free_slots(server) == {"default": 3, "failed": 2, "dark": 0}
+        assert (await server.ask("h1")).status == 200
+        assert (await server.ask("h2")).status == 200
+        assert (await server.give_back("h1")).status == 200  # and settles
+        assert (await server.ask("h3", "failed")).status == 200
+        assert await free_slots(server) == {"default": 1, "failed": 1, "dark": 0}
+        told = json.dumps({**json.loads(question("h3", "failed")), "outcome": "not_applied"})
+        assert (await server.send(request(REPORTS, told.encode()))).status == 204
+        assert await free_slots(server) == {"default": 1, "failed": 0, "dark": 0}
+
+
+async def test_prometheus_hears_of_no_grant_before_the_first(tmp_path: Path) -> None:
+    async with serving(tmp_path, "[groups.default]\n[groups.db]\n") as server:
+        assert (await server.ask("h1", "db")).status == 200
+        metrics = (await server.get("/metrics")).body.decode()
+        assert 'rebootmgr_lockd_grants_total{group="default"} 0.0' in metrics
+        assert 'rebootmgr_lockd_grants_total{group="db"} 1.0' in metrics
+        assert 'rebootmgr_lockd_returns_total{group="db"} 0.0' in metrics
+
+
+async def free_slots(server: Server) -> dict[str, float]:
+    """What it says of each group."""
+    metrics = (await server.get("/metrics")).body.decode()
+    said = re.findall(r'(?m)^rebootmgr_lockd_slots_free\{group="(\w+)"\} (\S+)$', metrics)
+    return {group: float(value) for group, value in said}
 
 
 def test_groups_that_would_wait_for_themselves_are_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from tests.mutants.mutant import LEND, LENDING_WORLD, ROLLING, SQLITE, Mutant
 
 ADMIN: Final = "tests/lockd/test_admin.py::"
 ROLL_OUT: Final = "tests/lending/test_roll_out.py::"
+SCRAPED: Final = "tests/lockd/test_roll_out.py::"
 HANG_UPS: Final = "tests/lockd/test_hang_ups.py::"
 
 MUTANTS: Final = (
@@ -376,5 +377,19 @@ MUTANTS: Final = (
         "        barrier = replace(barrier, down=down_by(barrier.label, holders.values()))",
         "        pass",
         (ROLLING + "test_of_those_that_are_held_no_more_of_a_rack_are_let_go_at_once",),
+    ),
+    Mutant(
+        "slots are free for Prometheus while the group stands still",
+        "../lockd/http/scrape.py",
+        "    group, slots = looked_at(fleet, name, rules, at)",
+        "    group, slots = fleet.group(name), slots_of(name, fleet.group(name), rules, at)",
+        (SCRAPED + "test_prometheus_hears_how_many_slots_may_be_lent_now",),
+    ),
+    Mutant(
+        "Prometheus hears of a group only after its first grant",
+        "../lockd/http/scrape.py",
+        "{**begun, **by_group}.items()",
+        "by_group.items()",
+        (SCRAPED + "test_prometheus_hears_of_no_grant_before_the_first",),
     ),
 )

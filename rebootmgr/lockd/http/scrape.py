@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from rebootmgr import __version__
 from rebootmgr.lending.group import Fleet, Group, slots_of
-from rebootmgr.lending.standing import halted_by
+from rebootmgr.lending.standing import halted_by, looked_at
 from rebootmgr.lending.terms import MAX_HOLD_S, Moment, Rules, Terms
 from rebootmgr.lockd.lender import Lender
 from rebootmgr.lockd.tally import Histogram
@@ -60,6 +60,7 @@ class Scrape(Collector):
             values = {
                 "slots": slots_of(name, group, rules, at),
                 "slots_lent": len(group.holders),
+                "slots_free": 0 if lender.trouble else _free(fleet, name, rules, at),
                 "hosts_waiting": len(group.queue),
                 "oldest_wait_seconds": _oldest_wait_s(group, at.s),
                 "oldest_hold_seconds": max(_holds_s(group, at.s), default=0.0),
@@ -83,7 +84,8 @@ class Scrape(Collector):
             ("returns", "Slots given back.", counts.returns),
         ):
             family = CounterMetricFamily(f"{PREFIX}{key}", text, labels=_GROUP)
-            for name, number in by_group.items():
+            begun = dict.fromkeys(self._lender.rules.groups, 0)  # or the first one is no increase
+            for name, number in {**begun, **by_group}.items():
                 family.add_metric((name,), number)
             yield family
         refusals = CounterMetricFamily(
@@ -105,6 +107,7 @@ class Scrape(Collector):
 _GAUGES: Final = {
     "slots": "Slots that the group has.",
     "slots_lent": "Slots that hosts hold.",
+    "slots_free": "Slots that may be lent now: none outside windows, or while frozen or halted.",
     "hosts_waiting": "Hosts in the queue.",
     "oldest_wait_seconds": "How long the first of the queue has waited.",
     "oldest_hold_seconds": "How long the oldest slot is held.",
@@ -113,6 +116,11 @@ _GAUGES: Final = {
     "frozen": "Whether an administrator lets nothing be granted.",
     "overdue": "Hosts that hold a slot for longer than max_hold_minutes.",
 }
+
+
+def _free(fleet: Fleet, name: str, rules: Rules, at: Moment) -> int:
+    group, slots = looked_at(fleet, name, rules, at)
+    return max(slots - len(group.holders), 0)
 
 
 def _is_halted(group: Group, terms: Terms, name: str, rules: Rules, at: Moment) -> bool:
