@@ -9,7 +9,13 @@ import pytest
 import yaml
 
 from rebootmgr.cli.bus_verbs import METRICS
-from tests.dashboards.expressions import ALL_METRICS, SERIES, check_expression
+from tests.dashboards import lent
+from tests.dashboards.expressions import (
+    ALL_METRICS,
+    OF_SERVER,
+    SERIES,
+    check_expression,
+)
 from tests.dashboards.prometheus import DASHBOARDS, promtool
 from tests.doc_text import GUIDES
 from tests.fakes.statuses import ALL
@@ -46,7 +52,8 @@ def test_an_alert_says_what_happened_and_what_to_do(name: str) -> None:
     assert page == "docs/monitoring.md"
     assert anchor == name.lower()
     assert anchor in anchors(MONITORING)
-    check_expression(rule["expr"], ALL_METRICS)
+    of_server = name.startswith("RebootmgrLockd")
+    check_expression(rule["expr"], OF_SERVER if of_server else ALL_METRICS)
 
 
 def test_the_guide_has_every_alert_as_the_rules_have_it() -> None:
@@ -58,7 +65,9 @@ def test_the_guide_has_every_alert_as_the_rules_have_it() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", SERIES.values(), ids=ALL)
+@pytest.mark.parametrize(
+    "text", [*SERIES.values(), *lent.SERIES.values()], ids=[*ALL, *lent.SERIES]
+)
 def test_promtool_finds_nothing_to_mend_in_the_metrics(text: str) -> None:
     assert promtool("check", "metrics", text=text) == ""
 
@@ -70,10 +79,15 @@ def test_promtool_takes_the_example_configuration() -> None:
 
 def test_prometheus_asks_local_exporter_for_what_that_has() -> None:
     bridge = tomllib.loads((DASHBOARDS / "local_exporter.toml").read_text("utf-8"))
-    [job] = read_yaml("prometheus.yml")["scrape_configs"]
+    job, _ = read_yaml("prometheus.yml")["scrape_configs"]
     [(selector, source)] = bridge["bridge"]["selectors"].items()
     assert source == {"kind": "uds", "path": f"/{METRICS}"}
     assert (job["params"], job["metrics_path"]) == ({"selector": [selector]}, "/bridge")
     targets = [target for some in job["static_configs"] for target in some["targets"]]
     assert {target.partition(":")[2] for target in targets} == {str(bridge["service"]["port"])}
     assert f'job="{job["job_name"]}"' in ALERTS["RebootmgrDown"]["expr"]
+
+
+def test_the_lock_server_is_down_by_the_name_of_its_job() -> None:
+    _, job = read_yaml("prometheus.yml")["scrape_configs"]
+    assert f'job="{job["job_name"]}"' in ALERTS["RebootmgrLockdDown"]["expr"]

@@ -36,8 +36,10 @@ def run(script: str, programs: str) -> str:
 
 
 def test_an_excerpt_stands_in_the_configuration() -> None:
-    [(_, excerpt)] = blocks(PAGE, "yaml")
-    assert excerpt["body"] in (DASHBOARDS / "prometheus.yml").read_text("utf-8")
+    configuration = (DASHBOARDS / "prometheus.yml").read_text("utf-8")
+    excerpts = [excerpt["body"] for _, excerpt in blocks(PAGE, "yaml")]
+    assert len(excerpts) == 2
+    assert all(excerpt in configuration for excerpt in excerpts)
 
 
 def test_the_alerts_are_tried_as_the_guide_says() -> None:

@@ -29,6 +29,7 @@ from tests.dashboards.prometheus import (
 from tests.dashboards.test_alerts import ALERTS
 from tests.dashboards.test_dashboard import QUERIES
 from tests.fakes.host import Host
+from tests.lockd.program import serving
 from tests.waiting import telling
 
 TEXTFILE: Final = DASHBOARDS / "textfile"
@@ -59,13 +60,15 @@ async def bridge(path: Path) -> AsyncIterator[str]:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-def prometheus(home: Path, target: str) -> Server:
-    """Prometheus with the shipped configuration, but for the targets and the pace."""
+def prometheus(home: Path, target: str, lock_server: str) -> Server:
+    """Prometheus with the shipped configuration, but for the targets, the pace and TLS."""
     config = yaml.safe_load((DASHBOARDS / "prometheus.yml").read_text("utf-8"))
     config["global"] = dict.fromkeys(("scrape_interval", "evaluation_interval"), "1s")
     config["rule_files"] = [str(DASHBOARDS / name) for name in config["rule_files"]]
-    [first, *_] = config["scrape_configs"][0]["static_configs"]
-    config["scrape_configs"][0]["static_configs"] = [{**first, "targets": [target]}]
+    hosts, servers = config["scrape_configs"]
+    [first, *_] = hosts["static_configs"]
+    hosts["static_configs"] = [{**first, "targets": [target]}]
+    servers |= {"scheme": "http", "static_configs": [{"targets": [lock_server]}]}
     file = home / "prometheus.yml"
     file.write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_port()}"
@@ -93,19 +96,25 @@ async def until_value(server: Server, query: str, wanted: float) -> list[Json]:
 
 
 async def test_prometheus_scrapes_the_socket_and_can_say_all_that_is_asked(tmp_path: Path) -> None:
-    async with Host(tmp_path / "host") as host, bridge(host.root / METRICS) as target:
+    async with (
+        Host(tmp_path / "host") as host,
+        bridge(host.root / METRICS) as target,
+        serving(tmp_path / "locks") as lockd,
+    ):
         host.configure('[updates]\nstrategy = "off"\n')
         await host.os.stage(UPDATE)
         await host.start()
         await host.until_blocked("disabled")
-        async with prometheus(tmp_path, target) as server:
+        assert [(await lockd.ask(name)).status for name in ("h1", "h2")] == [200, 423]
+        async with prometheus(tmp_path, target, f"127.0.0.1:{lockd.port}") as server:
             await server.text("/-/ready")
             [seen] = await until_value(server, "rebootmgr_reboot_pending", 1)
             own = {"job": "rebootmgr", "instance": target, "group": "default"}
             assert seen["metric"] == {"__name__": "rebootmgr_reboot_pending", **own}
+            await until_value(server, 'rebootmgr_lockd_hosts_waiting{group="default"}', 1)
             await check_what_is_known(server, host, own)
             await host.stop()
-            await until_value(server, "up", 0)
+            await until_value(server, 'up{job="rebootmgr"}', 0)
             await until_value(server, 'ALERTS{alertname="RebootmgrDown",alertstate="pending"}', 1)
         assert server.log == ""
 

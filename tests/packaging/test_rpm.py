@@ -247,7 +247,8 @@ def test_the_lock_server_is_in_a_package_of_its_own_that_no_host_needs(
 ) -> None:
     listed = [f"{it} {path}" for path, it in lockd.files().items() if "/licenses" not in path]
     assert listed == LOCKD_FILES.splitlines()
-    pages = {"/usr/share/doc/rebootmgr/docs/lockd.md"}
+    documents = "/usr/share/doc/rebootmgr"
+    pages = {f"{documents}/docs/lockd.md", f"{documents}/dashboards/rebootmgr-lockd.json"}
     code = f"{SITELIB}/rebootmgr/lockd"
     apart = {one for one in package.files() if "lockd" in one and not one.startswith(code)}
     assert apart == pages
