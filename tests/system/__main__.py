@@ -10,11 +10,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.system.able import CGROUP, cgroup_tops, remove_cgroup, why_not
+from tests.system.able import cgroup_tops, remove_cgroup, why_not
 from tests.system.layers import make_product_layers
 from tests.system.packages import make_packages
 from tests.system.roots import OSTREE, SUITES, UNSURE, NoRootError, read_root
-from tests.system.sysroot import remove_old_hosts
+from tests.system.runs import RUNS, begin_run, claim
+from tests.system.sysroot import remove_run
 
 AT_ONCE = 4  # machines mostly wait
 LEFT_OUT = "REBOOTMGR_SYSTEM_LEFT_OUT"  # what the end says again
@@ -26,6 +27,10 @@ def main() -> None:
     os.environ["PATH"] += ":/usr/sbin:/sbin"  # of a user who became root without a login
     if why := why_not():
         raise SystemExit(f"system: not run: {why}")
+    begin_run()
+    claim(RUNS, remove_run)
+    for top in cgroup_tops():
+        claim(top, remove_cgroup)
     roots = (*SUITES, OSTREE)
     _say(f"root file systems: {', '.join(roots)} (the first time takes a minute)")
     with ThreadPoolExecutor() as makers:
@@ -42,10 +47,6 @@ def main() -> None:
     _say("the RPM, and what it installs")
     make_product_layers()
     make_packages()
-    for top in cgroup_tops():  # of a run that was killed
-        for old in top.glob(f"{CGROUP}-*"):
-            remove_cgroup(old)
-    remove_old_hosts()
     os.chdir(Path(__file__).parents[2])
     alone = ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc")
     how = ("-n", str(AT_ONCE), "--reruns", str(AGAIN), "-raR")

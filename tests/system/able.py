@@ -14,7 +14,6 @@ TOOLS: Final = {
     "go-md2man": "go-md2man",
 }
 CGROUPS: Final = Path("/sys/fs/cgroup")
-CGROUP: Final = "rebootmgr-test"
 _CAP_SYS_ADMIN: Final = 21
 
 

@@ -5,12 +5,12 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from tests.system.roots import CACHE, OSTREE, ostree_suite, read_root, suites_here
-from tests.system.sysroot import SYSROOT, script_of_sysroot
+from tests.system.roots import OSTREE, ostree_suite, read_root, suites_here
+from tests.system.runs import RUNS, own
+from tests.system.sysroot import place_of_sysroot, script_of_sysroot
 
 PROJECT: Final = Path(__file__).parents[2]
 STAND_INS: Final = Path(__file__).parent / "guest/root"
-RPMS: Final = CACHE / "rpms"
 # Debian's rpm 4.18 asks whether we mean it.
 RPM: Final = {
     "bookworm": ("rpm", "--nodeps", "--force-debian"),
@@ -21,7 +21,7 @@ RPM: Final = {
 
 def layers_of(suite: str, *, with_product: bool = True) -> tuple[Path, ...]:
     """The layers of a machine, the lowest last; made before by `make_product_layers`."""
-    product = (CACHE / f"product-{suite}",) if with_product else ()
+    product = (own(RUNS) / f"product-{suite}",) if with_product else ()
     return (STAND_INS, *product, read_root(suite))
 
 
@@ -36,16 +36,22 @@ def lockd_rpm_of(version: str = "") -> Path:
 
 
 def _built(version: str, name: str) -> Path:
-    [rpm] = (RPMS / (version or "this")).glob(f"{name}.noarch.rpm")
+    [rpm] = _rpms(version).glob(f"{name}.noarch.rpm")
     return rpm
+
+
+def _rpms(version: str) -> Path:
+    return own(RUNS) / "rpms" / (version or "this")
 
 
 def build_rpm(version: str = "", *, tree: Path = PROJECT) -> Path:
     """Build the RPM of `tree` under `version`, "" for its own."""
-    out = RPMS / (version or "this")
-    shutil.rmtree(out, ignore_errors=True)
     command = (tree / "packaging/rpm/build", "--without", "check")
-    environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "OUT": str(out), "VERSION": version}
+    environ = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "OUT": str(_rpms(version)),
+        "VERSION": version,
+    }
     _do("building the RPM", *command, environ=environ)
     return rpm_of(version)
 
@@ -55,21 +61,20 @@ def make_product_layers() -> None:
     rpm = build_rpm()
     for suite in suites_here():
         _install(rpm, suite, suite)
-    shutil.rmtree(SYSROOT, ignore_errors=True)
-    SYSROOT.mkdir()
+    place_of_sysroot().mkdir()
     _install(rpm, OSTREE, ostree_suite(), then=script_of_sysroot(_merged(OSTREE)))
-    shutil.rmtree(CACHE / f"product-{OSTREE}")  # all of it is in the repository
+    shutil.rmtree(own(RUNS) / f"product-{OSTREE}")  # all of it is in the repository
 
 
 def _merged(name: str) -> Path:
-    return CACHE / f"merged-{name}"
+    return own(RUNS) / f"merged-{name}"
 
 
 def _install(rpm: Path, name: str, suite: str, *, then: str = "") -> None:
     """Install it above the root `name`; `then` sees the result before it is unmounted."""
-    upper, work, root = CACHE / f"product-{name}", CACHE / f"work-{name}", _merged(name)
+    upper, work = (own(RUNS) / f"{what}-{name}" for what in ("product", "work"))
+    root = _merged(name)
     for made in (upper, work, root):
-        shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
     options = f"lowerdir={read_root(name)},upperdir={upper},workdir={work}"
     script = f"""

@@ -21,7 +21,8 @@ from rebootmgr.bus.connection import Bus
 from rebootmgr.errors import BusError
 from tests.fakes.service_manager import ServiceManager
 from tests.fakes.spoken import ASK_AGAIN_S, Json, Spoken
-from tests.system.able import CGROUP, cgroup_tops, remove_cgroup
+from tests.system.able import cgroup_tops, remove_cgroup
+from tests.system.runs import own
 from tests.waiting import telling
 
 Layers: TypeAlias = Sequence[Path]
@@ -185,7 +186,7 @@ class Machine(Spoken):
         """Switch it on; back when it has booted and its bus is there."""
         self.boots += 1
         self._cgroups = [
-            top / f"{CGROUP}-{self._mark}-{self.name}-{self.boots}" for top in cgroup_tops()
+            own(top) / f"{self._mark}-{self.name}-{self.boots}" for top in cgroup_tops()
         ]
         for cgroup in self._cgroups:  # systemd 257 kills what it starts in one that was killed
             cgroup.mkdir()

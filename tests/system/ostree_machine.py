@@ -18,7 +18,7 @@ from rebootmgr.updates.file_watch import FileWatch
 from tests.fakes.gvariant import Pair, encode_dictionary
 from tests.fakes.spoken import Json
 from tests.system.machine import Machine, mount, unmount
-from tests.system.sysroot import HOSTS, copy_sysroot, remove_sysroot
+from tests.system.sysroot import copy_sysroot, place_of_hosts, remove_sysroot
 from tests.waiting import telling
 
 MakeHost: TypeAlias = Callable[..., Awaitable["OstreeMachine"]]
@@ -48,7 +48,7 @@ class OstreeMachine(Machine):
         on_composefs: bool = False,
     ) -> None:
         super().__init__((), directory, name, bridge=bridge)
-        self.sysroot = HOSTS / f"{self._mark}-{name}"
+        self.sysroot = place_of_hosts() / f"{self._mark}-{name}"
         self.entry = 0
         self.has_rpm_ostreed = with_rpm_ostreed
         self._on_composefs = on_composefs

@@ -6,8 +6,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
+
+from tests.system.keeping import is_kept, keep
 
 CACHE: Final = Path(
     os.environ.get("REBOOTMGR_SYSTEM_CACHE") or Path(__file__).parents[2] / "build/system"
@@ -24,8 +27,10 @@ PACKAGES: Final = (
 )  # fmt: skip
 # Of another Python beside the system's own, and what runs the suite there.
 MORE: Final = {
-    "sid": ("python3.15", "python3-hypothesis", "python3-pytest", "python3-pytest-asyncio")
-}
+    "sid": (
+        "python3.15", "python3-hypothesis", "python3-pytest", "python3-pytest-asyncio", "openssl"
+    )
+}  # fmt: skip
 # Nothing says that its lists are older than they promised to be, where they are kept.
 STALE: Final = '--aptopt=Acquire::Check-Valid-Until "false"'
 OSTREE: Final = "ostree"
@@ -52,10 +57,11 @@ def ostree_suite() -> str:
     return suites_here()[-1]
 
 
+@cache
 def read_root(name: str) -> Path:
     """Where the root of a suite is, or that of OSTREE; it is made first where there is none.
 
-    NoRootError if it cannot be made.
+    It is kept from then on. NoRootError if it cannot be made.
     """
     root = _root_of(name)
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -63,6 +69,7 @@ def read_root(name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not root.exists():
             _make(name, root, _how(name))
+        keep(root)
     return root
 
 
@@ -80,7 +87,8 @@ def _how(name: str) -> tuple[str, ...]:
 
 def _make(name: str, root: Path, how: Sequence[str]) -> None:
     for old in CACHE.glob(f"{name}-????????????"):
-        shutil.rmtree(old)
+        if not is_kept(old):
+            shutil.rmtree(old)
     draft = root.with_name(f"{root.name}.draft")
     log = CACHE / f"{name}.log"
     command = ("mmdebstrap", "--variant=minbase", *how, str(draft))

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.fakes.ostree_host import KARGS, OSNAME, REFSPEC
-from tests.system.roots import CACHE, OSTREE, read_root
+from tests.system.roots import OSTREE, read_root
+from tests.system.runs import RUNS, own
 
-SYSROOT: Final = CACHE / "sysroot"
-HOSTS: Final = CACHE / "hosts"
 VERSIONS: Final = ("42.1", "42.2", "42.3")
 # What machines write into, of which each needs its own.
 _OWN: Final = ("boot", "ostree/repo/config", "ostree/repo/refs", "ostree/repo/.lock")
@@ -49,8 +48,18 @@ _SYSROOT: Final = """
     """
 
 
+def place_of_sysroot() -> Path:
+    """Where it is, for the machines of this run."""
+    return own(RUNS) / "sysroot"
+
+
+def place_of_hosts(run: Path | None = None) -> Path:
+    """Where the machines of a run have theirs; of this one if none is named."""
+    return (run or own(RUNS)) / "hosts"
+
+
 def script_of_sysroot(tree: Path) -> str:
-    """What makes SYSROOT of `tree`, a root that is mounted there and spent by it.
+    """What makes the sysroot of `tree`, a root that is mounted there and spent by it.
 
     The programs are those of the root itself; its /mnt is mounted over, in a namespace of its own.
     """
@@ -65,7 +74,7 @@ def script_of_sysroot(tree: Path) -> str:
         mount -t tmpfs tmpfs {tools}/mnt
         mkdir {tools}/mnt/tree {tools}/mnt/sysroot
         mount --bind {tree} {tools}/mnt/tree
-        mount --bind {SYSROOT} {tools}/mnt/sysroot
+        mount --bind {place_of_sysroot()} {tools}/mnt/sysroot
         mount -t proc proc {tools}/proc
         chroot {tools} env OSTREE_SYSROOT_DEBUG=mutable-deployments {environ} sh -ec '{_SYSROOT}'
         """
@@ -73,36 +82,40 @@ def script_of_sysroot(tree: Path) -> str:
 
 def copy_sysroot(to: Path) -> None:
     """Give a machine a sysroot of its own, on the file system of the others."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(("cp", "-al", SYSROOT, to), check=True)
+    sysroot = place_of_sysroot()
+    to.parent.mkdir(exist_ok=True)
+    subprocess.run(("cp", "-al", sysroot, to), check=True)
     stateroot = f"ostree/deploy/{OSNAME}"
     etcs = [str(etc.relative_to(to)) for etc in to.glob(f"{stateroot}/deploy/*/etc")]
-    for own in (*_OWN, *etcs, f"{stateroot}/var"):
-        shutil.rmtree(to / own) if (to / own).is_dir() else (to / own).unlink(missing_ok=True)
-        subprocess.run(("cp", "-a", SYSROOT / own, to / own), check=True)
+    for one in (*_OWN, *etcs, f"{stateroot}/var"):
+        shutil.rmtree(to / one) if (to / one).is_dir() else (to / one).unlink(missing_ok=True)
+        subprocess.run(("cp", "-a", sysroot / one, to / one), check=True)
 
 
 def why_not_ostree() -> str:
     """Say why no ostree host can be here, "" if one can: files have to become immutable."""
-    HOSTS.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=HOSTS) as probe:
+    hosts = place_of_hosts()
+    hosts.mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=hosts.parent) as probe:
         for how in ("+i", "-i"):
             tried = subprocess.run(
                 ("chattr", how, probe.name), capture_output=True, text=True, check=False
             )
             if tried.returncode:
-                return f"no real ostree host in {HOSTS}: {tried.stderr.strip()}"
+                return f"no real ostree host in {hosts}: {tried.stderr.strip()}"
     return ""
 
 
 def remove_sysroot(which: Path) -> None:
     """Remove what a machine had, whose deployments are immutable."""
-    immutable = (which / "boot", *which.glob("ostree/deploy/*/deploy/*.[0-9]"))
-    subprocess.run(("chattr", "-i", *immutable), check=True)
+    for immutable in (which / "boot", *which.glob("ostree/deploy/*/deploy/*.[0-9]")):
+        if immutable.exists():  # not where whoever copied it was killed
+            subprocess.run(("chattr", "-i", immutable), check=True)
     shutil.rmtree(which)
 
 
-def remove_old_hosts() -> None:
-    """Remove what a run left behind that was killed."""
-    for old in HOSTS.glob("*"):
-        remove_sysroot(old)
+def remove_run(run: Path) -> None:
+    """Remove what a run made that is over, hosts that outlived it included."""
+    for sysroot in place_of_hosts(run).glob("*"):
+        remove_sysroot(sysroot)
+    shutil.rmtree(run)
