@@ -97,5 +97,10 @@ def reasons(status: Json) -> list[str]:
     return [blocker["reason"] for blocker in status["blockers"]]
 
 
+def told(status: Json) -> str:
+    """What is said of all that is in the way."""
+    return " ".join(blocker["detail"] for blocker in status["blockers"])
+
+
 def _brief(said: Json | None) -> str:
     return json.dumps({name: it for name, it in (said or {}).items() if name != "gates"})
