@@ -6,6 +6,7 @@ Seen on bootc 1.16.9: the staged file is renamed into place, finalization leaves
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -131,12 +132,17 @@ class ComposefsHost:
         entries = self.root / ENTRIES
         shutil.rmtree(entries, ignore_errors=True)
         entries.mkdir(parents=True)
+        for name, text in self.menu_entries():
+            (entries / name).write_text(text)
+
+    def menu_entries(self) -> Iterator[tuple[str, str]]:
+        """Names and texts of the boot menu's files."""
         for place, tree in enumerate(self.menu[:2]):
-            name = f"bootc_{tree.name}-{tree.version}-{1 - place}.conf"
-            (entries / name).write_text(
+            text = (
                 f"title An OS {tree.version}\nversion {tree.version}\nlinux /boot/x/vmlinuz\n"
                 f"initrd /boot/x/initrd\noptions root=UUID=1 rw composefs={tree.name}\n"
             )
+            yield f"bootc_{tree.name}-{tree.version}-{1 - place}.conf", text
 
     def _write_staged(self) -> None:
         assert self.staged is not None

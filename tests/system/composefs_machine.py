@@ -71,6 +71,11 @@ class ComposefsMachine(Machine):
         """Let every finalization fail from now on."""
         (self.disk / FATE).touch()
 
+    def kill_who_finalizes(self, moment: int) -> None:
+        """Let every finalization be killed after so many of its moments, 0 for none."""
+        fate = self.disk / FATE
+        fate.write_text(str(moment)) if moment else fate.unlink()
+
     async def bootc(self, *command: str) -> str:
         """Have bootc's stand-in do something."""
         return await self.do(*_BOOTC, *_COMMAND, *command)

@@ -92,6 +92,35 @@ async def test_an_image_that_is_never_finalized_is_tried_twice_and_quarantined(
     await host.until_blocked("quarantined")
 
 
+@pytest.mark.parametrize(
+    ("moment", "outcome", "booted"),
+    [(1, "not_applied", OLD), (2, "not_applied", OLD), (3, "succeeded", NEW)],
+    ids=["a_menu_by_half", "a_menu_beside_the_old", "both_changed_places"],
+)
+async def test_whoever_is_killed_while_he_finalizes_costs_one_reboot_and_no_slot(
+    composefs: ComposefsMachine, server: FakeFleetLock, moment: int, outcome: str, booted: str
+) -> None:
+    host = composefs
+    host.configure(fleet_lock(server.url))
+    await host.boot()
+    await server.wait_seen(1)
+    await host.until(lambda status: status["state"] == "idle" and not status["slots"])
+    server.seen.clear()
+    host.kill_who_finalizes(moment)
+    await host.bootc("stage", "42.2")
+    await host.until_rebooted()
+    status = await host.until(lambda status: newest(status) == outcome and not status["slots"])
+    assert (status["state"], status["booted"]["id"]) == ("idle", booted)
+    assert "entries.staged" in await host.do("ls", "/boot/loader"), "nobody was killed"
+    assert asked(server) == ["/v1/pre-reboot", "/v1/steady-state"]
+    host.kill_who_finalizes(0)
+    await host.bootc("stage", "42.3")
+    await host.until_rebooted()
+    status = await host.until_judged(2)
+    assert (newest(status), status["booted"]["id"]) == ("succeeded", NEWER)
+    assert host.boots == 3
+
+
 async def test_a_power_cut_loses_what_was_staged_and_no_attempt(
     composefs: ComposefsMachine,
 ) -> None:

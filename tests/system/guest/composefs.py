@@ -6,7 +6,9 @@ moments in which a reader would see it halfway; `work` holds the lock until some
 """
 
 import argparse
+import ctypes
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Final, Self
@@ -14,7 +16,9 @@ from typing import Final, Self
 from tests.fakes.composefs_host import ENTRIES, ComposefsHost, ImageTree
 
 FATE: Final = "sysroot/fate"
-"""Where it exists, nothing can be finalized."""
+"""Where it exists, nothing can be finalized; or who does so dies after the moment it names."""
+_HERE: Final = -100  # AT_FDCWD
+_RENAME_EXCHANGE: Final = 2
 _VERSIONS: Final = ("42.1", "42.2", "42.3")
 _TREES: Final = {tree.name: tree for tree in (ImageTree(version=one) for one in _VERSIONS)}
 
@@ -43,14 +47,26 @@ class Bootc(ComposefsHost):
         """Leave that to who boots it."""
 
     def finalize(self) -> None:
-        """Write the boot menu anew, at shutdown; what is staged is left where it is."""
+        """Write the boot menu anew, at shutdown; what is staged is left where it is.
+
+        Beside the old one, with which it then changes places.
+        """
         if self.staged is None or self.is_locked:
             return
-        if (self.root / FATE).exists():
-            (self.root / ENTRIES).with_name("entries.staged").mkdir()
-            return
+        entries = self.root / ENTRIES
+        draft, fate = entries.with_name("entries.staged"), self.root / FATE
+        shutil.rmtree(draft, ignore_errors=True)  # of one that came to nothing
+        draft.mkdir()
+        if fate.exists():
+            if not (moment := fate.read_text()):
+                return
+            self._left = int(moment)
         self.menu = [self.staged, self.menu[0]]
-        self._write_menu()
+        for name, text in self.menu_entries():
+            self._write(draft / name, text)
+        _exchange(draft, entries)
+        self._was_seen()
+        shutil.rmtree(draft)
 
     def _write(self, path: Path, text: str) -> None:
         super()._write(path, text)
@@ -68,6 +84,14 @@ class Bootc(ComposefsHost):
         self._left -= 1
         if self._left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Let two names change places in one step, as renameat2(2) can."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = (os.fsencode(one), os.fsencode(other))
+    if libc.renameat2(_HERE, names[0], _HERE, names[1], _RENAME_EXCHANGE) != 0:
+        raise OSError(ctypes.get_errno(), "they do not change places", str(one))
 
 
 def main() -> None:
