@@ -31,6 +31,7 @@ REBOOTED: Final = 133
 POWERED_OFF: Final = 0
 ENVIRON: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _JOURNAL: Final = ("journalctl", "--no-pager", "--quiet", "--boot=all", "--output=cat")
+_SYNCED: Final = ("/bin/sh", "-c", 'journalctl --sync && exec "$@"', "sh")
 _OF_THE_DAEMON: Final = ("--unit=rebootmgr.service",)
 _LEADER: Final = "X_NSPAWN_LEADER_PID="
 _TESTS: Final = Path(__file__).parents[1]
@@ -333,8 +334,8 @@ class Machine(Spoken):
         return (await self.do("systemctl", "show", "--value", f"--property={name}", unit)).strip()
 
     async def journal(self, *options: str) -> str:
-        """What the daemon wrote in all boots, one message a line."""
-        return await self.do(*_JOURNAL, *(options or _OF_THE_DAEMON))
+        """What the daemon has written in all boots until now, one message a line."""
+        return await self.do(*_SYNCED, *_JOURNAL, *(options or _OF_THE_DAEMON))
 
     def last_words(self) -> str:
         """What the daemon wrote last, or the machine that is down."""
