@@ -3,7 +3,8 @@
 import inspect
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,9 +19,19 @@ from tests.waiting import bounded
 collect_ignore = [] if os.environ.get("REBOOTMGR_SYSTEM_TESTS") == "alone" else ["system"]
 
 
-# A shell has what it starts in the background ignore Ctrl-C, and so would each program of a test.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def _unheard(*_: object) -> None:
+    """Go on; unlike a signal that is ignored, this is not inherited by the programs of a test."""
+
+
+def _hear(number: signal.Signals, handler: Callable[[int, FrameType | None], object]) -> None:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
+
+
+# What runs in the background ignores Ctrl-C, and below nohup that the terminal is gone.
+_hear(signal.SIGINT, signal.default_int_handler)
+_hear(signal.SIGQUIT, _unheard)
+_hear(signal.SIGHUP, _unheard)
 
 # How fast examples come says how busy the machine is.
 settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -239,6 +239,15 @@ SHALLOW: Final = (
         crashes=False,
     ),
     Nature(
+        name="deadlines, requests and holds",
+        policies=(AGEING,),
+        window_moves=True,
+        spans=True,
+        just_over=True,
+        inhibits=False,
+        crashes=False,
+    ),
+    Nature(
         name="deadlines, crashes and clocks that are set",
         policies=(UNSURE,),
         window_moves=True,
@@ -293,16 +302,10 @@ def deeper(sibling: str, **changes: Any) -> Nature:
 
 
 DEEP: Final = (
-    Nature(
-        name="deadlines, requests and holds",
-        policies=(AGEING,),
-        window_moves=True,
+    deeper(
+        "deadlines, requests and holds",
+        name="deadlines, requests, holds and people",
         sessions=True,
-        spans=True,
-        operators=True,
-        just_over=True,
-        inhibits=False,
-        crashes=False,
     ),
     deeper("slow looks", name="slow looks and inhibitors", inhibits=True),
     deeper("boots", name="boots, two a day", policies=(BOLD,)),

@@ -495,7 +495,8 @@ class World:
             yield RebootAsked("root", now=False, valid_s=60.0), self._wishing(60.0, now=False)
             yield Withdrawn(), replace(self, wish=None)
         if self.nature.spans:
-            yield HoldAdded(HOLD, for_s=canonical.SOON), replace(self, held_s=canonical.SOON)
+            timed = replace(self, held=False, held_s=canonical.SOON)  # it is the same hold
+            yield HoldAdded(HOLD, for_s=canonical.SOON), timed
             yield Withdrawn(), replace(self, wish=None)
             for now in (False, True):
                 asked = RebootAsked("root", now=now, valid_s=canonical.SOON)
