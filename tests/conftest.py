@@ -2,8 +2,10 @@
 
 import inspect
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -13,6 +15,7 @@ from rebootmgr.bus.connection import Bus
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.fleetlock_tls import Certificate
+from tests.fakes.short import short_directory
 from tests.waiting import bounded
 
 # Machines are booted by `make system`, in namespaces that end with the tests, and nowhere else.
@@ -36,6 +39,24 @@ _hear(signal.SIGHUP, _unheard)
 # How fast examples come says how busy the machine is.
 settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("calm")
+
+
+_made: list[Path] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep `tmp_path` short whoever runs the suite and however often: sockets are bound in it."""
+    if not config.option.basetemp:  # a worker has a part of the first one's
+        _made.append(short_directory("rm-", inside=76))
+        config.option.basetemp = str(_made[0])
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Leave what tests made only if one failed, to be looked at."""
+    if exitstatus != pytest.ExitCode.TESTS_FAILED:
+        for directory in _made:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

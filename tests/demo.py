@@ -8,22 +8,22 @@ so nothing is updated or rebooted here. Ends with 1, and says so, when a step do
 import asyncio
 import os
 import re
+import shutil
 import signal
 import sys
-import tempfile
 import textwrap
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
 from tests.fakes.bus_log import BusLog
 from tests.fakes.fleetlock import FakeFleetLock, Script, Seen, reply
 from tests.fakes.host import NAME, Host, Json
 from tests.fakes.logind_sessions import FakeSession
+from tests.fakes.short import short_directory
 from tests.fakes.terminal import Terminal, terminal
 from tests.waiting import BOUND_S
 
@@ -276,7 +276,8 @@ async def perform(stage: Stage) -> None:
         loop.add_signal_handler(number, task.cancel)
     loop.set_exception_handler(_tell)
     async with asyncio.timeout(BOUND_S), AsyncExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rebootmgr-demo-")))
+        root = short_directory("rebootmgr-demo-", inside=40)
+        stack.callback(shutil.rmtree, root)
         host = await stack.enter_async_context(Host(root, version=OLD))
         fleet = await stack.enter_async_context(Fleet())
         bus_log = await stack.enter_async_context(BusLog(host.dbus.address))

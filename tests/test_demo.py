@@ -28,8 +28,14 @@ STORY: Final = (
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unlike `tmp_path`, whose name is the test's, short enough for the sockets of a demo."""
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture
+def environ(home: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "TMPDIR": str(home)}
 
 
 def test_the_demo_tells_its_story_in_order_and_in_80_columns(environ: dict[str, str]) -> None:
@@ -43,10 +49,8 @@ def test_the_demo_tells_its_story_in_order_and_in_80_columns(environ: dict[str, 
     assert "\x1b" not in done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_ended_demo_leaves_nothing_behind(
-    environ: dict[str, str], tmp_path: Path, number: signal.Signals
-) -> None:
+def _interrupted(environ: dict[str, str], number: signal.Signals) -> tuple[int, str, int]:
+    """The process group of a demo that a signal ended in its story, its errors and its status."""
     with subprocess.Popen(
         DEMO,
         cwd=ROOT,
@@ -62,7 +66,24 @@ def test_an_ended_demo_leaves_nothing_behind(
             assert demo.poll() is None, demo.stderr.read()
         os.killpg(demo.pid, number)  # as a terminal does: to the demo and all that it started
         demo.stdout.read()
-        assert (demo.stderr.read(), demo.wait()) == ("", 128 + number)
+        return demo.pid, demo.stderr.read(), demo.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_ended_demo_leaves_nothing_behind(
+    environ: dict[str, str], home: Path, number: signal.Signals
+) -> None:
+    group, errors, status = _interrupted(environ, number)
+    assert (errors, status) == ("", 128 + number)
     with pytest.raises(ProcessLookupError):
-        os.killpg(demo.pid, 0)
-    assert list(tmp_path.iterdir()) == []
+        os.killpg(group, 0)
+    assert list(home.iterdir()) == []
+
+
+def test_the_demo_runs_where_temporary_files_lie_too_deep_for_a_socket(
+    environ: dict[str, str], home: Path
+) -> None:
+    deep = home / ("deep" * 20)
+    deep.mkdir()
+    _, errors, status = _interrupted(environ | {"TMPDIR": str(deep)}, signal.SIGINT)
+    assert (errors, status) == ("", 128 + signal.SIGINT)

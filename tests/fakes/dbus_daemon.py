@@ -11,12 +11,11 @@ import shlex
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.fakes.short import short_directory
 from tests.waiting import BOUND_S
 
 ALLOW_EVERYTHING: Final = """
@@ -43,7 +42,7 @@ class DbusDaemon:
     """A running bus; `with` and `async with` end it. `policy` replaces allow-everything."""
 
     def __init__(self, *, policy: str = ALLOW_EVERYTHING) -> None:
-        self.dir = Path(tempfile.mkdtemp(prefix="rebootmgr-bus-"))
+        self.dir = short_directory("rebootmgr-bus-", inside=len("/bus"))
         self.dir.chmod(0o755)
         self._services = self.dir / "services"
         self._services.mkdir()

@@ -100,7 +100,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _run(judge: str, tree: Path) -> str:
-    command = (*PYTEST, judge)
+    command = (*PYTEST, f"--basetemp={tree / 't'}", judge)  # or each leaves what failed
     try:
         done = subprocess.run(
             command, cwd=tree, capture_output=True, timeout=TIMEOUT_S, check=False
