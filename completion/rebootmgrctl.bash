@@ -33,7 +33,7 @@ _rebootmgrctl() {
 
     COMPREPLY=()
     case $prev in
-        --root | --config)
+        --root | --config | --lockd-config)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             return
@@ -99,7 +99,7 @@ _rebootmgrctl() {
             ;;
         plan) more='--from --to --config' ;;
         simulate)
-            more='--hosts --slots --finish-by --server --groups --reboot --spread --failures
+            more='--hosts --slots --finish-by --server --lockd-config --groups --reboot --spread --failures
                 --deaths --zincati --canaries --soak --staging --server-rate
                 --answer --from --for --seed --outage --time-zone --config --plot'
             ;;

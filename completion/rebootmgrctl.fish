@@ -172,6 +172,8 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l finish-by -x \
     -d 'find how many slots it takes'
 complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l server -x -a 'plain lockd' \
     -d 'which lock server'
+complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l lockd-config -x -a '(__fish_complete_directories)' \
+    -d 'it lends by the drop-ins there'
 complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l deaths -x \
     -d 'hosts that never come back'
 complete -c rebootmgrctl -n '__rebootmgrctl_at simulate' -l zincati -x \

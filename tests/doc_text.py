@@ -12,7 +12,7 @@ from typing import Final
 from rebootmgr.cli.main import VERBS, _program
 from rebootmgr.config.checked import DropIn, decode_config
 from rebootmgr.daemon.arguments import parser
-from rebootmgr.lockd.configuration import decode_configuration
+from rebootmgr.lockd_config.configuration import decode_configuration
 
 ROOT: Final = Path(__file__).parent.parent
 BLOCK: Final = re.compile(

@@ -13,10 +13,10 @@ from rebootmgr.fleetlock import admin_names
 from rebootmgr.lending.questions import Kind
 from rebootmgr.lockd import check
 from rebootmgr.lockd.command_line import CHECK, LEVELS, parser
-from rebootmgr.lockd.configuration import DIRECTORIES
 from rebootmgr.lockd.http.guest import OLDEST_AIOHTTP
-from rebootmgr.lockd.keys import ITEMS, KEYS, Tcp, Unix, unsupported
-from rebootmgr.lockd.wanted import GroupWanted, HostWanted, ServerWanted, StoreWanted, Wanted
+from rebootmgr.lockd_config.configuration import DIRECTORIES
+from rebootmgr.lockd_config.keys import ITEMS, KEYS, Tcp, Unix, unsupported
+from rebootmgr.lockd_config.wanted import GroupWanted, HostWanted, ServerWanted, StoreWanted, Wanted
 from tests.doc_text import MAN_PAGES, toml_examples
 from tests.lockd.program import serving
 from tests.test_man import bold, definitions, option_strings, section, terms

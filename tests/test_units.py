@@ -32,7 +32,7 @@ from rebootmgr.hooks import launch as hook_launch
 from rebootmgr.hooks import process as hook_process
 from rebootmgr.hooks import turn_taking
 from rebootmgr.lockd.http import listeners
-from rebootmgr.lockd.wanted import Wanted
+from rebootmgr.lockd_config.wanted import Wanted
 from rebootmgr.show import motd
 from rebootmgr.state import store as state_store
 from rebootmgr.systemd.journal_words import MESSAGE_IDS, encode_fields

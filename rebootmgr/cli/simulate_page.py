@@ -39,22 +39,45 @@ def render_outcome(
 
 def _fleet(scenario: Scenario) -> str:
     terms = scenario.terms
-    parts = [f"{count(scenario.hosts, 'host')}, {count(terms.slots, 'slot')}"]
-    if terms.groups > 1:
-        parts[0] += f" for each of {terms.groups} groups"
+    parts = [sized(scenario)]
     low, high = min(scenario.reboots_s), max(scenario.reboots_s)
     low, high = low * (1 - scenario.spread), high * (1 + scenario.spread)
     taken = span(low) if span(low) == span(high) else f"{span(low)} to {span(high)}"
     parts.append(f"a reboot takes {taken}")
-    periodic = any(policy.calendar.periodic for policy in scenario.policies)
-    if terms.lends:
+    if scenario.configured is not None:
+        parts.append("rebootmgr-lockd as it is configured")
+    elif terms.lends:
         parts.append("rebootmgr-lockd")
     if scenario.canaries:
         parts.append(f"{count(scenario.canaries, 'canary', 'canaries')} first")
     if scenario.polling:
         parts.append(f"{100 * scenario.polling:g} % of them poll")
-    parts.append("in the windows of its configuration" if periodic else "at any time")
+    whose = []
+    if any(policy.calendar.periodic for policy in scenario.policies):
+        whose.append("its configuration")
+    if (server := scenario.configured) and any(map(server.is_timed, server.sizes)):
+        whose.append("the lock server")
+    parts.append(f"in the windows of {' and '.join(whose)}" if whose else "at any time")
     return ", ".join(parts)
+
+
+def sized(scenario: Scenario) -> str:
+    """Say how many hosts there are, and slots for them."""
+    hosts, terms, configured = count(scenario.hosts, "host"), scenario.terms, scenario.configured
+    if configured is not None:
+        return f"{hosts}: " + ", ".join(
+            f"{number} in {group} with {count(configured.terms_of(group).slots, 'slot')}"
+            for group, number in configured.sizes.items()
+        )
+    of_each = f" for each of {terms.groups} groups" if terms.groups > 1 else ""
+    return f"{hosts}, {count(terms.slots, 'slot')}{of_each}"
+
+
+def render_needed(scenario: Scenario) -> str:
+    """Say how many slots it takes."""
+    configured = scenario.configured
+    whose = f"in {' and in '.join(configured.last)}" if configured else "of each group"
+    return f"{count(scenario.terms.slots, 'slot')} {whose}; with fewer it takes longer"
 
 
 def _updated(found: Rollout, page: Page) -> str:

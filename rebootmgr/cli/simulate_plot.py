@@ -9,7 +9,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from rebootmgr.cli.page import span
-from rebootmgr.cli.simulate_page import count, mean_levels
+from rebootmgr.cli.simulate_page import count, mean_levels, sized
 from rebootmgr.core.window import Opening, openings
 from rebootmgr.simulation.report import Rollout
 from rebootmgr.simulation.scenario import Scenario
@@ -85,9 +85,7 @@ def encode_plot(found: Rollout, scenario: Scenario, zone: tzinfo) -> str:
 
 
 def _title(found: Rollout, scenario: Scenario) -> str:
-    fleet = f"{count(found.hosts, 'host')}, {count(scenario.terms.slots, 'slot')}"
-    if scenario.terms.groups > 1:
-        fleet += f" for each of {scenario.terms.groups} groups"
+    fleet = sized(scenario)
     if not found.updated:
         return f"Roll-out to {fleet}: none updated"
     many = "all" if found.updated == found.hosts else f"{found.updated}"

@@ -15,7 +15,15 @@ from types import TracebackType
 from typing import Final, Self, TextIO
 
 from rebootmgr.cli.page import Page
-from rebootmgr.cli.simulate_page import count, render_outcome
+from rebootmgr.cli.simulate_fleet import (
+    LOCKD,
+    MOST_HOSTS,
+    PLAIN,
+    read_configured,
+    read_sizes,
+    whole_number,
+)
+from rebootmgr.cli.simulate_page import render_needed, render_outcome
 from rebootmgr.cli.simulate_plot import encode_plot
 from rebootmgr.cli.times import JoinedWords, zone_of
 from rebootmgr.cli.verb import Context, Verb
@@ -39,13 +47,11 @@ from rebootmgr.spans import decode_span
 from rebootmgr.state.store import StateStore
 from rebootmgr.text import harmless
 
-MOST_HOSTS: Final = 1_000_000
 LONGEST: Final = timedelta(days=400)
 HISTORY: Final = "history"
 PLACES: Final = {"basearch": "x86_64", "stream": "stable", "platform": "metal"}  # asked nowhere
 NOTHING: Final = "0"
-PLAIN: Final = "plain"
-LOCKD: Final = "lockd"
+SOAK: Final = "1h"
 _PERCENT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%", re.ASCII)
 
 
@@ -72,14 +78,16 @@ def _scenario(arguments: Namespace, context: Context, config: Config, zone: tzin
     length = _span(arguments.length, "--for")
     if length > LONGEST:
         raise UsageError("--for: a simulation covers 400 days at most")
-    hosts = _count(arguments.hosts, "--hosts", most=MOST_HOSTS)
+    sizes = read_sizes(arguments.hosts, usual=config.settings.identity.group)
+    configured = read_configured(arguments, context.root, sizes)
+    hosts = sum(sizes.values())
     canaries = _canaries(arguments, hosts)
-    if arguments.slots is None and arguments.finish_by is None:
+    if configured is None and arguments.slots is None and arguments.finish_by is None:
         raise UsageError("say how many --slots there are, or --finish-by when all is to be over")
     terms = Terms(
-        slots=_count(arguments.slots or "1", "--slots", most=MOST_HOSTS),
-        groups=_count(arguments.groups, "--groups", most=hosts - canaries),
-        lends=arguments.server == LOCKD,
+        slots=whole_number(arguments.slots or "1", "--slots", most=MOST_HOSTS),
+        groups=whole_number(arguments.groups or "1", "--groups", most=hosts - canaries),
+        lends=configured is not None or arguments.server == LOCKD,
         rate=_rate(arguments.server_rate),
         answer_s=_seconds(arguments.answer, "--answer"),
         outages=tuple(_outage(written, start, zone, now) for written in arguments.outage),
@@ -97,18 +105,19 @@ def _scenario(arguments: Namespace, context: Context, config: Config, zone: tzin
         deaths=_share(arguments.deaths, "--deaths"),
         polling=_share(arguments.zincati, "--zincati"),
         canaries=canaries,
-        soak_s=_seconds(arguments.soak, "--soak"),
+        soak_s=_seconds(arguments.soak or SOAK, "--soak"),
+        configured=configured,
         staging_s=_seconds(arguments.staging, "--staging"),
         seed=harmless(arguments.seed),
     )
 
 
 def _canaries(arguments: Namespace, hosts: int) -> int:
-    if arguments.canaries == NOTHING:
+    if arguments.canaries in {None, NOTHING}:
         return 0
     if arguments.server != LOCKD:
         raise UsageError(f"--canaries go first at --server {LOCKD} alone")
-    return _count(arguments.canaries, "--canaries", most=hosts - 1)
+    return whole_number(arguments.canaries, "--canaries", most=hosts - 1)
 
 
 def _policies(config: Config, zones: list[str], context: Context) -> tuple[Policy, ...]:
@@ -146,12 +155,6 @@ def _history(context: Context, now: datetime) -> tuple[float, ...]:
         cure = "say how long one takes, as in --reboot 5min"
         raise UsageError(f"--reboot history: no reboot of this host is on record; {cure}")
     return tuple(taken)
-
-
-def _count(written: str, option: str, *, most: int) -> int:
-    if written.isascii() and written.isdecimal() and 1 <= int(written[:9]) <= most:
-        return int(written[:9])
-    raise UsageError(f'{option} "{harmless(written)}": write a whole number from 1 to {most}')
 
 
 def _share(written: str, option: str) -> float:
@@ -210,10 +213,8 @@ def _simulate(arguments: Namespace, context: Context) -> int:
         _write(arguments.plot, encode_plot(found, scenario, zone))
     document, lines = _encode(found), render_outcome(found, scenario, zone, width=context.width)
     if arguments.finish_by is not None:
-        slots = scenario.terms.slots
-        document["slots_needed"] = slots
-        needed = f"{count(slots, 'slot')} of each group; with fewer it takes longer"
-        lines = chain(Page.of(context).field("needed", needed), lines)
+        document["slots_needed"] = scenario.terms.slots
+        lines = chain(Page.of(context).field("needed", render_needed(scenario)), lines)
     context.emit(document, lines)
     return 0
 
@@ -307,7 +308,8 @@ def _arguments(parser: ArgumentParser) -> None:
         else:
             parser.add_argument(option, dest=dest, metavar=metavar, default=default, help=about)
 
-    parser.add_argument("--hosts", metavar="N", required=True, help="how many hosts the fleet has")
+    hosts = "how many hosts the fleet has; with --lockd-config also GROUP=N,GROUP=N"
+    parser.add_argument("--hosts", metavar="N", required=True, help=hosts)
     slots = "how many of a group may reboot at the same time"
     parser.add_argument("--slots", metavar="K", help=slots)
     parser.add_argument(
@@ -320,17 +322,22 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--server",
         choices=(PLAIN, LOCKD),
-        default=PLAIN,
         help=f"{LOCKD}: rebootmgr-lockd; {PLAIN}: one that only grants or refuses ({PLAIN})",
     )
-    add("--groups", "G", "1", "in how many equal groups the hosts are (1)")
+    parser.add_argument(
+        "--lockd-config",
+        metavar="DIR",
+        type=Path,
+        help=f"{LOCKD} lends as the drop-ins of DIR say: groups, slots, windows, who goes first",
+    )
+    add("--groups", "G", None, "in how many equal groups the hosts are (1)")
     add("--reboot", "SPAN", "5min", f"what a reboot takes, or `{HISTORY}`: as here so far (5min)")
     add("--spread", "PERCENT", "10%", "each takes up to so much more or less (10%%)")
     add("--failures", "PERCENT", "0%", "hosts whose update fails; they keep their slot (0%%)")
     add("--deaths", "PERCENT", "0%", "hosts that never come back, and their slot neither (0%%)")
     add("--zincati", "PERCENT", "0%", "hosts that ask every five minutes, as Zincati does (0%%)")
-    add("--canaries", "N", NOTHING, f"hosts in a group that goes first, at --server {LOCKD} (0)")
-    add("--soak", "SPAN", "1h", "how long the others wait after the canaries (1h)")
+    add("--canaries", "N", None, f"hosts in a group that goes first, at --server {LOCKD} (0)")
+    add("--soak", "SPAN", None, "how long the others wait after the canaries (1h)")
     add("--staging", "SPAN", "0", "updates are staged over this long (0: all at once)")
     add("--server-rate", "R", None, "requests a second that the lock server manages (any)")
     add("--answer", "SPAN", "0", "how long an answer of it takes (0)")
@@ -368,6 +375,7 @@ VERBS: Final = (
             "rebootmgrctl simulate --hosts 500 --slots 5",
             "rebootmgrctl simulate --hosts 5000 --slots 20 --config ./config.d --from 2026-12-06",
             "rebootmgrctl simulate --hosts 500 --server lockd --finish-by tomorrow 06:00",
+            "rebootmgrctl simulate --hosts canary=3,workers=200 --lockd-config ./lockd.d",
             "rebootmgrctl --json simulate --hosts 200 --slots 4 --failures 1% --outage 1h/10min",
         ),
         arguments=_arguments,

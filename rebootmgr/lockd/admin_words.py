@@ -38,7 +38,7 @@ from rebootmgr.lending.standstill import Freeze
 from rebootmgr.lending.terms import MAX_HOLD_S, Moment, Rules
 from rebootmgr.lending.turns import turn_s
 from rebootmgr.lockd.http.wire_words import Said, Unfit
-from rebootmgr.lockd.keys import MOST_SLOTS
+from rebootmgr.lockd_config.keys import MOST_SLOTS
 from rebootmgr.table import FaultError, Json, Table
 from rebootmgr.text import harmless
 

@@ -20,15 +20,15 @@ from rebootmgr.lending.history import happened
 from rebootmgr.lending.terms import Moment
 from rebootmgr.lockd.airlock_words import MARK, PREFIX, Semaphore, decode_semaphores, taken_over
 from rebootmgr.lockd.check import INVALID
-from rebootmgr.lockd.configuration import load_configuration
 from rebootmgr.lockd.http.watched_file import KeyFileError
 from rebootmgr.lockd.key_material import open_key_material
-from rebootmgr.lockd.keys import ETCD, endpoints
 from rebootmgr.lockd.stores.choosing import store_of
 from rebootmgr.lockd.stores.etcd_secrets import watch_login, watch_trust
 from rebootmgr.lockd.stores.gateway import EtcdGateway
 from rebootmgr.lockd.stores.gateway_words import decode_page, everything_request, mark_request
-from rebootmgr.lockd.wanted import StoreWanted
+from rebootmgr.lockd_config.configuration import load_configuration
+from rebootmgr.lockd_config.keys import ETCD, endpoints
+from rebootmgr.lockd_config.wanted import StoreWanted
 
 ANSWER_S: Final = 5.0
 _NOBODY_BEHIND: Final = {

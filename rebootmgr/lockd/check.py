@@ -8,8 +8,8 @@ from typing import Final
 
 from rebootmgr.config.verdict import report
 from rebootmgr.errors import ConfigError, Problem
-from rebootmgr.lockd.configuration import Configuration, load_configuration
 from rebootmgr.lockd.key_material import open_key_material
+from rebootmgr.lockd_config.configuration import Configuration, load_configuration
 
 INVALID: Final = 78  # EX_CONFIG
 

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from rebootmgr.config.windows import Place
 from rebootmgr.errors import ConfigError, Problem
-from rebootmgr.lockd.configuration import Configuration
 from rebootmgr.lockd.http.letting_in import KEY, Door
 from rebootmgr.lockd.http.tls import watch_certificates
 from rebootmgr.lockd.http.watched_file import KeyFileError, WatchedFiles
-from rebootmgr.lockd.keys import ETCD
 from rebootmgr.lockd.stores.etcd_secrets import CA, CREDENTIALS, Login, watch_login, watch_trust
+from rebootmgr.lockd_config.configuration import Configuration
+from rebootmgr.lockd_config.keys import ETCD
 
 T = TypeVar("T")
 

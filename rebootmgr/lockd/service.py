@@ -16,7 +16,6 @@ from rebootmgr.errors import ConfigError, Problem, RebootmgrError
 from rebootmgr.fleetlock.admin_names import SOCKET
 from rebootmgr.lending.saying import counted
 from rebootmgr.lockd.admin import MODE, MOST_CONNECTIONS, AdminPages
-from rebootmgr.lockd.configuration import Configuration, load_configuration
 from rebootmgr.lockd.first_open import FirstOpen
 from rebootmgr.lockd.http.entrance import Entrance
 from rebootmgr.lockd.http.guest import Reception
@@ -31,10 +30,11 @@ from rebootmgr.lockd.http.listeners import (
 from rebootmgr.lockd.http.pages import Pages
 from rebootmgr.lockd.http.seats import Seats
 from rebootmgr.lockd.key_material import KeyMaterial, open_key_material
-from rebootmgr.lockd.keys import Address
 from rebootmgr.lockd.lender import Lender
 from rebootmgr.lockd.stores.choosing import store_of
 from rebootmgr.lockd.watch import Watch
+from rebootmgr.lockd_config.configuration import Configuration, load_configuration
+from rebootmgr.lockd_config.keys import Address
 from rebootmgr.systemd.notify import Notify
 
 log = logging.getLogger(__name__)

@@ -64,11 +64,11 @@ class Fleet:
         """Whether every host is done, waits for slots all of which are kept, or for nothing."""
         if self.world.agenda.is_empty:
             return True
-        slots, server = self.scenario.terms.slots, self.world.server
+        scenario, server = self.scenario, self.world.server
         groups = zip(self.world.tally.usage, self.sizes, strict=True)
         return all(
             usage.over == size
-            or usage.kept >= slots
+            or usage.kept >= scenario.slots(group)
             or (usage.holding <= usage.kept and server.is_halted(group))
             for group, (usage, size) in enumerate(groups)
         )

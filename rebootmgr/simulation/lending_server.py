@@ -15,6 +15,7 @@ from rebootmgr.lending.group import Fleet
 from rebootmgr.lending.questions import (
     About,
     Answer,
+    Crowded,
     Granted,
     Lent,
     PreReboot,
@@ -107,7 +108,7 @@ class LendingServer:
     def _question(self, api: Api, group: int, host: int) -> Question:
         scenario = self._scenario
         name, patient = scenario.name(host), not scenario.polls(host)
-        about = About((), "old", "new") if patient else About()
+        about = About(scenario.labels(host), "old", "new") if patient else About()
         if api is Api.STEADY_STATE:
             about = replace(about, booted="new", target="") if patient else about
             return SteadyState(scenario.group_name(group), name, about)
@@ -145,7 +146,9 @@ class LendingServer:
 
 
 def rules_of(scenario: Scenario) -> Rules:
-    """Say what its groups lend on: what nobody configured, but for the slots and the canaries."""
+    """Say what its groups lend on: as configured, or the defaults but for slots and canaries."""
+    if scenario.configured is not None:
+        return scenario.configured.rules
     terms, canaries = scenario.terms, scenario.canaries
     usual = Terms(slots=terms.slots)
     after = replace(usual, after=(CANARY,), soak_s=scenario.soak_s) if canaries else usual
@@ -160,5 +163,8 @@ def _reply(answer: Answer) -> Reply:
             return Told(423, str(wait_s), body, appoints=True)
         case Granted():
             return Told(200, appoints=True)
+        case Crowded(retry_after_s=wait_s):
+            body = json.dumps({"kind": "too_many_waiting", "value": sentence(answer)})
+            return Told(429, str(wait_s), body, appoints=True)
         case _:
             return GRANTED

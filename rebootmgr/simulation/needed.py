@@ -11,12 +11,12 @@ from rebootmgr.simulation.scenario import UP_S, Scenario
 def slots_needed(scenario: Scenario, by_s: float) -> tuple[Scenario, Rollout] | None:
     """Find the fewest slots of each group with which every host is updated `by_s` after the begin.
 
-    None: no number of slots will do.
+    Of a configured server, in each group after which no other goes. None: no number will do.
     """
     ends = replace(scenario, length_s=min(scenario.length_s, by_s))
 
     def run(slots: int) -> tuple[Scenario, Rollout] | None:
-        with_slots = replace(ends, terms=replace(ends.terms, slots=slots))
+        with_slots = ends.with_slots(slots)
         fleet = Fleet(with_slots)
         for _ in fleet.run():
             pass
@@ -25,14 +25,16 @@ def slots_needed(scenario: Scenario, by_s: float) -> tuple[Scenario, Rollout] | 
         is_done = found.updated == scenario.hosts and last is not None and last - UP_S <= by_s
         return (with_slots, found) if is_done else None
 
-    best, low = None, 0
-    for slots in _guesses(scenario, by_s):
-        best = run(slots)
-        if best is not None:
-            break
-        low = slots
+    best = run(scenario.largest)
     if best is None:
         return None
+    low = 0
+    for slots in _guesses(scenario, by_s):
+        found = run(slots)
+        if found is not None:
+            best = found
+            break
+        low = slots
     high = best[0].terms.slots
     while high - low > 1:
         middle = (low + high) // 2
@@ -45,11 +47,10 @@ def slots_needed(scenario: Scenario, by_s: float) -> tuple[Scenario, Rollout] | 
 
 
 def _guesses(scenario: Scenario, by_s: float) -> Iterator[int]:
-    """Give numbers to try, from what would do if no second were lost, up to one for each host."""
-    most = -(-scenario.hosts // scenario.terms.groups)
+    """Give numbers to try, from what would do if no second were lost, below one for each host."""
+    most = scenario.largest
     mean_s = sum(scenario.reboots_s) / len(scenario.reboots_s)
     guess = min(max(int(most * mean_s / by_s), 1), most)
     while guess < most:
         yield guess
         guess += max(guess // 8, 1)
-    yield most

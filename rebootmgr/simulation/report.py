@@ -19,6 +19,7 @@ Why = tuple[tuple[str, str], ...]  # words as `why` has them, and what they mean
 BEGIN: Final = int(UP_S)
 DIED: Final = "it never came back from its reboot; rebootmgrctl fleet release takes its slot back"
 HALTED: Final = "the group is halted since a reboot failed, until rebootmgrctl fleet resume"
+NO_SLOT: Final = "the group has no slot"
 SPENT: Final = "every slot is kept by a host whose update failed, until rebootmgrctl forgive"
 
 
@@ -84,7 +85,7 @@ class Rollout:
 def outcome(fleet: Fleet) -> Rollout:
     """Sum up a simulation that has ended."""
     scenario, tally = fleet.scenario, fleet.world.tally
-    wanted = scenario.terms.slots * sum(usage.wanted_s for usage in tally.usage)
+    wanted = sum(scenario.slots(group) * usage.wanted_s for group, usage in enumerate(tally.usage))
     used = sum(usage.used_s for usage in tally.usage)
 
     def wall(now: float | None) -> datetime | None:
@@ -151,7 +152,10 @@ def _fate(host: Host | Poller, fleet: Fleet) -> tuple[bool, Why]:
     is_closed = never_opens(deadlines.most_relaxed(host.policy), fleet.world.moment.wall)
     if is_closed or any(one.reason is Reason.DISABLED for one in blockers):
         return True, why
-    if fleet.world.tally.usage[host.group].kept >= fleet.scenario.terms.slots:
+    slots = fleet.scenario.slots(host.group)
+    if not slots:
+        return True, ((Reason.LOCK_REFUSED, NO_SLOT),)
+    if fleet.world.tally.usage[host.group].kept >= slots:
         return True, ((Reason.LOCK_REFUSED, SPENT),)
     if fleet.world.server.is_halted(host.group):
         return True, ((Reason.LOCK_REFUSED, HALTED),)

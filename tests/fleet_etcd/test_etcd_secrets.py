@@ -16,7 +16,7 @@ import pytest
 from rebootmgr.lockd.stores.etcd_secrets import watch_login, watch_trust
 from rebootmgr.lockd.stores.gateway import EtcdGateway
 from rebootmgr.lockd.stores.keeper import StoreError
-from rebootmgr.lockd.wanted import StoreWanted
+from rebootmgr.lockd_config.wanted import StoreWanted
 from tests.fakes.etcd import find_etcd
 from tests.fakes.fleetlock_tls import Certificate
 from tests.lockd.program import Server, free_socket, serving

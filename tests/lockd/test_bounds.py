@@ -12,7 +12,7 @@ from socket import socket
 
 import pytest
 
-from rebootmgr.lockd.wanted import MOST_PLAIN, MOST_TLS
+from rebootmgr.lockd_config.wanted import MOST_PLAIN, MOST_TLS
 from tests.fakes.fleetlock_tls import Certificate
 from tests.lockd.program import PRE_REBOOT, Line, Server, kept_alive, question, request, serving
 

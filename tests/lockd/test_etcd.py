@@ -26,10 +26,10 @@ from rebootmgr.lending.questions import (
     Thawed,
 )
 from rebootmgr.lending.saved import Saved
-from rebootmgr.lockd.configuration import load_configuration
 from rebootmgr.lockd.stores.etcd import EtcdStore
 from rebootmgr.lockd.stores.gateway_words import Json
 from rebootmgr.lockd.stores.keeper import OvertakenError, StoreError
+from rebootmgr.lockd_config.configuration import load_configuration
 from tests.lockd.program import configure
 from tests.lockd.virtual_etcd import Etcd, Kept, Line
 

@@ -15,7 +15,7 @@ import yaml
 
 from rebootmgr.config.fragment import DropIn
 from rebootmgr.fleetlock.admin_names import SOCKET
-from rebootmgr.lockd.configuration import DIRECTORIES, decode_configuration
+from rebootmgr.lockd_config.configuration import DIRECTORIES, decode_configuration
 from tests.doc_text import ROOT
 from tests.lockd.program import configure, serving
 

@@ -14,7 +14,7 @@ from typing import Final
 from systemd.daemon import listen_fds
 
 from rebootmgr.errors import RebootmgrError
-from rebootmgr.lockd.keys import Address, Tcp, Unix
+from rebootmgr.lockd_config.keys import Address, Tcp, Unix
 from rebootmgr.unix_names import unix_address
 
 log = logging.getLogger(__name__)

@@ -27,8 +27,8 @@ from rebootmgr.lockd.http.wire_words import (
 )
 from rebootmgr.lockd.looking import look, look_back
 from rebootmgr.lockd.page.drawing import CONTENT_SECURITY_POLICY, STATIC, Page
-from rebootmgr.lockd.wanted import HostWanted
 from rebootmgr.lockd.watch import Encode, Watch
+from rebootmgr.lockd_config.wanted import HostWanted
 from rebootmgr.rates import Hourly
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rebootmgr.lockd.http.watched_file import KeyFileError, WatchedFiles
-from rebootmgr.lockd.wanted import ServerWanted
+from rebootmgr.lockd_config.wanted import ServerWanted
 
 
 def watch_certificates(server: ServerWanted) -> WatchedFiles[ssl.SSLContext] | None:

@@ -30,7 +30,7 @@ from rebootmgr.lending.questions import (
     UnknownGroup,
 )
 from rebootmgr.lending.saying import sentence
-from rebootmgr.lockd.wanted import HostWanted
+from rebootmgr.lockd_config.wanted import HostWanted
 from rebootmgr.table import Json
 from rebootmgr.text import harmless
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from rebootmgr.lockd.key_material import KeyMaterial
-from rebootmgr.lockd.keys import ETCD
 from rebootmgr.lockd.stores.etcd import EtcdStore
 from rebootmgr.lockd.stores.gateway import EtcdGateway
 from rebootmgr.lockd.stores.keeper import Store
 from rebootmgr.lockd.stores.sqlite import SqliteStore
-from rebootmgr.lockd.wanted import StoreWanted
+from rebootmgr.lockd_config.keys import ETCD
+from rebootmgr.lockd_config.wanted import StoreWanted
 
 
 def store_of(wanted: StoreWanted, keys: KeyMaterial) -> Store:

@@ -7,7 +7,7 @@ from typing import Final
 
 from rebootmgr.lockd.http.tls import path_of
 from rebootmgr.lockd.http.watched_file import KeyFileError, WatchedFiles
-from rebootmgr.lockd.wanted import StoreWanted
+from rebootmgr.lockd_config.wanted import StoreWanted
 
 CA: Final = "store.etcd_ca_file"
 CERT: Final = "store.etcd_client_cert_file"

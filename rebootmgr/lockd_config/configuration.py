@@ -25,8 +25,14 @@ from rebootmgr.config.windows import decode_blackout, decode_window
 from rebootmgr.core.window import Calendar
 from rebootmgr.errors import ConfigError, Problem
 from rebootmgr.lending.terms import Rules, Terms
-from rebootmgr.lockd.keys import BLACKOUT, ETCD, LOCKD, WINDOW, Tcp, Unix
-from rebootmgr.lockd.wanted import DEFAULT_GROUP, GroupWanted, HostWanted, StoreWanted, Wanted
+from rebootmgr.lockd_config.keys import BLACKOUT, ETCD, LOCKD, WINDOW, Tcp, Unix
+from rebootmgr.lockd_config.wanted import (
+    DEFAULT_GROUP,
+    GroupWanted,
+    HostWanted,
+    StoreWanted,
+    Wanted,
+)
 
 DIRECTORIES: Final = (  # the first has the last word
     "etc/rebootmgr-lockd/config.d",
@@ -69,10 +75,10 @@ class Configuration:
             raise ConfigError(self.errors)
 
 
-def load_configuration(root: Path) -> Configuration:
+def load_configuration(root: Path, *, directories: Sequence[str] = DIRECTORIES) -> Configuration:
     """Read and judge the drop-ins below `root`; what is wrong is inside."""
     localtime = read_localtime(root)
-    found = decode_configuration(read_drop_ins(root, DIRECTORIES), localtime=localtime)
+    found = decode_configuration(read_drop_ins(root, directories), localtime=localtime)
     return replace(found, wanted=_below(root, found.wanted))
 
 

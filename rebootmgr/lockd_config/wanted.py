@@ -10,7 +10,7 @@ from typing import Final
 
 from rebootmgr.core.window import Blackout, Window
 from rebootmgr.lending.terms import HALT_AFTER, MAX_HOLD_S, MAX_WAITING, SLOTS, SOAK_S
-from rebootmgr.lockd.keys import SQLITE, Address, Tcp
+from rebootmgr.lockd_config.keys import SQLITE, Address, Tcp
 
 PORT: Final = 3333
 DEFAULT_GROUP: Final = "default"
