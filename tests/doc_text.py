@@ -20,7 +20,9 @@ BLOCK: Final = re.compile(
     r"```(?P<kind>\w*)\n(?P<body>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
-HEREDOC: Final = re.compile(r"^cat >(\S+\.toml) <<'END'\n(.*?)^END$", re.MULTILINE | re.DOTALL)
+HEREDOC: Final = re.compile(
+    r"^(?:cat >|sudo tee )(\S+\.toml) <<'END'\n(.*?)^END$", re.MULTILINE | re.DOTALL
+)
 LOCKD: Final = "rebootmgr-lockd"
 CALL: Final = re.compile(r"(?:^|[ /])(rebootmgr(?:ctl|d) [^`|>]+)")
 
