@@ -111,8 +111,8 @@ def latest_seen(state: State, at: Moment) -> datetime | None:
     Nor forward, before it may decide: it would poison every later boot.
     """
     last = state.memory.last_seen
-    if state.known.clock_synchronized:
-        return at.wall
+    if state.known.booted_at is not None:
+        return state.known.booted_at + timedelta(seconds=at.mono)
     return at.wall if _may_assume(state, at) else last
 
 
@@ -147,16 +147,20 @@ def waits_for_clock(state: State) -> bool:
 
 
 def _dated(hold: Hold, state: State, at: Moment) -> Hold:
-    span, is_vouched_for = hold.span, bool(state.known.clock_synchronized)
+    span, booted_at = hold.span, state.known.booted_at
     if span is None:
         return hold
     if span.boot == state.known.boot:
-        until = at.wall + timedelta(seconds=span.ends - at.mono)
-        return replace(hold, until=until, span=replace(span, is_dated=is_vouched_for))
-    if not span.is_dated or not is_vouched_for or hold.until is None:
+        if booted_at is not None:  # whoever has set the clock since then vouches for nothing
+            until = booted_at + timedelta(seconds=span.ends)
+            return replace(hold, until=until, span=replace(span, is_dated=True))
+        if span.is_dated:  # in this boot, by the daemon that ran before
+            return hold
+        return replace(hold, until=at.wall + timedelta(seconds=span.ends - at.mono))
+    if not span.is_dated or booted_at is None or hold.until is None:
         return hold
     # From here on it counts by this boot's uptime: whoever sets the clock later changes nothing.
-    ends = min(at.mono + (hold.until - at.wall).total_seconds(), span.seconds)
+    ends = min((hold.until - booted_at).total_seconds(), span.seconds)
     return replace(hold, span=replace(span, boot=state.known.boot, ends=ends))
 
 

@@ -139,6 +139,8 @@ def _absorb(turn: Turn, event: Event) -> None:
             _stop(turn)
         case ClockJumped():
             turn.remember(date_holds(turn.state, turn.at))
+            if turn.state.looking is not None and Look.CLOCK in turn.state.looking.look:
+                turn.state = replace(turn.state, look_next=turn.state.look_next | Look.CLOCK)
             _ask_for_clock(turn)
         case RebootAccepted() | Ticked():
             pass
@@ -163,7 +165,8 @@ def _learn(turn: Turn, facts: Facts, look: Look) -> None:
         known = replace(known, boot_times=facts.boot_times)
     if facts.hooks is not None:
         known = replace(known, hooks=facts.hooks)
-    if facts.clock_synchronized is not None and not known.clock_synchronized:
+    is_of_now = Look.CLOCK not in turn.state.look_next  # or it was asked of another clock
+    if facts.clock_synchronized is not None and is_of_now and not known.clock_synchronized:
         booted_at = turn.at.wall - timedelta(seconds=turn.at.mono)
         known = replace(
             known,

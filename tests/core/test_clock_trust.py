@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from rebootmgr.core.clock import BUILT
 from rebootmgr.core.effects import ReadFacts, Reboot
 from rebootmgr.core.events import ClockJumped, HoldAdded, HoldReleased, HostChanged, RebootAsked
@@ -137,6 +139,46 @@ def test_what_is_left_of_a_hold_is_a_span_of_the_next_boot_whatever_its_clock_is
         assert set_clock(script, wall).settle().reasons == [Reason.HELD]
     assert script.later(60.0 + 3600.0 - script.seconds - 1.0).reasons == [Reason.HELD]
     assert script.later(1.0).settle().state.memory.holds == ()
+
+
+def set_by_hand(script: Script, fast_s: float) -> Script:
+    """Somebody sets a clock that was synchronized: from then on the kernel says that it is not."""
+    script.synchronized = False
+    return set_clock(script, script.at.wall + timedelta(seconds=fast_s))
+
+
+@pytest.mark.parametrize("fast_s", [-3600.0, 3600.0])
+def test_who_sets_a_synchronized_clock_does_not_say_how_long_a_hold_lasts_after_the_boot(
+    fast_s: float,
+) -> None:
+    before = running(synchronized=True).on(HoldAdded(replace(HOLD, id="0"), for_s=7200.0)).settle()
+    set_by_hand(before, fast_s).on(HoldAdded(HOLD, for_s=7200.0)).settle()
+    began = before.at.wall
+    anew = Script(IMMEDIATE, before.state.memory, began=began, synchronized=False).settle()
+    memory = set_clock(anew, began).state.memory  # another daemon, in the same boot
+    began = EPOCH + timedelta(seconds=3600)
+    script = up_again(memory, began=began, seconds=60.0, synchronized=True)
+    assert script.later(3599.0).settle().reasons == [Reason.HELD]
+    assert script.later(1.0).settle().state.memory.holds == ()
+
+
+def test_whether_the_clock_is_synchronized_is_asked_again_if_it_was_set_meanwhile() -> None:
+    """The answer was on its way, and is about what the clock said before."""
+    script = running(IMMEDIATE).on(HoldAdded(HOLD, for_s=7200.0))
+    assert script.looks_at() is Look.CLOCK
+    set_by_hand(script, -3600.0)
+    script.look(clock_synchronized=True)
+    assert script.looks_at() is Look.CLOCK
+    script.look()
+    (hold,) = script.state.memory.holds
+    assert hold.span is not None
+    assert not hold.span.is_dated
+
+
+def test_the_latest_time_is_not_what_a_synchronized_clock_was_set_to_by_hand() -> None:
+    script = running(WINDOWED, synchronized=True).on(HoldAdded(HOLD, for_s=60.0)).settle()
+    set_by_hand(script, 365 * 86400.0).on(HoldReleased(HOLD.id))
+    assert script.state.memory.last_seen == EPOCH
 
 
 def test_where_no_clock_is_required_a_hold_for_a_span_outlives_a_clock_that_was_wrong() -> None:

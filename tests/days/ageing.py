@@ -104,14 +104,14 @@ class Ageing:
         if self.oldest is None:
             self.oldest = now
         if self.youngest is None and not machine.os_is_silent:
-            self.youngest, self._is_dated = now, machine.synchronized
+            self.youngest, self._is_dated = now, machine.is_vouched_for
 
     def look_at_the_clock(self) -> None:
         """How far it was turned, and since when somebody vouches for it."""
         machine = self.machine
         self._turned_s += abs(machine.fast_s - self._fast_s)
         self._fast_s = machine.fast_s
-        if not machine.synchronized:
+        if not machine.is_vouched_for:
             self._synchronized_since = None
         elif self._synchronized_since is None:
             self._synchronized_since = self.now

@@ -53,7 +53,8 @@ class Machine(Host):
         self.rtc = Rtc.GOOD
         self.rtc_days = 0.0  # how far it is off, if it is wrong
         self.ntp_takes_s = 20.0
-        self.synchronized = True
+        self.synchronized = True  # once in this boot
+        self._is_set_by_hand = False
         self.clock_watcher: Callable[[], None] = lambda: None
         self.jumps: list[tuple[float, float]] = []  # of the clock while people can rely on it
         self._fast_s = self._vouched_s = 0.0
@@ -167,7 +168,7 @@ class Machine(Host):
         return "" if self.complete else "greenboot-healthcheck.service has not succeeded"
 
     def _is_synchronized(self) -> bool:
-        return self.synchronized
+        return self.is_vouched_for
 
     def is_on_disk(self, id_: str) -> bool:
         """Whether a deployment was finalized and is still there."""
@@ -221,9 +222,15 @@ class Machine(Host):
     # --- the clock -----------------------------------------------------------------------
 
     def set_clock(self, fast_s: float) -> None:
-        """Somebody sets the wall clock, or the time servers do."""
+        """Somebody sets the wall clock, or the time servers do, to what is right."""
         self._turn_clock(fast_s)
+        self._is_set_by_hand = fast_s != 0.0
         self.daemon.clock_set()
+
+    @property
+    def is_vouched_for(self) -> bool:
+        """What timedate1 says: who sets the clock makes it unsynchronized (adjtimex(2))."""
+        return self.synchronized and not self._is_set_by_hand
 
     def _turn_clock(self, fast_s: float) -> None:
         self.clock_watcher()
@@ -332,7 +339,7 @@ class Machine(Host):
         self._boots += 1
         self._logind = Logind()
         self.clock_watcher()
-        self.synchronized = False
+        self.synchronized = self._is_set_by_hand = False
         self._began = world.agenda.now - 5.0
         self._forget_the_time()
         world.agenda.after(dice.uniform(1, 15), self._start_daemon, self._boots)

@@ -19,11 +19,50 @@ OVER_A_BOOT: Final = (
 )
 WALK: Final = "tests/core/test_world.py::test_every_reachable_world_keeps_its_promises"
 
+BY_HAND: Final = (
+    CLOCK + "test_who_sets_a_synchronized_clock_does_not_say_how_long_a_hold_lasts_after_the_boot",
+)
 MUTANTS: Final = (
+    Mutant(
+        "who sets a synchronized clock says how long a hold lasts after the boot",
+        "clock.py",
+        "            until = booted_at + timedelta(seconds=span.ends)\n",
+        "            until = at.wall + timedelta(seconds=span.ends - at.mono)\n",
+        BY_HAND,
+    ),
+    Mutant(
+        "the next daemon of a boot dates a hold by a clock that nobody vouches for any more",
+        "clock.py",
+        "        if span.is_dated:  # in this boot, by the daemon that ran before\n"
+        "            return hold\n",
+        "",
+        BY_HAND,
+    ),
+    Mutant(
+        "an answer about the clock as it was before it was set is believed",
+        "machine.py",
+        "    is_of_now = Look.CLOCK not in turn.state.look_next",
+        "    is_of_now = True",
+        (CLOCK + "test_whether_the_clock_is_synchronized_is_asked_again_if_it_was_set_meanwhile",),
+    ),
+    Mutant(
+        "a look under way is not repeated when the clock is set",
+        "machine.py",
+        "            if turn.state.looking is not None and Look.CLOCK in",
+        "            if False and Look.CLOCK in",
+        (CLOCK + "test_whether_the_clock_is_synchronized_is_asked_again_if_it_was_set_meanwhile",),
+    ),
+    Mutant(
+        "a synchronized clock that is set by hand says what the latest time was",
+        "clock.py",
+        "        return state.known.booted_at + timedelta(seconds=at.mono)\n",
+        "        return at.wall\n",
+        (CLOCK + "test_the_latest_time_is_not_what_a_synchronized_clock_was_set_to_by_hand",),
+    ),
     Mutant(
         "a hold of an earlier boot goes by whatever the clock is set to",
         "clock.py",
-        "    if not span.is_dated or not is_vouched_for or hold.until is None:",
+        "    if not span.is_dated or booted_at is None or hold.until is None:",
         "    if hold.span is not None:",
         OVER_A_BOOT,
     ),
@@ -37,8 +76,8 @@ MUTANTS: Final = (
     Mutant(
         "what is left of a hold may be longer than it was",
         "clock.py",
-        "    ends = min(at.mono + (hold.until - at.wall).total_seconds(), span.seconds)",
-        "    ends = at.mono + span.seconds",
+        "    ends = min((hold.until - booted_at).total_seconds(), span.seconds)",
+        "    ends = span.seconds",
         OVER_A_BOOT,
     ),
     Mutant(
@@ -120,6 +159,11 @@ FIELD: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "a hold of an earlier boot goes by whatever the clock is set to",
             "nobody asks how much of an earlier hold is left",
             "what is left of a hold may be longer than it was",
+            "who sets a synchronized clock says how long a hold lasts after the boot",
+            "the next daemon of a boot dates a hold by a clock that nobody vouches for any more",
+            "an answer about the clock as it was before it was set is believed",
+            "a look under way is not repeated when the clock is set",
+            "a synchronized clock that is set by hand says what the latest time was",
             "a clock that is wrong for seconds ends a hold where none is required",
             "reboot now asks for no good clock whatever decides",
             "a request is counted by the clock on the wall",
