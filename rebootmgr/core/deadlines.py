@@ -6,7 +6,7 @@ dated (core.backlog); else it counts from this boot on. No clock that is assumed
 `require_synchronized = "never"`, changes that: what a clock says too much would be waived too soon.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -56,37 +56,33 @@ def dues(state: State, policy: Policy) -> Iterator[tuple[DeadlineStep, float]]:
 
 def waived(state: State, policy: Policy, at: Moment) -> frozenset[Waivable]:
     """Name what counts no more: by the last step that is due, and by all before it."""
-    return _sets(state, policy, at)[-1]
+    return _waived_by(_due(state, policy, at)[-1])
 
 
 def waived_names(state: State, policy: Policy, at: Moment) -> frozenset[str]:
     """As `waived`, with the programs of checks.d, as the configuration names them."""
-    return _union(state, policy, at, lambda step: step.names)
+    return frozenset[str]().union(*(step.names for step in _due(state, policy, at)[-1]))
 
 
 def waived_checks(state: State, policy: Policy, at: Moment) -> tuple[str, ...]:
     """Name the programs of checks.d that count no more."""
-    return tuple(sorted(_union(state, policy, at, lambda step: step.checks)))
+    names = frozenset[str]().union(*(step.checks for step in _due(state, policy, at)[-1]))
+    return tuple(sorted(names))
 
 
-def _union(
-    state: State, policy: Policy, at: Moment, part: Callable[[DeadlineStep], frozenset[str]]
-) -> frozenset[str]:
-    found = union = frozenset[str]()
+def _due(state: State, policy: Policy, at: Moment) -> list[tuple[DeadlineStep, ...]]:
+    """The steps up to each that is due by now; before any is, they are none."""
+    found: list[tuple[DeadlineStep, ...]] = [()]
+    steps: tuple[DeadlineStep, ...] = ()
     for step, due in dues(state, policy):
-        union |= part(step)
-        found = union if due <= at.mono else found
-    return found
-
-
-def _sets(state: State, policy: Policy, at: Moment) -> list[frozenset[Waivable]]:
-    """What counted no more, step by step, until now; the first is nothing."""
-    found, union = [NOTHING], NOTHING
-    for step, due in dues(state, policy):
-        union |= step.waive
+        steps += (step,)
         if due <= at.mono:
-            found.append(union)
+            found.append(steps)
     return found
+
+
+def _waived_by(steps: tuple[DeadlineStep, ...]) -> frozenset[Waivable]:
+    return NOTHING.union(*(step.waive for step in steps))
 
 
 def calendars(state: State, policy: Policy, at: Moment) -> tuple[Calendar, ...]:
@@ -94,13 +90,13 @@ def calendars(state: State, policy: Policy, at: Moment) -> tuple[Calendar, ...]:
 
     So a step never closes what is open without it.
     """
-    relaxed = [relax(policy.calendar, names) for names in _sets(state, policy, at)]
+    relaxed = [relax(policy.calendar, _waived_by(due)) for due in _due(state, policy, at)]
     return tuple(dict.fromkeys(relaxed))
 
 
 def most_relaxed(policy: Policy) -> Calendar:
     """Give the calendar as it is once the last step is due."""
-    return relax(policy.calendar, NOTHING.union(*(step.waive for step in policy.deadlines)))
+    return relax(policy.calendar, _waived_by(policy.deadlines))
 
 
 def relax(calendar: Calendar, names: frozenset[Waivable]) -> Calendar:
