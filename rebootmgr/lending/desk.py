@@ -6,8 +6,7 @@ changes nor promises anything; all else goes into the next batch.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from math import inf
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from rebootmgr.lending.absorb import absorbed, asked_elsewhere
 from rebootmgr.lending.group import Fleet
@@ -38,9 +37,6 @@ from rebootmgr.lending.questions import (
 )
 from rebootmgr.lending.saved import Saved, restored
 from rebootmgr.lending.terms import Moment, Rules
-
-FRESH_S: Final = 2.0
-"""So old may be what we know of a store that others write to, too, where a refusal rests on it."""
 
 Answers: TypeAlias = tuple[tuple[int, Answer], ...]
 
@@ -73,14 +69,17 @@ class WriteFailed:
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """Others wrote this first, and the changes are not in the store."""
+    """Others wrote this first, and the changes are not in the store.
+
+    It is all that they wrote until that was found.
+    """
 
     changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class OthersWrote:
-    """While nothing of ours was under way, others wrote this."""
+    """Others wrote this; changes of ours that were about to be sent were not."""
 
     changes: tuple[Change, ...]
 
@@ -164,14 +163,14 @@ class Idle:
 class Writing:
     """The changes of the fleet are under way to the disk; these answers wait for that.
 
-    `taken` are the questions that it answers, `before` is the fleet to which they came, at
-    `since_s`.
+    `taken` are the questions that it answers, `before` is the fleet to which they came. Those with
+    numbers up to `newest` came before the write was sent.
     """
 
     answers: Answers
     taken: tuple[Numbered, ...]
     before: Fleet
-    since_s: float
+    newest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +178,15 @@ class Desk:
     """`fleet` is as it will be when what is being written is on disk.
 
     If the store is `shared` others write to it, too: what is promised is compared with it, and
-    what else is told rests on what it held at `known_s`, or later.
+    what else is told rests on what it held after the question came. So it is for those with numbers
+    up to `seen`; the others have it looked into, all together.
     """
 
     store: Closed | Idle | Writing = field(default_factory=Closed)
     fleet: Fleet = field(default_factory=Fleet)
     inbox: Inbox = field(default_factory=Inbox)
     shared: bool = False
-    known_s: float = -inf
+    seen: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +211,7 @@ def step(desk: Desk, event: Event, rules: Rules, at: Moment) -> Turn:
         case Overtaken(changes):
             return _overtaken(desk, changes, rules, at)
         case OthersWrote(changes):
-            known = isinstance(desk.store, Idle)
-            return _others_wrote(desk, changes, rules, at) if known else Turn(desk)
+            return _others_wrote(desk, changes, rules, at)
         case OthersHeard(tickets):
             return Turn(_others_heard(desk, tickets, rules, at))
         case StoreRead(saved):
@@ -232,7 +231,7 @@ def wake_s(desk: Desk, at: Moment) -> float | None:
 def _asked(desk: Desk, number: int, question: Question, rules: Rules, at: Moment) -> Turn:
     if isinstance(desk.store, Closed):
         return Turn(desk, (Reply(number, Unavailable()),))
-    if _is_known(desk.fleet, question) and _is_up_to_date(desk, at):
+    if not desk.shared and _is_known(desk.fleet, question):
         decided = decide(desk.fleet, number, question, rules, at)
         if not decided.changes:
             return Turn(_with_fleet(desk, decided.fleet), _replies(decided.answers))
@@ -251,19 +250,7 @@ def _is_known(fleet: Fleet, question: Question) -> bool:
 
 
 def _with_fleet(desk: Desk, fleet: Fleet) -> Desk:
-    return Desk(desk.store, fleet, desk.inbox, desk.shared, desk.known_s)
-
-
-def _is_up_to_date(desk: Desk, at: Moment) -> bool:
-    """Whether a host may be refused on what we know, without a look into the store.
-
-    What we decide while a batch is under way to a shared store may have to be undone with it.
-    """
-    return not desk.shared or (isinstance(desk.store, Idle) and _is_fresh(desk, at))
-
-
-def _is_fresh(desk: Desk, at: Moment) -> bool:
-    return at.s - desk.known_s <= FRESH_S
+    return Desk(desk.store, fleet, desk.inbox, desk.shared, desk.seen)
 
 
 def _hung_up(desk: Desk, number: int, question: Question, rules: Rules, at: Moment) -> Desk:
@@ -304,10 +291,11 @@ def _batch(desk: Desk, rules: Rules, at: Moment) -> Turn:
         changes += looked.changes
         answers += looked.answers
         inbox = inbox_of(sorted(later, key=_number))
-        if changes or _rests_on_store(desk, answers, at):
+        if changes or _rests_on_store(desk, answers):
             left = {number for number, _ in later}
             asked = tuple(one for one in taken if one[0] not in left)
-            writing = Writing(tuple(answers), asked, desk.fleet, at.s)
+            newest = max(map(_number, (*taken, *later, *answers)), default=desk.seen)
+            writing = Writing(tuple(answers), asked, desk.fleet, max(newest, desk.seen))
             after = replace(desk, store=writing, fleet=looked.fleet, inbox=inbox)
             return Turn(after, (*told, Write(tuple(changes))))
         told += _replies(tuple(answers))
@@ -330,14 +318,18 @@ def _told_again(fleet: Fleet, question: Question, answers: Answers) -> Iterator[
             pass
 
 
-def _rests_on_store(desk: Desk, answers: list[tuple[int, Answer]], at: Moment) -> bool:
-    """Whether others may have written what makes these answers wrong."""
-    if not desk.shared or not answers:
-        return False
-    return not _is_fresh(desk, at) or not all(isinstance(one, Refused) for _, one in answers)
+def _rests_on_store(desk: Desk, answers: list[tuple[int, Answer]]) -> bool:
+    """Whether others may have written what makes these answers wrong.
+
+    A slot that another server granted after a question came makes no refusal of it wrong: whoever
+    asks two servers at once hears two answers.
+    """
+    return desk.shared and not all(
+        isinstance(answer, Refused) and number <= desk.seen for number, answer in answers
+    )
 
 
-def _number(one: Numbered) -> int:
+def _number(one: tuple[int, object]) -> int:
     return one[0]
 
 
@@ -393,7 +385,7 @@ def _written(desk: Desk, rules: Rules, at: Moment) -> Turn:
     if not isinstance(store, Writing):
         return Turn(desk)
     told = _replies(store.answers)
-    after = replace(desk, store=Idle(), known_s=store.since_s)
+    after = replace(desk, store=Idle(), seen=store.newest)
     if not desk.inbox:
         return Turn(after, told)
     turn = _batch(after, rules, at)
@@ -412,18 +404,24 @@ def _write_failed(desk: Desk) -> Turn:
 
 
 def _overtaken(desk: Desk, changes: tuple[Change, ...], rules: Rules, at: Moment) -> Turn:
-    """Decide the batch again, on what the store holds now."""
     store = desk.store
     if not isinstance(store, Writing):
         return Turn(desk)
-    inbox = inbox_of(sorted((*store.taken, *desk.inbox), key=_number))
-    before = replace(desk, store=Idle(), fleet=store.before, inbox=inbox)
-    return _others_wrote(before, changes, rules, at)
+    return _others_wrote(replace(desk, seen=store.newest), changes, rules, at)
 
 
 def _others_wrote(desk: Desk, changes: tuple[Change, ...], rules: Rules, at: Moment) -> Turn:
+    """Take it in, and decide again what was decided without."""
+    match desk.store:
+        case Closed():
+            return Turn(desk)
+        case Writing(taken=taken, before=before):
+            inbox = inbox_of(sorted((*taken, *desk.inbox), key=_number))
+            desk = replace(desk, store=Idle(), fleet=before, inbox=inbox)
+        case Idle():
+            pass
     taken_in = absorbed(desk.fleet, changes, rules, at)
-    turn = _batch(replace(desk, store=Idle(), fleet=taken_in.fleet), rules, at)
+    turn = _batch(replace(desk, fleet=taken_in.fleet), rules, at)
     return Turn(turn.desk, (*_replies(taken_in.answers), *turn.effects))
 
 

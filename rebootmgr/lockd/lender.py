@@ -281,6 +281,8 @@ class Lender:
         self._on(after)
 
     async def _offered(self, changes: tuple[Change, ...]) -> Event:
+        if changes and (news := self._store.news()):
+            return OthersWrote(news)
         try:
             await self._timed("write", self._store.write(changes, self._happened))
         except OvertakenError:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 from rebootmgr.lending.desk import (
-    FRESH_S,
     Asked,
     Desk,
     Event,
@@ -92,13 +91,40 @@ def test_a_holder_that_asks_again_is_written_down_again() -> None:
     assert replies(shared.take(Written())) == {1: Granted(again=True)}
 
 
-def test_a_refusal_rests_on_what_is_two_seconds_old_at_most() -> None:
+def test_a_refusal_rests_on_what_the_store_holds_after_the_question_came() -> None:
     shared = Shared(holders=(lent("a"),), waiting=(joined("b", 1),))
     assert writes(shared.ask(1, "b")) == [Write(())]
     assert isinstance(replies(shared.take(Written()))[1], Refused)
-    assert isinstance(replies(shared.ask(2, "b"))[2], Refused)
-    shared.s += FRESH_S + 0.1
-    assert writes(shared.ask(3, "b")) == [Write(())]
+    assert writes(shared.ask(2, "b")) == [Write(())]
+    assert shared.take(Overtaken((Left("g", "b"), lent("b")))).effects == (Write((lent("b"),)),)
+    assert replies(shared.take(Written())) == {2: Granted(again=True)}
+
+
+def test_who_asks_while_others_are_looked_up_waits_for_a_look_of_its_own() -> None:
+    shared = Shared(holders=(lent("a"),), waiting=tuple(joined(f"b{n}", n) for n in range(1, 9)))
+    assert writes(shared.ask(1, "b1")) == [Write(())]
+    for number in range(2, 9):
+        assert shared.ask(number, f"b{number}").effects == ()
+    turn = shared.take(Written())
+    assert list(replies(turn)) == [1]
+    assert writes(turn) == [Write(())]
+    assert list(replies(shared.take(Written()))) == list(range(2, 9))
+
+
+def test_who_is_refused_still_after_others_wrote_is_told_so_at_once() -> None:
+    shared = Shared(holders=(lent("a"),), waiting=(joined("b", 1),))
+    shared.ask(1, "b")
+    turn = shared.take(Overtaken((joined("c", 2),)))
+    assert list(replies(turn)) == [1]
+    assert writes(turn) == []
+
+
+def test_what_others_wrote_before_a_change_was_sent_is_no_look_into_the_store() -> None:
+    shared = Shared(waiting=(joined("b", 1),))
+    [write] = writes(shared.ask(1, "b"))
+    assert write.changes
+    assert shared.take(OthersWrote((lent("a"),))).effects == (Write(()),)
+    assert isinstance(replies(shared.take(Written()))[1], Refused)
 
 
 def test_who_was_overtaken_decides_again_on_what_others_wrote() -> None:

@@ -36,7 +36,6 @@ STORM_S: Final = 120.0
 PATIENCE_S: Final = 10.0
 LONG_S: Final = 40.0
 HOURS_S: Final = 7200.0
-STALE_S: Final = 2.0
 FAILURES: Final = ("storm", "cut", "pause", "break", "silent", "compact", "kill")
 CALM_S: Final = 4 * 3600.0
 
@@ -96,8 +95,8 @@ class Storm:
             case Refused():
                 if host in self.told:
                     self.breaks(f"{host} was refused what it has")
-                if self.since.get(host, asked_s) < asked_s - STALE_S:
-                    self.breaks(f"{host} was refused, and has held a slot for long")
+                if self.since.get(host, asked_s) < asked_s:
+                    self.breaks(f"{host} was refused, and held a slot before it asked")
             case Returned():
                 if self.since.get(host, asked_s) < asked_s:
                     self.breaks(f"{host} was told that it holds nothing, and does")
@@ -176,7 +175,7 @@ class Storm:
             if not await self.holds(host):
                 continue
             while self.chance.random() < 0.5:  # its agent was restarted, and asks again
-                await passed(self.chance.expovariate(1 / 5.0))
+                await passed(self.chance.choice((0.0, self.chance.expovariate(1 / 5.0))))
                 await self.ask(host, PreReboot(GROUP, host))
             await passed(self.chance.expovariate(1 / 5.0))
             await self.returns(host)
@@ -246,6 +245,38 @@ async def _wait_at_one_server(hours: int) -> Counter[str]:
         for server in storm.servers:
             server.running.cancel()
     return seen
+
+
+def ask_the_other_at_once(*, silent: bool) -> list[Answer]:
+    """Have one server lend to a host that waits, which asks the other in that very moment.
+
+    The other, which knows that it waits, may be told `silent`ly: not at all. What it answered until
+    it said that the host has a slot.
+    """
+    return run_in_no_time(_ask_the_other(silent=silent))
+
+
+async def _ask_the_other(*, silent: bool) -> list[Answer]:
+    storm = Storm(0)
+    async with asyncio.timeout(CALM_S), asyncio.TaskGroup() as tasks:
+        storm.servers = [storm.start(tasks) for _ in range(SERVERS)]
+        for number in range(SLOTS):
+            assert await storm.holds(f"h{number}")
+        one, other = storm.servers
+        for server in (one, other):
+            assert isinstance(await server.lender.ask(PreReboot(GROUP, "h")), Refused)
+        if silent:
+            other.line.silent_until_s = HOURS_S
+        storm.told.discard("h0")
+        assert isinstance(await one.lender.ask(SteadyState(GROUP, "h0")), Returned)
+        assert isinstance(await one.lender.ask(PreReboot(GROUP, "h")), Granted)
+        answers: list[Answer] = []
+        while not answers or not isinstance(answers[-1], Granted):
+            answers.append(await other.lender.ask(PreReboot(GROUP, "h")))
+            await passed(1.0)
+        for server in storm.servers:
+            server.running.cancel()
+    return answers
 
 
 def put_back_while_lending() -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from rebootmgr.lending.questions import Granted, Unavailable
 from tests.lockd import etcd_storms
 
 STORMS = 200
@@ -24,6 +25,17 @@ def test_no_storm_lends_too_much_or_forgets_a_grant(
         record_property(what, times)
     expected = {"Granted", "Refused", "Returned", "Unavailable", "hung up"}
     assert set(seen) == expected | set(etcd_storms.FAILURES)
+
+
+def test_a_host_that_holds_is_told_so_by_the_server_that_has_not_heard_of_it() -> None:
+    assert etcd_storms.ask_the_other_at_once(silent=False) == [Granted(again=True)]
+
+
+def test_a_server_that_hears_nothing_says_so_before_it_refuses_whom_another_lent_to() -> None:
+    *unsure, last = etcd_storms.ask_the_other_at_once(silent=True)
+    assert unsure
+    assert set(unsure) == {Unavailable()}
+    assert last == Granted(again=True)
 
 
 def test_a_cluster_that_was_put_back_is_lent_from_no_more() -> None:

@@ -149,9 +149,6 @@ class EtcdStore:
             raise self._lost
         if self._head is None:
             raise StoreError("the store is not open")
-        self._drop_old_news()
-        if self._news:
-            raise OvertakenError("others wrote first")
         nonce, mirror = self._nonce(), self._mirror.copy()
         parts = list(batches(changes, mirror, nonce))
         if happened:
