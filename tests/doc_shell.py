@@ -1,7 +1,7 @@
 """The commands of a page, run as its reader would run them: by a shell, with our real programs.
 
 Each machine of a page is a root. Paths in the commands lead below it, `sudo` runs what it is given,
-and `systemctl` notes what it was told, since no service manager is here: the test does that.
+and what changes a booted host notes what it was told, since there is none: the test does the rest.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ PROGRAMS: Final = {
     "rebootmgrctl": "rebootmgr.cli.main",
     "rebootmgr-lockd": "rebootmgr.lockd.main",
 }
+NOTED: Final = ("systemctl", "rpm-ostree")
 OF_A_MACHINE: Final = re.compile(r"(?<![^\s>])/(etc|var|root|srv)/")  # a drop-in has them in quotes
 
 
@@ -67,7 +68,7 @@ class Machine:
         folder.mkdir(parents=True, exist_ok=True)
         scripts = {
             "sudo": 'if [ "$1" = -u ]; then shift 2; fi\nexec "$@"',
-            "systemctl": f'echo "$@" >>"{self.root}/systemctl"',
+            **{name: f'echo "$@" >>"{self.root}/{name}"' for name in NOTED},
         }
         for name, module in PROGRAMS.items():
             scripts[name] = f'exec "{sys.executable}" -m {module} --root "{self.root}" "$@"'

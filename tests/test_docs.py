@@ -108,6 +108,21 @@ def test_a_link_leads_somewhere(page: str, target: str) -> None:
     assert not anchor or anchor in anchors(file.read_text("utf-8"))
 
 
+RUN: Final = re.compile(r"^ *<!-- (run|not run): (.+) -->\n *```(?:sh|console)$", re.MULTILINE)
+SHELL: Final = re.compile(r"^ *```(?:sh|console)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_every_command_of_a_page_is_run_by_a_test_or_it_says_why_not(page: str) -> None:
+    marks = RUN.findall(GUIDES[page])
+    assert len(marks) == len(SHELL.findall(GUIDES[page])), (
+        "above each block: run: TEST, not run: WHY"
+    )
+    for kind, what in marks:
+        if kind == "run":
+            assert page in (ROOT / what).read_text("utf-8"), f"{what} does not name {page}"
+
+
 def test_the_example_screen_is_one_that_fits() -> None:
     for where, block in blocks(GUIDES, "console"):
         wide = [line for line in block["body"].splitlines() if len(line) > 80]

@@ -29,6 +29,7 @@ def machine(root: Path, port: int, bus: str = "", name: str = "localhost") -> Ma
         f"{NAME}:3333": f"{name}:{port}",
         "127.0.0.1:3333": f"127.0.0.1:{port}",
         NAME: name,
+        "https://lock.example.com": f"http://127.0.0.1:{port}",
         '"/etc/rebootmgr/': f'"{root}/etc/rebootmgr/',  # the agent takes these as they are
     }
     for folder in (
@@ -82,8 +83,10 @@ async def test_only_who_has_a_token_is_let_in_as_the_page_says(tmp_path: Path, b
     async with serving(locks.root, listener=listener) as server:
         drop_in.write_text(asked)
         assert "HTTP 401" in (await node.run(commands(PAGE, "fleet-lock lock"))).err
-        (node.root / "token").write_text(tokens[0])
-        drop_in.write_text(f'{asked}authorization_file = "{node.root}/token"\n')
+        (node.root / "fleet-token").write_text(tokens[0])
+        from_afar = commands(PAGE, "--authorization-file").replace("~", str(node.root))
+        assert "0 of 1 slot lent" in await node.follow(from_afar)
+        drop_in.write_text(f'{asked}authorization_file = "{node.root}/fleet-token"\n')
         assert "granted" in await node.follow(commands(PAGE, "fleet-lock lock"))
         assert (
             await server.get("/", {"Authorization": tokens[1], "Connection": "close"})
