@@ -1,4 +1,4 @@
-.PHONY: help check calm system web demo bench mutants soak fuzz install man rpm srpm clean prepare
+.PHONY: help check calm system web demo bench mutants soak fuzz install documents man rpm srpm clean prepare
 python := .venv/bin/python
 RPMFLAGS ?= --without check
 export PYTHON # the interpreter of .venv; python3 if it is not given
@@ -67,8 +67,20 @@ install: $(pages) ## install units, policies, configuration, man pages and docum
 		install -d $(etc)/$$folder $(lib)/rebootmgr/$$folder || exit; done
 	$(put) -t $(etc)/config.d etc/rebootmgr/config.d/*.toml
 	install -d $(etc)-lockd/config.d $(lib)/rebootmgr-lockd/config.d
-	$(put) -t $(doc) README.md NEWS.md
+	@$(MAKE) --no-print-directory documents
+
+# The pages find each other as in the checkout. A link to what only the checkout has becomes its name.
+unlink := s,\[([^]]*)\]\((\.\./)*(HACKING\.md|packit\.yaml|\.copr|tests|benchmarks|rebootmgr)(/[^)]*)?\),\1,g
+
+documents:
+	$(put) -t $(doc) README.md NEWS.md LICENSE
 	$(put) -t $(doc)/docs $(wildcard docs/*.*)
+	$(put) -t $(doc)/docs/man docs/man/*.md
+	$(put) -t $(doc)/docs/examples/bootc-fetch-apply-updates.service.d docs/examples/*/*.conf
+	for page in README.md docs/*.md; do \
+		sed -i -E '$(unlink)' $(doc)/$$page && touch -r $$page $(doc)/$$page || exit; done
+	$(put) -t $(doc)/packaging/coreos packaging/coreos/*
+	$(put) -t $(doc)/packaging/kubernetes packaging/kubernetes/*
 	$(put) -t $(doc)/examples etc/rebootmgr/examples/*.*
 	$(put) -t $(doc)/dashboards dashboards/*.*
 	$(put) -t $(doc)/dashboards/textfile dashboards/textfile/*

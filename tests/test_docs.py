@@ -7,8 +7,10 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ from rebootmgr.config.schema import ITEMS
 from rebootmgr.core.model import NoticeKind, Reason
 from rebootmgr.core.status import StateName
 from tests.doc_text import (
+    BLOCK,
     CALL,
     GUIDES,
     MAN_PAGES,
@@ -151,3 +154,50 @@ def test_the_first_steps_of_the_readme_are_as_it_says(
     assert client.main(["--json", *simulate]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["updated"], told["never"], told["duration_seconds"] < 2 * 3600) == (100, [], True)
+
+
+# Words
+
+SPELLED: Final = (
+    *("README.md", "NEWS.md", "HACKING.md", "docs", "rebootmgr", "completion", "dashboards"),
+    *("packaging", "systemd", "etc", "schema"),
+)
+# What is not said in prose, and what is said instead.
+BANNED: Final = {
+    r"wish(es|ed)?": "reboot request",
+    r"blockers?": "closed gate",
+    r"ow(ed|es)|debts?": "not given back yet",
+    r"simply|easily|obviously|of course|basically|needless to say": "nothing",
+    r"seamless(ly)?|powerful|robust(ly)?|blazing(ly)?|cutting-edge|state-of-the-art": "a number",
+    r"utili[sz]e|leverage|facilitate": "use",
+    r"in order to": "to",
+    r"note that|it should be noted|as mentioned": "nothing",
+    r"e\.g\.|i\.e\.|etc\.": "such as, that is, and so on",
+    r"whitelist|blacklist|sanity check": "what it is",
+    r"whom polkit lets": "whoever polkit allows",
+}
+
+
+def test_every_word_is_spelled_as_a_dictionary_has_it() -> None:
+    if find_spec("codespell_lib") is None:
+        pytest.skip("NOT TESTED: there is no codespell here; make check brings it")
+    command = (sys.executable, "-m", "codespell_lib", *SPELLED)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def prose(text: str) -> str:
+    """Leave out what is code: blocks, `words`, **words** of manual pages, targets of links."""
+    without = BLOCK.sub("", text)
+    return re.sub(r"`[^`]*`|\*\*[^*\n]+\*\*(?:\(\))?|\]\([^)]*\)|<!--.*?-->", "", without)
+
+
+@pytest.mark.parametrize("page", [*GUIDES, *MAN_PAGES])
+def test_a_page_says_things_in_the_words_that_the_others_use(page: str) -> None:
+    said = prose({**GUIDES, **MAN_PAGES}[page])
+    found = [
+        f"{word[0]!r}: say {instead}"
+        for banned, instead in BANNED.items()
+        for word in re.finditer(rf"\b(?:{banned})(?!\w)", said, re.IGNORECASE)
+    ]
+    assert found == []

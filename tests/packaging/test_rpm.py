@@ -248,7 +248,16 @@ def test_the_lock_server_is_in_a_package_of_its_own_that_no_host_needs(
     listed = [f"{it} {path}" for path, it in lockd.files().items() if "/licenses" not in path]
     assert listed == LOCKD_FILES.splitlines()
     documents = "/usr/share/doc/rebootmgr"
-    pages = {f"{documents}/docs/lockd.md", f"{documents}/dashboards/rebootmgr-lockd.json"}
+    pages = {
+        f"{documents}/{name}"
+        for name in (
+            "docs/lockd.md",
+            "docs/man/rebootmgr-lockd.8.md",
+            "docs/man/rebootmgr-lockd.toml.5.md",
+            "dashboards/rebootmgr-lockd.json",
+            "packaging/kubernetes/rebootmgr-lockd.yaml",
+        )
+    }
     code = f"{SITELIB}/rebootmgr/lockd"
     apart = {one for one in package.files() if "lockd" in one and not one.startswith(code)}
     assert apart == pages
