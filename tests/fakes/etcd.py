@@ -2,6 +2,8 @@
 
 `async with EtcdCluster(tmp_path) as etcd:` starts it; `await etcd.kill_leader()` and
 `etcd.start(member)` are a crash and a recovery. Members die with the test, whatever happens.
+With `breakable=True` it can be cut off from the others, too, and the last one has a small disk of
+its own, where a namespace may be made for that.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +28,9 @@ ROOT: Final = Path(__file__).parent.parent.parent
 FETCHED: Final = ROOT / ".venv/etcd/usr/bin/etcd"
 ASK_AGAIN_S: Final = 0.1
 REQUEST: Final = aiohttp.ClientTimeout(total=3.0, sock_connect=1.0)  # airlock's 3 s
+NAMESPACE: Final = ("unshare", "--map-root-user", "--mount")
+DISK_MB: Final = 160  # etcd keeps two times 64 MB free for its log
+FILLED_AT_ONCE: Final = 4096
 Json = dict[str, Any]
 
 
@@ -44,7 +50,9 @@ class Member:
     name: str
     client_port: int
     peer_port: int
+    listens: int = 0  # behind what is between it and the others; 0: nothing is
     process: subprocess.Popen[bytes] | None = None
+    disk: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -52,6 +60,7 @@ class Member:
 
     @property
     def peer_url(self) -> str:
+        """Where the others reach it."""
         return f"http://127.0.0.1:{self.peer_port}"
 
 
@@ -61,12 +70,19 @@ class EtcdCluster:
 
     home: Path
     members: list[Member] = field(default_factory=list)
+    breakable: bool = False
+    _links: subprocess.Popen[bytes] | None = None
 
     async def __aenter__(self) -> Self:
-        ports = _free_ports(6)
-        self.members = [Member(f"m{i}", ports[2 * i], ports[2 * i + 1]) for i in range(3)]
+        ports = _free_ports(9)
+        self.members = [Member(f"m{i}", ports[3 * i], ports[3 * i + 1]) for i in range(3)]
+        if self.breakable:
+            for member, port in zip(self.members, ports[2::3], strict=True):
+                member.listens = port
         self._http = aiohttp.ClientSession(timeout=REQUEST)
         try:
+            if self.breakable:
+                await self._make_breakable()
             for member in self.members:
                 self.start(member)
             await self.until_healthy()
@@ -78,6 +94,12 @@ class EtcdCluster:
     async def __aexit__(self, *_: object) -> None:
         for member in self.members:
             self.kill(member)
+            if member.disk is not None:
+                member.disk.kill()
+                member.disk.communicate()
+        if self._links is not None:
+            self._links.kill()
+            self._links.communicate()
         await self._http.close()
 
     def start(self, member: Member) -> None:
@@ -86,10 +108,14 @@ class EtcdCluster:
         with (self.home / f"{member.name}.log").open("ab") as log:
             member.process = subprocess.Popen(
                 [
+                    *(() if member.disk is None else _within(member.disk.pid)),
                     *("setpriv", "--pdeathsig", "KILL", find_etcd()),
                     *("--name", member.name, "--data-dir", str(self.home / member.name)),
                     *("--listen-client-urls", member.url, "--advertise-client-urls", member.url),
-                    *("--listen-peer-urls", member.peer_url),
+                    *(
+                        "--listen-peer-urls",
+                        f"http://127.0.0.1:{member.listens or member.peer_port}",
+                    ),
                     *("--initial-advertise-peer-urls", member.peer_url),
                     *("--initial-cluster", peers, "--initial-cluster-state", "new"),
                 ],
@@ -111,6 +137,65 @@ class EtcdCluster:
         leader = await self.leader()
         self.kill(leader)
         return leader
+
+    # What breaks only where it is `breakable`
+
+    async def cut(self, member: Member) -> None:
+        """Let nothing through from it to the others, and back; clients reach it."""
+        status = await self._ask(member, "maintenance/status", {})
+        await self._tell_links(f"cut {int(status['header']['member_id']):x} {member.peer_port}")
+
+    async def mend(self) -> None:
+        """Let everything through again."""
+        await self._tell_links("mend")
+
+    @property
+    def small(self) -> Member | None:
+        """The member that has a small disk."""
+        return next((member for member in self.members if member.disk is not None), None)
+
+    def fill(self, member: Member) -> None:
+        """Leave no room on its disk."""
+        with suppress(OSError), self._filler(member).open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(FILLED_AT_ONCE))
+
+    def clear(self, member: Member) -> None:
+        """Make room again."""
+        self._filler(member).unlink()
+
+    def _filler(self, member: Member) -> Path:
+        assert member.disk is not None
+        home = (self.home / member.name).resolve().relative_to("/")
+        return Path(f"/proc/{member.disk.pid}/root") / home / "filler"
+
+    async def _make_breakable(self) -> None:
+        self._links = self._start_links()
+        last = self.members[-1]
+        home = self.home / last.name
+        home.mkdir(mode=0o700)
+        disk = _mount_small(home)
+        if await asyncio.to_thread(_line_of, disk) == "ready":
+            last.disk = disk
+        else:
+            disk.communicate()
+        await asyncio.to_thread(_line_of, self._links)
+
+    def _start_links(self) -> subprocess.Popen[bytes]:
+        pairs = [f"{member.peer_port}:{member.listens}" for member in self.members]
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.fakes.etcd_links", *pairs],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+        )
+
+    async def _tell_links(self, line: str) -> None:
+        assert self._links is not None
+        assert self._links.stdin is not None
+        self._links.stdin.write(f"{line}\n".encode())
+        self._links.stdin.flush()
+        await asyncio.to_thread(_line_of, self._links)
 
     async def leader(self) -> Member:
         """Find the member that leads."""
@@ -194,3 +279,23 @@ def _free_ports(number: int) -> Sequence[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+def _within(pid: int) -> tuple[str, ...]:
+    return ("nsenter", "--target", str(pid), "--user", "--mount", "--preserve-credentials")
+
+
+def _line_of(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().decode().strip()
+
+
+def _mount_small(home: Path) -> subprocess.Popen[bytes]:
+    """Keep a namespace in which there is a small disk; it says when that is so."""
+    mount = f'mount -t tmpfs -o size={DISK_MB}m,mode=0700 none "$0" && echo ready && exec cat'
+    return subprocess.Popen(
+        [*NAMESPACE, "sh", "-c", mount, str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )

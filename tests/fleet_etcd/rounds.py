@@ -1,7 +1,9 @@
 """Rounds of a fleet on two servers and three members of etcd, of which something always fails.
 
-Everything is real: the members, the program, the clients' connections. What counts is what clients
-were told. A client that has no answer asks another server, and knows nothing meanwhile.
+Everything is real: the members, a disk that is full, the program, the clients' connections; what is
+cut are relays between members, in silence, and clients reach a leader that is cut off. What counts
+is what clients were told. A client that has no answer asks another server, and knows nothing
+meanwhile.
 """
 
 import asyncio
@@ -9,7 +11,8 @@ import json
 import os
 import signal
 from collections import Counter
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -25,7 +28,17 @@ ANSWER_S: Final = 8.0
 HELD_S: Final = 0.3  # by a host, on average
 PAUSE_S: Final = (2.0, 12.0)
 BETWEEN_S: Final = 1.0
-FAILURES: Final = ("leader killed", "leader stopped", "server killed", "server paused")
+FAILURES: Final = (
+    "leader killed",
+    "leader stopped",
+    "leader cut off",
+    "majority killed",
+    "disk full",
+    "server killed",
+    "server paused",
+)
+BACK_S: Final = (2, 5, 10, 20)
+PROBE: Final = "probe"
 
 
 class BrokenPromiseError(AssertionError):
@@ -40,10 +53,13 @@ def on_etcd(etcd: EtcdCluster, slots: int = 1) -> str:
 
 
 class Round:
-    """One cluster, two servers, and as many hosts as are wanted; from a seed."""
+    """One cluster, two servers, and as many hosts as are wanted; from a seed.
 
-    def __init__(self, folder: Path, seed: int, hosts: int) -> None:
-        self.folder, self.hosts = folder, hosts
+    Who is paused is so for `pause_s`, 0: as long as anything else lasts.
+    """
+
+    def __init__(self, folder: Path, seed: int, hosts: int, pause_s: float = 0.0) -> None:
+        self.folder, self.hosts, self.pause_s = folder, hosts, pause_s
         self.chance = Random(seed)  # noqa: S311 - repeatable
         self.told: set[str] = set()
         self.tally: Counter[str] = Counter()
@@ -52,7 +68,10 @@ class Round:
 
     async def run(self, failures: tuple[str, ...]) -> Counter[str]:
         """Let everything in `failures` happen once while all hosts update, and the rest be calm."""
-        async with EtcdCluster(self.folder) as self.etcd, AsyncExitStack() as self.stack:
+        cluster = EtcdCluster(
+            self.folder, breakable=bool({"leader cut off", "disk full"} & {*failures})
+        )
+        async with cluster as self.etcd, AsyncExitStack() as self.stack:
             for number in range(2):
                 self.servers.append(await self.start(f"server{number}"))
             timeout = aiohttp.ClientTimeout(total=ANSWER_S)
@@ -83,11 +102,27 @@ class Round:
             match failure:
                 case "leader killed":
                     dead = await self.etcd.kill_leader()
-                    await self.passes(span_s)
+                    await self.is_back(span_s)
                     self.etcd.start(dead)
                 case "leader stopped":
                     leader = await self.etcd.leader()
-                    await self.stopped(_pid(leader), span_s)
+                    async with self.stopped(_pid(leader)):
+                        await self.is_back(span_s)
+                case "leader cut off":
+                    await self.etcd.cut(await self.etcd.leader())
+                    await self.is_back(span_s)
+                    await self.etcd.mend()
+                case "majority killed":
+                    dead = await self.etcd.kill_leader()
+                    other = next(one for one in self.etcd.members if one is not dead)
+                    self.etcd.kill(other)
+                    await self.passes(span_s)
+                    self.etcd.start(other)
+                    await self.etcd.until_healthy()
+                    await self.is_back(0.0)
+                    self.etcd.start(dead)
+                case "disk full":
+                    await self.fills_a_disk(span_s)
                 case "server killed":
                     number = self.chance.randrange(2)
                     self.servers[number].process.kill()
@@ -96,14 +131,48 @@ class Round:
                     self.servers[number] = await self.start(f"server{number}-again")
                 case _:
                     number = self.chance.randrange(2)
-                    await self.stopped(self.servers[number].process.pid, span_s)
+                    async with self.stopped(self.servers[number].process.pid):
+                        await self.passes(self.pause_s or span_s)
             await self.etcd.until_healthy()
         self.done.set()
 
-    async def stopped(self, pid: int, span_s: float) -> None:
+    async def fills_a_disk(self, span_s: float) -> None:
+        """Leave a member no room, so that it ends, and give it back."""
+        member = self.etcd.small
+        if member is None:
+            self.tally["no small disk"] += 1
+            return
+        self.etcd.fill(member)
+        await self.is_back(span_s)
+        assert member.process is not None
+        ended = member.process.poll() is not None
+        self.tally["member with a full disk ended" if ended else "member bore a full disk"] += 1
+        self.etcd.clear(member)
+        if ended:
+            self.etcd.kill(member)
+            self.etcd.start(member)
+
+    async def is_back(self, span_s: float) -> None:
+        """Note how long it takes until each server lends; let so much time pass at least."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.passes(span_s))
+            for server in self.servers:
+                tasks.create_task(self.lends(server))
+
+    async def lends(self, server: Server) -> None:
+        loop = asyncio.get_running_loop()
+        since_s = loop.time()
+        while await self.ask(PROBE, "steady-state", server) != 200:
+            await self.passes(0.05)
+        gone_s = loop.time() - since_s
+        within = next((f"within {one} s" for one in BACK_S if gone_s <= one), "later")
+        self.tally[f"back {within}"] += 1
+
+    @asynccontextmanager
+    async def stopped(self, pid: int) -> AsyncIterator[None]:
         os.kill(pid, signal.SIGSTOP)
         try:
-            await self.passes(span_s)
+            yield
         finally:
             os.kill(pid, signal.SIGCONT)
 
@@ -115,9 +184,9 @@ class Round:
 
     # The hosts
 
-    async def ask(self, host: str, api: str) -> int:
-        """Ask some server; 0: no answer."""
-        server = self.chance.choice(self.servers)
+    async def ask(self, host: str, api: str, server: Server | None = None) -> int:
+        """Ask some server, or this one; 0: no answer."""
+        server = server or self.chance.choice(self.servers)
         body = json.dumps({"client_params": {"id": host, "group": "default"}})
         headers = {"fleet-lock-protocol": "true"}
         if self.chance.random() < 0.5:

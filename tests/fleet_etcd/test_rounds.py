@@ -6,12 +6,19 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.etcd import find_etcd
-from tests.fleet_etcd.rounds import FAILURES, Round
+from tests.fleet_etcd.rounds import Round
 
 HOSTS = 12
 
 
-@pytest.mark.parametrize("failures", [FAILURES[::3], FAILURES[1:3]])
+TOGETHER = (
+    ("leader killed", "server paused"),
+    ("leader cut off", "server killed"),
+    ("disk full", "majority killed"),
+)
+
+
+@pytest.mark.parametrize("failures", TOGETHER, ids=" and ".join)
 async def test_no_slot_too_many_is_lent_and_none_forgotten(
     tmp_path: Path, failures: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:
