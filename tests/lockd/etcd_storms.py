@@ -5,6 +5,7 @@ What counts is what the hosts were told: `told` are those that hold a slot as fa
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
@@ -247,6 +248,31 @@ async def _wait_at_one_server(hours: int) -> Counter[str]:
     return seen
 
 
+def hear(happens: Callable[[Server, Etcd], None], then: Callable[[Etcd], None]) -> list[str]:
+    """Have one server lend to a host after something `happens` to the other; `then` on etcd, too.
+
+    Who has a slot as the other knows by itself, some minutes later, and its trouble last.
+    """
+    return run_in_no_time(_hear(happens, then))
+
+
+async def _hear(happens: Callable[[Server, Etcd], None], then: Callable[[Etcd], None]) -> list[str]:
+    storm = Storm(0)
+    async with asyncio.timeout(CALM_S), asyncio.TaskGroup() as tasks:
+        storm.servers = [storm.start(tasks) for _ in range(SERVERS)]
+        assert await storm.holds("h0")
+        one, other = storm.servers
+        await passed(1.0)
+        happens(other, storm.etcd)
+        assert isinstance(await one.lender.ask(PreReboot(GROUP, "h1")), Granted)
+        then(storm.etcd)
+        await passed(120.0)
+        found = [*sorted(other.lender.fleet.group(GROUP).holders), other.lender.trouble]
+        for server in storm.servers:
+            server.running.cancel()
+    return found
+
+
 def ask_the_other_at_once(*, silent: bool) -> list[Answer]:
     """Have one server lend to a host that waits, which asks the other in that very moment.
 
@@ -279,15 +305,15 @@ async def _ask_the_other(*, silent: bool) -> list[Answer]:
     return answers
 
 
-def put_back_while_lending() -> list[str]:
+def put_back_while_lending(put_back: Callable[[Etcd, Etcd], None]) -> list[str]:
     """Restore a snapshot from before a grant below two servers that know better.
 
     Gives the trouble of each, once it has it; until then they are asked for slots.
     """
-    return run_in_no_time(_put_back())
+    return run_in_no_time(_put_back(put_back))
 
 
-async def _put_back() -> list[str]:
+async def _put_back(put_back: Callable[[Etcd, Etcd], None]) -> list[str]:
     storm = Storm(0)
     async with asyncio.timeout(CALM_S), asyncio.TaskGroup() as tasks:
         storm.servers = [storm.start(tasks) for _ in range(SERVERS)]
@@ -296,13 +322,14 @@ async def _put_back() -> list[str]:
         for number in range(1, SLOTS):
             assert await storm.holds(f"h{number}")
         await passed(HOURS_S)
-        storm.etcd.put_back(yesterday)
         storm.etcd.changed = lambda: None  # of what is forgotten now, nobody but us can tell
+        put_back(storm.etcd, yesterday)
         said = []
         for server in storm.servers:
             while not server.lender.trouble:
                 answer = await server.lender.ask(PreReboot(GROUP, "another"))
                 assert not isinstance(answer, Granted)
+                await passed(0.1)
             said.append(server.lender.trouble)
         for server in storm.servers:
             answer = await server.lender.ask(PreReboot(GROUP, "another"))

@@ -68,6 +68,12 @@ class Etcd:
         self.revision, self.kept = snapshot.revision, dict(snapshot.kept)
         self.history = [one for one in self.history if one.revision <= self.revision]
 
+    def put_back_further_on(self, snapshot: "Etcd") -> None:
+        """The same by `etcdutl snapshot restore --bump-revision --mark-compacted`."""
+        self.revision += 1_000_000
+        self.kept = dict(snapshot.kept)
+        self.compact()
+
     def keys(self, prefix: str) -> set[str]:
         """Name the keys below a prefix, without it."""
         named = (key.decode() for key in self.kept)

@@ -127,4 +127,32 @@ MUTANTS: Final = (
         "                pass",
         (STORMS + "test_who_asks_one_server_for_days_keeps_its_place_at_the_other",),
     ),
+    Mutant(
+        "a cluster that was put back is taken for what it was",
+        "../lockd/stores/etcd_words.py",
+        "    return number > then or head == before",
+        "    return True",
+        (STORMS + "test_a_cluster_that_was_put_back_is_lent_from_no_more",),
+    ),
+    Mutant(
+        "who missed something goes on",
+        "../lockd/stores/etcd.py",
+        " or self._head is None or not follows(value, self._head.value):",
+        " or self._head is None:",
+        (STORMS + "test_a_server_that_missed_what_others_wrote_lends_no_more",),
+    ),
+    Mutant(
+        "what was compacted unheard is forgotten",
+        "../lockd/stores/etcd.py",
+        "                        self._is_lost(StoreError(why))\n",
+        "                        self._heard_at = heard.revision\n",
+        (STORMS + "test_what_was_compacted_before_a_server_heard_it_is_read_anew",),
+    ),
+    Mutant(
+        "a watch begins with what comes next",
+        "../lockd/stores/etcd.py",
+        "watch_request(self._prefix, self._heard_at + 1)",
+        "watch_request(self._prefix, self._heard_at + 2)",
+        (STORMS + "test_what_was_written_while_a_watch_was_lost_is_heard_by_the_next",),
+    ),
 )

@@ -27,6 +27,7 @@ from rebootmgr.lockd.stores.etcd_words import (
     granted_by,
     happened_of,
     head_text,
+    is_later,
     number_after,
     past_key,
     past_text,
@@ -103,6 +104,7 @@ class EtcdStore:
     ) -> None:
         self._gateway, self._prefix, self._nonce = gateway, prefix, nonces
         self._head: Pair | None = None  # of what whoever asks us has heard
+        self._last: Pair | None = None  # the latest that ever was
         self._mirror = Mirror()
         self._news: list[Wrote] = []
         self._heard_at = 0  # all up to this revision has been heard
@@ -131,13 +133,16 @@ class EtcdStore:
         for _ in range(_FENCES):
             head, pairs, revision = await self._read()
             saved, mirror = self._understood(pairs)
+            if self._last is not None and not (head and is_later(head.value, self._last.value)):
+                raise self._is_put_back()
             if head is None or self._untold:
                 fenced = await self._fence(head, pairs)
                 if not fenced:
                     continue
                 head, pairs = fenced
                 saved, mirror = self._understood(pairs)
-            self._head, self._mirror = head, mirror
+            self._head = self._last = head
+            self._mirror = mirror
             self._heard_at = max(head.revision, revision)
             self._opened.set()
             return saved
@@ -160,7 +165,8 @@ class EtcdStore:
                 case Done(revision):
                     self._heard_at = max(self._heard_at, revision)
                     if orders:
-                        self._head = Pair("head", head_text(nonce, self._head), revision)
+                        made = Pair("head", head_text(nonce, self._head), revision)
+                        self._head = self._last = made
                 case Beaten(_, head):
                     if number > 0:  # some of it is there, so it is taken back
                         raise StoreError("others wrote between two parts of a change")
@@ -387,7 +393,7 @@ class EtcdStore:
         for value in heads:
             if value is None or self._head is None or not follows(value, self._head.value):
                 raise self._is_put_back()
-            self._head = Pair("head", value, wrote.revision)
+            self._head = self._last = Pair("head", value, wrote.revision)
 
     def _mind_revision(self, revision: int) -> None:
         """Raise StoreError where etcd was further once."""

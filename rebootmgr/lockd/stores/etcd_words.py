@@ -183,6 +183,12 @@ def follows(head: str, before: str) -> bool:
     return _text("head", _object("head", head), "before") == nonce_of(before)
 
 
+def is_later(head: str, before: str) -> bool:
+    """Whether this head came after that one, or is the same; ValueError."""
+    number, then = (_number("head", _object("head", one), "number") for one in (head, before))
+    return number > then or head == before
+
+
 def version_of(head: str) -> int:
     """Say which version of the layout wrote this head; ValueError."""
     return _number("head", _object("head", head), "version")
