@@ -20,6 +20,7 @@ from benchmarks import (
     reaction,
     roll_out,
     serving,
+    serving_on_etcd,
     simulation_validity,
     soak,
     waking,
@@ -36,6 +37,7 @@ PARTS: Final = (
     ("answers", answers.run),
     ("lending", lending.run),
     ("serving", serving.run),
+    ("serving_on_etcd", serving_on_etcd.run),
     ("roll_out", roll_out.run),
     ("validity", simulation_validity.run),
 )
