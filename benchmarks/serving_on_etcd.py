@@ -61,7 +61,11 @@ async def each_way(folder: Path, found: dict[str, list[float]]) -> None:
     async with EtcdCluster(folder) as etcd:
         for way in WAYS:
             urls = json.dumps([member.url for member in etcd.members])
-            told = {"kind": '"etcd"', "etcd_endpoints": urls, "etcd_prefix": json.dumps(f"/{WAYS.index(way)}/")}
+            told = {
+                "kind": '"etcd"',
+                "etcd_endpoints": urls,
+                "etcd_prefix": json.dumps(f"/{WAYS.index(way)}/"),
+            }
             store = "".join(f"{key} = {value}\n" for key, value in told.items())
             text = f"[store]\n{store}{SLOTS}" if way != "SQLite" else SLOTS
 
