@@ -61,14 +61,14 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         Reason.CONFIG_INVALID: Words(
             "the configuration is invalid",
             meaning="the configuration has errors",
-            advice="`rebootmgrctl check-config`; correct it, then `rebootmgrctl reload`",
+            advice="see `rebootmgrctl check-config`, correct it, then `rebootmgrctl reload`",
             asked=Asked.BEFORE_ANY_LOOK,
             matters_while_idle=True,
             level=Level.ERROR,
         ),
         Reason.STATE_UNREADABLE: Words(
             "state.json cannot be used",
-            meaning="`state.json` cannot be read or written, so nothing could be promised",
+            meaning="`state.json` cannot be read or written, so no promise could be kept",
             advice="see the detail; often `/var` is full or read-only",
             asked=Asked.BEFORE_ANY_LOOK,
             matters_while_idle=True,
@@ -77,26 +77,26 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         Reason.DISABLED: Words(
             "rebooting is switched off",
             meaning="`updates.enabled` is false, or the strategy is `off`",
-            advice="nothing, if that is meant",
+            advice="nothing, if that is intended",
             asked=Asked.BEFORE_ANY_LOOK,
             matters_while_idle=True,
         ),
         Reason.NOT_OSTREE: Words(
             "not booted from ostree",
             meaning="the host was not booted from ostree, or is a live system",
-            advice="nothing: there is nothing to do here",
+            advice="nothing: rebootmgr has nothing to do on such a host",
             matters_while_idle=True,
         ),
         Reason.BOOT_NOT_COMPLETE: Words(
             "this boot is not complete",
             meaning="this boot has not reached `boot-complete.target`, or is being judged",
-            advice="`systemctl list-units --failed`",
+            advice="see `systemctl list-units --failed`",
             matters_while_idle=True,
             level=Level.WARNING,
         ),
         Reason.DRIVER_CONFLICT: Words(
             "another agent reboots this host",
-            meaning="another agent reboots this host, such as Zincati, or the policy `apply`",
+            meaning="another agent reboots this host: Zincati, or rpm-ostree with `apply`",
             advice="keep one of them",
             matters_while_idle=True,
             level=Level.ERROR,
@@ -104,8 +104,8 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         Reason.STATE_UNKNOWN: Words(
             "what is staged is unknown",
             meaning=(
-                "the source of updates cannot be read, or contradicts itself, or every gate is "
-                "just being read once more"
+                "the source of updates cannot be read or contradicts itself, or every gate is "
+                "being read once more"
             ),
             advice="see the detail; `rpm-ostree status` or `bootc status`",
             matters_while_idle=True,
@@ -125,48 +125,48 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
             "finalization is locked",
             meaning="another agent has locked the update; a reboot would discard it",
             advice=(
-                "let that agent finish; where it runs no more, start it again, or "
-                "unlock it as the detail says"
+                "let that agent finish; if it no longer runs, start it again, or "
+                "unlock the update as the detail says"
             ),
         ),
         Reason.QUARANTINED: Words(
             "this update is quarantined",
-            meaning="this update failed here too often, or was rolled back by somebody",
-            advice="look at what failed; stage another update, or `rebootmgrctl forgive`",
+            meaning="this update failed here too often, or somebody rolled it back",
+            advice="see `rebootmgrctl history`; stage another update, or `rebootmgrctl forgive`",
             level=Level.ERROR,
         ),
         Reason.REBOOT_BUDGET: Words(
             "too many reboots lately",
             meaning="too many reboots in the last 24 hours",
-            advice="find out why; or raise `updates.limits.reboots_per_day`",
+            advice="find out why, or raise `updates.limits.reboots_per_day`",
             level=Level.WARNING,
         ),
         Reason.HELD: Words(
             "held",
             meaning="somebody placed a hold",
-            advice="`rebootmgrctl holds`; ask its owner, or `rebootmgrctl release ID`",
+            advice="see `rebootmgrctl holds`; ask the owner, or `rebootmgrctl release ID`",
         ),
         Reason.BLACKOUT: Words(
             "change freeze",
-            meaning="a change freeze",
+            meaning="a change freeze is in force",
             advice="wait for its end",
         ),
         Reason.OUTSIDE_WINDOW: Words(
             "waiting for a maintenance window",
             meaning="no maintenance window is open",
-            advice="wait; `rebootmgrctl plan` shows the next",
+            advice="wait; `rebootmgrctl plan` shows the next window",
             until="next opening",
         ),
         Reason.WINDOW_TOO_SHORT: Words(
             "too little is left of this maintenance window",
             meaning="the rest of the window is shorter than a reboot of this host",
-            advice="wait for the next, or make windows longer",
+            advice="wait for the next window, or make windows longer",
             until="next opening",
         ),
         Reason.CLOCK_UNSYNCHRONIZED: Words(
             "the clock is not synchronized",
-            meaning="a window decides, and nobody vouches for the clock",
-            advice="`timedatectl timesync-status`",
+            meaning="a window, a freeze or a hold decides, and the clock is not synchronized",
+            advice="see `timedatectl timesync-status`",
             asked=Asked.CLOCK,
         ),
         Reason.LOGIND_UNREACHABLE: Words(
@@ -178,27 +178,27 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         ),
         Reason.SHUTDOWN_SCHEDULED: Words(
             "somebody else scheduled a shutdown",
-            meaning="somebody else has scheduled a shutdown, or the host goes down already",
-            advice="nothing: that one takes the update along",
+            meaning="somebody else scheduled a shutdown, or the host is going down already",
+            advice="nothing: that shutdown finalizes the update, too",
             asked=Asked.LOGIND,
         ),
         Reason.INHIBITED: Words(
             "inhibited",
             meaning="a program holds a block inhibitor for shutdown",
-            advice="`systemd-inhibit --list`; end that program",
+            advice="see `systemd-inhibit --list`; end that program",
             asked=Asked.LOGIND,
         ),
         Reason.USERS_LOGGED_IN: Words(
             "logged in",
             meaning="somebody is logged in, and has been warned",
-            advice="wait for the end of the grace",
+            advice="wait: when the grace is over, the host reboots all the same",
             until="grace ends",
             asked=Asked.LOGIND,
         ),
         Reason.CHECK_FAILED: Words(
             "a check says no",
             meaning="a program in `checks.d` said no",
-            advice="see its last line, which is the detail",
+            advice="see the detail, which is its last line of output",
             until="next try",
             asked=Asked.HOOKS,
             level=Level.WARNING,
@@ -212,7 +212,7 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         Reason.HOOK_FAILED: Words(
             "a hook failed",
             meaning="a program in `pre-reboot.d` failed",
-            advice="see its last line, which is the detail",
+            advice="see the detail, which is its last line of output",
             until="next try",
             asked=Asked.HOOKS,
             level=Level.WARNING,
@@ -233,15 +233,15 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         ),
         Reason.LOCK_REFUSED: Words(
             "the lock server refused",
-            meaning="somebody else has the slot, or the server says that it is not our turn",
-            advice="wait; see its kind and value, and which hosts have a slot",
+            meaning="others have the slots, or the server says that it is not this host's turn",
+            advice="wait; the detail says why; find out which hosts have a slot",
             until="next try",
             asked=Asked.FLEET,
         ),
         Reason.LOCK_FAILING: Words(
             "the lock server is in trouble",
-            meaning="the server answered with an error: it is in trouble, or does not know us",
-            advice="see its kind and value; its store and its log, our group and credentials",
+            meaning="the server answered with an error: it has a fault, or does not know this host",
+            advice="see the detail; the server's store and log, this host's group and credentials",
             until="next try",
             asked=Asked.FLEET,
             level=Level.WARNING,
@@ -249,7 +249,7 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         Reason.LOCK_UNREACHABLE: Words(
             "the lock server cannot be reached",
             meaning="the server did not answer",
-            advice="see the detail; the network, its name, its certificate",
+            advice="see the detail; the network, the server's name, its certificate",
             until="next try",
             asked=Asked.FLEET,
             level=Level.WARNING,
@@ -266,7 +266,7 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
                 "logind was asked to reboot: the verdict is `reboot`, and no other gate is "
                 "shown as closed"
             ),
-            advice="wait; without a shutdown within 10 minutes all is undone and it starts over",
+            advice="wait; if no shutdown comes within 10 minutes, all is undone and starts over",
             until="gives up",
             asked=Asked.AT_THE_END,
         ),
