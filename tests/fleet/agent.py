@@ -19,6 +19,7 @@ from rebootmgr.core.states import (
     Queued,
     Rebooting,
     State,
+    Undoing,
     Waiting,
 )
 from rebootmgr.state.words import decode_state, encode_state
@@ -184,22 +185,31 @@ class Agent:
         )
         self.story.append((self.world.agenda.now, told, self._state.attempt, effects))
         self.overseer.decided(self, before, effects)
-        self._watch(self._state.attempt)
+        self._watch(before.attempt, self._state.attempt)
         if is_at_rest(self._state) and not self.host.going_down:
             self.end_later(0.1)
         self._hands.obey(effects)
 
-    def _watch(self, attempt: Attempt) -> None:
-        """From the grant on, until nothing is drained, goes down, or waits to be judged."""
+    def _watch(self, before: Attempt, attempt: Attempt) -> None:
+        """From the grant on, until nothing is drained, goes down, or waits to be judged.
+
+        Under a policy without a slot the next attempt follows in the step in which one is undone.
+        """
+        is_undone = isinstance(before, Undoing) and not isinstance(attempt, Undoing)
+        if is_undone and not (self.host.drained or self.host.going_down):
+            self._come_back()
         if isinstance(attempt, PAST_GRANT):
             called = isinstance(attempt, Rebooting)  # what is configured now does not matter
             if self.exposed is None and self._deciding.slot is not None and not called:
                 self.exposed = self._deciding.slot
                 self.overseer.went_past(self, self.exposed)
         elif isinstance(attempt, AT_EASE) and not (self.host.drained or self.host.going_down):
-            if self.exposed is not None:
-                self.overseer.came_back(self, self.exposed)
-            self.exposed = None
+            self._come_back()
+
+    def _come_back(self) -> None:
+        if self.exposed is not None:
+            self.overseer.came_back(self, self.exposed)
+        self.exposed = None
 
     def _arm(self) -> None:
         if self._state is None:
