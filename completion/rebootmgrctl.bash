@@ -108,12 +108,12 @@ _rebootmgrctl() {
             [[ -n $operation ]] || known='lock unlock drop-debt'
             ;;
         fleet)
-            more='--group --reason --until --for --forever --forgive --url --authorization-file'
+            more='--group --reason --until --for --forever --forgive --url --authorization-file --plain-http'
             case $operation in
-                history) more='-n --url --authorization-file' ;;
-                status | holders | waiting) more='--url --authorization-file' ;;
+                history) more='-n --url --authorization-file --plain-http' ;;
+                status | holders | waiting) more='--url --authorization-file --plain-http' ;;
             esac
-            [[ -n $operation ]] || known='status holders waiting history release slots freeze thaw resume backup'
+            [[ -n $operation ]] || known='status holders waiting history release slots freeze thaw resume backup reload'
             ;;
     esac
     if [[ -n $ask && $cur != -* ]]; then

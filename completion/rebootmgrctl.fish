@@ -146,7 +146,7 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at fleet-lock' -l owed \
     -d 'all that a removed daemon left behind'
 
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' \
-    -a 'status holders waiting history release slots freeze thaw resume backup'
+    -a 'status holders waiting history release slots freeze thaw resume backup reload'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -s n -x -d 'of history: the last so many'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l group -x -d 'where a host holds several'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l reason -x -d 'why, for hosts and people'
@@ -155,6 +155,8 @@ complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l forgive -x \
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l url -x -d 'to look: at the server there'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l authorization-file -r -F \
     -d 'of --url: the value of the header'
+complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l plain-http \
+    -d 'of --url: show credentials to all on the way'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l until -x -d 'its end'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l for -x -a "$spans" -d 'how long'
 complete -c rebootmgrctl -n '__rebootmgrctl_at fleet' -l forever -d 'until it is undone'

@@ -13,7 +13,7 @@ from rebootmgr.fleetlock import admin_names
 from rebootmgr.lending.questions import Kind
 from rebootmgr.lockd import check
 from rebootmgr.lockd.command_line import CHECK, LEVELS, parser
-from rebootmgr.lockd.http.guest import OLDEST_AIOHTTP
+from rebootmgr.lockd.main import OLDEST
 from rebootmgr.lockd_config.configuration import DIRECTORIES
 from rebootmgr.lockd_config.keys import ITEMS, KEYS, Tcp, Unix, unsupported
 from rebootmgr.lockd_config.wanted import GroupWanted, HostWanted, ServerWanted, StoreWanted, Wanted
@@ -133,7 +133,9 @@ def test_every_kind_of_refusal_is_named() -> None:
 def test_the_exit_statuses_and_the_oldest_library_are_those_of_the_program() -> None:
     told = definitions(section(SERVER, "EXIT STATUS"))
     assert list(told) == ["**0**", "**1**", "**2**", f"**{check.INVALID}**"]
-    assert f"aiohttp is older than {'.'.join(map(str, OLDEST_AIOHTTP))}" in told["**1**"]
+    assert f"aiohttp is older than {'.'.join(map(str, OLDEST['aiohttp']))}" in told["**1**"]
+    assert set(OLDEST) == {"aiohttp", "jinja2"}
+    assert "jinja2" in told["**1**"]
 
 
 def test_the_paths_are_those_of_the_server() -> None:

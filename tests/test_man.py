@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import xml.etree.ElementTree as ET
 from argparse import Action, ArgumentParser
@@ -229,7 +230,7 @@ def test_every_verb_is_described_with_its_usage() -> None:
 
 def test_every_exit_status_is_described() -> None:
     known = [client.DONE, client.FAILED, client.USAGE, PENDING, CALLED, TIMED_OUT]
-    known += [client.CONFIG_INVALID, client.INTERRUPTED]
+    known += [client.CONFIG_INVALID, client.INTERRUPTED, 128 + signal.SIGPIPE]
     assert terms(section(CLIENT, "EXIT STATUS")) == [str(status) for status in known]
 
 

@@ -27,7 +27,7 @@ from rebootmgr.core.policy import Strategy
 from rebootmgr.errors import Problem
 from rebootmgr.hooks.files import NoProgram, Skipped, Unfit, find_hooks
 from rebootmgr.state.store import StateStore
-from rebootmgr.systemd.units import find_starting_link, read_assigned
+from rebootmgr.systemd.unit_files import find_starting_link, read_assigned
 from rebootmgr.text import harmless, nearest
 from rebootmgr.updates.choice import foretell_source, is_composefs
 from rebootmgr.updates.ostree_files import BOOTED

@@ -1,10 +1,11 @@
 """A verb that has something to put back before a signal ends it."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
+
+from rebootmgr.signalled import end_by
 
 Value = TypeVar("Value")
 
@@ -23,9 +24,7 @@ def run_to_its_end(work: Coroutine[Any, Any, Value]) -> Value:
     except asyncio.CancelledError:
         if not came:
             raise
-        signal.signal(came[0], signal.SIG_DFL)
-        os.kill(os.getpid(), came[0])
-        raise SystemExit(128 + came[0]) from None
+        raise SystemExit(end_by(came[0])) from None
 
 
 async def _cancelled_by_signals(work: Coroutine[Any, Any, Value], came: list[int]) -> Value:

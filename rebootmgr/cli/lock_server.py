@@ -15,7 +15,8 @@ from rebootmgr.cli.verb import Context
 from rebootmgr.control.described import Record
 from rebootmgr.errors import RebootmgrError
 from rebootmgr.fleetlock.admin_names import BACKUP, GROUP, SOCKET
-from rebootmgr.unix_names import unix_address
+from rebootmgr.text import harmless
+from rebootmgr.unix_sockets import unix_address
 
 PATIENCE_S: Final = 60.0  # the server itself answers within 30 s, whatever its store does
 LONGEST_ANSWER: Final = 64 * 1024 * 1024
@@ -111,10 +112,15 @@ def _asked(context: Context, method: str, path: str, body: bytes | None) -> Iter
 
 
 def _refusal(response: HTTPResponse) -> str:
-    value = _decoded(response).text("value")
+    said = _decoded(response)
+    value = said.text("value")
     if response.status == HTTPStatus.FORBIDDEN:
         return f"{value}: repeat the command with sudo, or join it (`usermod -aG {GROUP} USER`)"
-    return value
+    match said.members.get("value"):
+        case str(lines) if response.status == HTTPStatus.CONFLICT:
+            return "\n".join(harmless(line, longest=2000) for line in lines.splitlines())
+        case _:
+            return value
 
 
 def _decoded(response: HTTPResponse) -> Record:

@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 from rebootmgr.cli.fleet_order import read_server
 from rebootmgr.cli.verb import Context
-from rebootmgr.config.base_url import fault_of, variables_of
+from rebootmgr.config.base_url import fault_of, is_in_clear, variables_of
 from rebootmgr.control.described import Record
 from rebootmgr.errors import RebootmgrError, UsageError
 from rebootmgr.fleetlock.admin_names import STATUS
@@ -30,16 +30,18 @@ _REACH: Final = "check the URL, and that rebootmgr-lockd listens there (server.l
 _LET_IN: Final = "a line of the server's server.authorization_file"
 
 
-def look_afar(url: str, authorization_file: str | None, context: Context, path: str) -> Record:
-    """Read what the server at `url` shows; UsageError for the URL, RebootmgrError with the cure."""
-    if fault := fault_of(url):
-        raise UsageError(f"--url {fault[0]}; {fault[1]}")
-    if variables_of(url):
-        raise UsageError("--url has a variable; write the value itself")
-    server = read_server(url.rstrip("/"), context)
-    if authorization_file is not None:
-        file = str(Path(authorization_file).absolute())
-        server = replace(server, authorization_file=file)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Afar:
+    """Which server, and what it is shown of us. `in_clear`: credentials, whoever reads them."""
+
+    url: str
+    authorization_file: str | None
+    in_clear: bool
+
+
+def look_afar(afar: Afar, context: Context, path: str) -> Record:
+    """Read what the server shows; UsageError for the URL, RebootmgrError with the cure."""
+    server = _server(afar, context)
     client = LockClient(observed=lambda *_: None)
     where = server.public_url
     match asyncio.run(client.look(path.lstrip("/"), server, PATIENCE_S)):
@@ -51,6 +53,23 @@ def look_afar(url: str, authorization_file: str | None, context: Context, path: 
             return _decoded(body, where, "groups" if path.startswith(STATUS) else "history")
         case Answer() as answer:
             raise RebootmgrError(f"{where}: {_refusal(answer, server)}")
+
+
+def _server(afar: Afar, context: Context) -> Server:
+    url = afar.url
+    if fault := fault_of(url):
+        raise UsageError(f"--url {fault[0]}; {fault[1]}")
+    if variables_of(url):
+        raise UsageError("--url has a variable; write the value itself")
+    server = read_server(url.rstrip("/"), context)
+    if afar.authorization_file is not None:
+        file = str(Path(afar.authorization_file).absolute())
+        server = replace(server, authorization_file=file)
+    has_secret = server.authorization_file or "@" in url
+    if has_secret and is_in_clear(url) and not afar.in_clear:
+        what = "everybody on the way would read the credentials, which plain http does not hide"
+        raise UsageError(f"{server.public_url}: {what}; write https, or give --plain-http")
+    return server
 
 
 def _stranger(answer: Answer) -> str:

@@ -22,7 +22,16 @@ from rebootmgr.cli.times import JoinedWords, zone_of
 from rebootmgr.cli.verb import Context, Verb
 from rebootmgr.control.described import Record
 from rebootmgr.errors import UsageError
-from rebootmgr.fleetlock.admin_names import FREEZE, HISTORY, RELEASE, RESUME, SLOTS, STATUS, THAW
+from rebootmgr.fleetlock.admin_names import (
+    FREEZE,
+    HISTORY,
+    RELEASE,
+    RELOAD,
+    RESUME,
+    SLOTS,
+    STATUS,
+    THAW,
+)
 from rebootmgr.instants import decode_typed_instant, encode_instant
 from rebootmgr.spans import decode_span
 from rebootmgr.text import harmless
@@ -91,10 +100,14 @@ def _shown(arguments: Namespace, context: Context, path: str) -> Record:
     if arguments.url is None:
         if arguments.authorization_file is not None:
             raise UsageError("--authorization-file goes with --url: the socket knows who asks")
+        if arguments.plain_http:
+            raise UsageError("--plain-http goes with --url: on this host nobody is on the way")
         return look(context, path)
-    from rebootmgr.cli.lock_server_afar import look_afar  # noqa: PLC0415 - asyncio, for few
+    from rebootmgr.cli.lock_server_afar import Afar, look_afar  # noqa: PLC0415 - asyncio, for few
 
-    return look_afar(arguments.url, arguments.authorization_file, context, path)
+    file, in_clear = arguments.authorization_file, arguments.plain_http
+    afar = Afar(url=arguments.url, authorization_file=file, in_clear=in_clear)
+    return look_afar(afar, context, path)
 
 
 def _tell_of_others(
@@ -169,6 +182,13 @@ def _backup(arguments: Namespace, context: Context) -> int:
     return 0
 
 
+def _reload(arguments: Namespace, context: Context) -> int:
+    _take(arguments)
+    if arguments.of:
+        raise UsageError(f'reload takes no "{harmless(arguments.of)}": it takes nothing')
+    return _done(context, RELOAD, {})
+
+
 def _done(context: Context, path: str, wish: dict[str, object]) -> int:
     said = change(context, path, wish)
     context.emit({"operation": path.rpartition("/")[2], **wish, "value": said}, [said])
@@ -194,13 +214,15 @@ def _take(arguments: Namespace, *taken: str) -> None:
         "--forever": arguments.forever or None,
         "--url": None if _looks(arguments) else arguments.url,
         "--authorization-file": None if _looks(arguments) else arguments.authorization_file,
+        "--plain-http": None if _looks(arguments) else arguments.plain_http or None,
     }
     for name, value in given.items():
         if value is not None and name not in taken:
-            if name in {"--url", "--authorization-file"}:
+            if name in {"--url", "--authorization-file", "--plain-http"}:
                 raise UsageError(f"{arguments.operation} takes no {name}: {_ON_THE_SERVER}")
             what = f'"{harmless(value)}"' if name == "N" else name
-            raise UsageError(f"{arguments.operation} takes no {what}: it takes {', '.join(taken)}")
+            it_takes = ", ".join(taken) or "nothing"
+            raise UsageError(f"{arguments.operation} takes no {what}: it takes {it_takes}")
 
 
 def _looks(arguments: Namespace) -> bool:
@@ -236,6 +258,7 @@ OPERATIONS: Final[Mapping[str, Action]] = {
     "thaw": _thaw,
     "resume": _resume,
     "backup": _backup,
+    "reload": _reload,
 }
 
 
@@ -263,6 +286,11 @@ def _arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="of --url: one line, the value of the Authorization header",
     )
+    parser.add_argument(
+        "--plain-http",
+        action="store_true",
+        help="of --url: show the credentials to everybody on the way, too",
+    )
     end = parser.add_mutually_exclusive_group()
     end.add_argument("--until", metavar="T", nargs="+", action=JoinedWords, help="its end")
     end.add_argument(
@@ -285,6 +313,7 @@ VERBS: Final = (
             "rebootmgrctl fleet thaw",
             "rebootmgrctl fleet resume default --forgive worker-3",
             "rebootmgrctl fleet backup /srv/backup/lockd.sqlite",
+            "rebootmgrctl fleet reload",
         ),
         arguments=_arguments,
         run=_fleet,

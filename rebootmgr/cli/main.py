@@ -13,6 +13,7 @@ from typing import Final, NoReturn, TextIO
 from rebootmgr import __version__
 from rebootmgr.cli.verb import Context, Verb, Verbs
 from rebootmgr.errors import ConfigError, RebootmgrError, UsageError
+from rebootmgr.signalled import end_without_reader
 from rebootmgr.text import harmless, nearest
 
 PROGRAM: Final = "rebootmgrctl"
@@ -63,10 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, USAGE)
     except RebootmgrError as error:
         return _fail(error, FAILED)
+    except BrokenPipeError:
+        return end_without_reader(sys.stdout)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or exiting fails again
-        if isinstance(error, BrokenPipeError):  # the reader, as in `| head`, has seen enough
-            return FAILED
         return _fail(RebootmgrError(f"{error}; try again when that is repaired"), FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -48,6 +49,17 @@ def origin_of(url: str) -> tuple[str, str, int]:
     """Say who gets what is sent to a valid URL: scheme, host and port (RFC 6454)."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
+
+
+def is_in_clear(url: str) -> bool:
+    """Whether others can read what is sent to a valid URL: plain http, to beyond this host."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        is_here = ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        is_here = host == "localhost"
+    return parts.scheme == "http" and not is_here
 
 
 def fault_of(template: str) -> tuple[str, str] | None:

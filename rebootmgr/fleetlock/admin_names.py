@@ -15,6 +15,7 @@ SLOTS: Final = "/api/v1/slots"
 FREEZE: Final = "/api/v1/freeze"
 THAW: Final = "/api/v1/thaw"
 RESUME: Final = "/api/v1/resume"
+RELOAD: Final = "/api/v1/reload"
 
-CHANGES: Final = (BACKUP, RELEASE, SLOTS, FREEZE, THAW, RESUME)
+CHANGES: Final = (BACKUP, RELEASE, SLOTS, FREEZE, THAW, RESUME, RELOAD)
 """What is asked by POST at the socket alone."""

@@ -8,7 +8,7 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Final
 
 from aiohttp import web
 
-from rebootmgr.fleetlock.admin_names import BACKUP, CHANGES, GROUP, HISTORY, STATUS
+from rebootmgr.fleetlock.admin_names import BACKUP, CHANGES, GROUP, HISTORY, RELOAD, STATUS
 from rebootmgr.lending.questions import Release
 from rebootmgr.lockd.admin_words import decode_wish, encode_done, group_of_holder
 from rebootmgr.lockd.http.guest import Guest
@@ -45,12 +45,16 @@ _MOST_GROUPS: Final = 256  # in 1,024 bytes, the most that Python's getsockopt()
 class AdminPages:
     """Answers administrators; root, the server's own user and the group `GROUP` may change things.
 
-    Backups are made in a folder below `scratch`, and are gone once they are sent.
+    Backups are made in a folder below `scratch`, and are gone once they are sent. `reload` takes
+    the configuration anew, and says what is in the way, line by line.
     """
 
-    def __init__(self, lender: Lender, scratch: Path) -> None:
+    def __init__(
+        self, lender: Lender, scratch: Path, reload: Callable[[], Awaitable[Sequence[str]]]
+    ) -> None:
         self._lender = lender
         self._scratch = scratch
+        self._reload = reload
 
     async def answer(self, request: web.BaseRequest, guest: Guest) -> web.StreamResponse:
         """Answer one request."""
@@ -72,7 +76,8 @@ class AdminPages:
             return self.respond(request, Said(status=403, kind="forbidden", value=value))
         if request.path == BACKUP:
             return await self._backup(request)
-        said = await self._change(request)
+        is_reload = request.path == RELOAD
+        said = await (self._take_anew() if is_reload else self._change(request))
         if said.status == HTTPStatus.OK:
             log.info("%s: %s", _who(request), said.value)
         return self.respond(request, said)
@@ -87,6 +92,12 @@ class AdminPages:
         if isinstance(shown, Said):
             return self.respond(request, shown)
         return web.Response(body=shown, headers=_JSON)
+
+    async def _take_anew(self) -> Said:
+        """Have the configuration read and taken, whole or not at all."""
+        if problems := await self._reload():
+            return Said(status=409, kind="not_reloaded", value="\n".join(problems))
+        return Said(status=200, kind="success", value="the configuration is taken")
 
     async def _change(self, request: web.BaseRequest) -> Said:
         """Do what is wanted, once it is on disk."""

@@ -20,12 +20,12 @@ from rebootmgr.lockd.first_open import FirstOpen
 from rebootmgr.lockd.http.entrance import Entrance
 from rebootmgr.lockd.http.guest import Reception
 from rebootmgr.lockd.http.listeners import (
+    BACKLOG,
     ListenError,
     close_all,
     exposed,
     inherited,
     listen_at,
-    listen_at_path,
 )
 from rebootmgr.lockd.http.pages import Pages
 from rebootmgr.lockd.http.seats import Seats
@@ -33,9 +33,14 @@ from rebootmgr.lockd.key_material import KeyMaterial, open_key_material
 from rebootmgr.lockd.lender import Lender
 from rebootmgr.lockd.stores.choosing import store_of
 from rebootmgr.lockd.watch import Watch
-from rebootmgr.lockd_config.configuration import Configuration, load_configuration
+from rebootmgr.lockd_config.configuration import (
+    Configuration,
+    load_configuration,
+    unused_listen,
+)
 from rebootmgr.lockd_config.keys import Address
 from rebootmgr.systemd.notify import Notify
+from rebootmgr.unix_sockets import listen_at_path
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +64,7 @@ class Service:
     ) -> None:
         self._root, self._given, self._notify = root, tuple(given), notify
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
+        self._asked_to_reload: list[asyncio.Future[Sequence[str]]] = []
         self._configuration, self._keys = configuration, keys
         path = Path(configuration.wanted.store.path)
         self._store = FirstOpen(store_of(configuration.wanted.store, keys))
@@ -69,7 +75,7 @@ class Service:
         self._reception = Reception(self._pages.answer, self._pages.respond, self._seats)
         self._entrance = Entrance(self._reception, self._tls_of_now)
         self._admin_seats = Seats(MOST_CONNECTIONS)
-        admin = AdminPages(self._lender, path.parent)
+        admin = AdminPages(self._lender, path.parent, self._reloaded)
         self._admin_entrance = Entrance(
             Reception(admin.answer, admin.respond, self._admin_seats), lambda: None
         )
@@ -82,6 +88,7 @@ class Service:
             stack.callback(self._close)
             admin = _listen_for_administrators(self._root / SOCKET)
             stack.callback(admin.close)
+            self._warn_of(self._configuration)
             self._use(self._configuration, self._keys, self._open_new(self._configuration))
             lending = tasks.create_task(self._lender.run())
             with suppress(TimeoutError):
@@ -177,16 +184,33 @@ class Service:
         where = ", ".join(map(str, self._listeners)) or "the sockets of the service manager"
         log.info("listening at %s", where)
 
-    async def _reload_when_told(self, tasks: asyncio.TaskGroup) -> None:
-        while True:
-            await self._reload.wait()
-            self._reload.clear()
-            self._notify.reloading()
-            self._take_anew(tasks)
-            self._notify.ready()
+    async def _reloaded(self) -> Sequence[str]:
+        """Take the configuration anew, and say what is in the way, line by line."""
+        answer: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
+        self._asked_to_reload.append(answer)
+        self._reload.set()
+        return await answer
 
-    def _take_anew(self, tasks: asyncio.TaskGroup) -> None:
-        """Take the configuration anew, whole or not at all."""
+    async def _reload_when_told(self, tasks: asyncio.TaskGroup) -> None:
+        said: Sequence[str] = ("rebootmgr-lockd stops",)
+        try:
+            while True:
+                await self._reload.wait()
+                self._reload.clear()
+                self._notify.reloading()
+                self._answer_reloads(self._take_anew(tasks))
+                self._notify.ready()
+        finally:
+            self._answer_reloads(said)
+
+    def _answer_reloads(self, said: Sequence[str]) -> None:
+        asked, self._asked_to_reload = self._asked_to_reload, []
+        for answer in asked:
+            if not answer.done():  # as that of somebody who hung up
+                answer.set_result(said)
+
+    def _take_anew(self, tasks: asyncio.TaskGroup) -> Sequence[str]:
+        """Take the configuration anew, whole or not at all; say what is in the way."""
         try:  # first what can fail
             configuration = load_configuration(self._root)
             configuration.check()
@@ -194,14 +218,22 @@ class Service:
             keys = open_key_material(configuration)
             opened = self._open_new(configuration)
         except RebootmgrError as error:
-            for line in str(error).splitlines():
+            said = (*str(error).splitlines(), "the configuration stays as it was")
+            for line in said:
                 log.error("%s", line)  # noqa: TRY400 - expected
-            log.error("the configuration stays as it was")  # noqa: TRY400
-            return
+            return said
+        self._warn_of(configuration)
         self._use(configuration, keys, opened)
         self._lender.take_rules(configuration.rules)
         self._accept(tasks)
         log.info("configuration reloaded")
+        return ()
+
+    def _warn_of(self, configuration: Configuration) -> None:
+        """Say what is valid, and still not what anybody wants."""
+        handed_over = unused_listen(configuration, "the sockets are those of systemd")
+        for warning in (*configuration.warnings, *(handed_over if self._given else ())):
+            log.warning("%s", warning)
 
     # What systemd shows
 
@@ -247,7 +279,7 @@ def _problem(file: str, key: str, message: str, hint: str) -> Problem:
 def _listen_for_administrators(path: Path) -> socket.socket:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return listen_at_path(path, mode=MODE)
+        return listen_at_path(path, mode=MODE, backlog=BACKLOG)
     except OSError as error:
         what = f"cannot listen at {path}: {error.strerror or error}"
         cure = "its folder must be ours, and no other rebootmgr-lockd may run"
@@ -260,8 +292,6 @@ async def serve(root: Path, environ: MutableMapping[str, str]) -> None:
     given = inherited()
     configuration = load_configuration(root)
     configuration.check()
-    for warning in configuration.warnings:
-        log.warning("%s", warning)
     keys = open_key_material(configuration)
     try:
         service = Service(root, configuration, keys, given, notify)

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
+from rebootmgr.config.base_url import is_in_clear
 from rebootmgr.config.drop_ins import read_drop_ins
 from rebootmgr.config.fragment import Fragment
 from rebootmgr.config.grammar import dotted
@@ -80,6 +79,13 @@ def load_configuration(root: Path, *, directories: Sequence[str] = DIRECTORIES) 
     localtime = read_localtime(root)
     found = decode_configuration(read_drop_ins(root, directories), localtime=localtime)
     return replace(found, wanted=_below(root, found.wanted))
+
+
+def unused_listen(configuration: Configuration, why: str) -> Iterator[Problem]:
+    """Yield that addresses are written which the server does not listen at, and why that is."""
+    if found := configuration.merged.values.get(_LISTEN):
+        hint = "remove it; systemd's are ListenStream= of the socket unit"
+        yield problem_at(found.place, _LISTEN, f"is not used: {why}", hint)
 
 
 def _below(root: Path, wanted: Wanted) -> Wanted:
@@ -253,18 +259,10 @@ def _etcd_advice(merged: Merged, store: StoreWanted) -> Iterator[Problem]:
     if store.kind != ETCD and (key := _first_of(merged, *keys)):
         message, hint = f'is not used: {_KIND} is "{store.kind}"', f'set {_KIND} = "{ETCD}"'
         yield problem_at(merged.values[key].place, key, message, hint)
-    plain = [one for one in store.etcd_endpoints if one.startswith("http:") and _is_remote(one)]
+    plain = [one for one in store.etcd_endpoints if is_in_clear(one)]
     if store.kind == ETCD and plain:
         message = f"{plain[0]} is beyond this host: everybody on the way can grant slots"
         yield problem_at(merged.values[_ENDPOINTS].place, _ENDPOINTS, message, "write https")
-
-
-def _is_remote(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return not ip_address(host).is_loopback
-    except ValueError:
-        return host != "localhost"
 
 
 def _advice(merged: Merged, wanted: Wanted) -> Iterator[Problem]:

@@ -1,11 +1,11 @@
 """The metrics socket: who connects is told everything at once, and nothing is asked (SPEC 10)."""
 
 import asyncio
+import errno
 import logging
 import os
 import resource
 import socket
-import stat
 import struct
 import time
 from collections import Counter
@@ -17,7 +17,7 @@ from typing import Final, Self
 from rebootmgr.core.counters import Process
 from rebootmgr.errors import RebootmgrError
 from rebootmgr.rates import Allowance, Bucket, Buckets, Hourly
-from rebootmgr.unix_names import unix_address
+from rebootmgr.unix_sockets import listen_at_path
 
 STAT: Final = Path("/proc/self/stat")
 STATM: Final = Path("/proc/self/statm")
@@ -203,24 +203,23 @@ class MetricsSocket:
 
 def _listening(path: Path, mode: int) -> socket.socket:
     """Bind and listen at `path`; RebootmgrError when somebody serves there, or nobody could."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path)
-        with unix_address(path) as address:
-            listener.bind(address)
-        path.chmod(mode)
-        listener.listen(BACKLOG)
+        return listen_at_path(path, mode=mode, backlog=BACKLOG)
     except OSError as error:
-        listener.close()
-        raise RebootmgrError(
-            f"cannot serve metrics at {path}: {error.strerror or error}"
-            " (the daemon's user must own this directory: see RuntimeDirectory= of the unit)"
-        ) from error
-    except RebootmgrError:
-        listener.close()
-        raise
-    return listener
+        raise RebootmgrError(_why(path, error)) from error
+
+
+def _why(path: Path, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            what = f"another process serves metrics at {path}"
+            return f"{what}: is a second rebootmgrd running?"
+        case errno.ENOTSOCK:
+            return f"{path} is in the way of the metrics socket: remove it"
+        case _:
+            owner = "the daemon's user must own this directory: see RuntimeDirectory= of the unit"
+            return f"cannot serve metrics at {path}: {error.strerror or error} ({owner})"
 
 
 def _user_of(client: socket.socket) -> int:
@@ -247,27 +246,3 @@ def _discard(client: socket.socket) -> None:
     with suppress(BlockingIOError):
         while client.recv(DRAIN_BYTES):
             pass
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove the socket of a daemon that is gone; RebootmgrError if somebody lives there."""
-    try:
-        kind = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(kind):
-        raise RebootmgrError(f"{path} is in the way of the metrics socket: remove it")
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe,
-        unix_address(path) as address,
-    ):
-        try:
-            probe.connect(address)
-        except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-            return
-        except BlockingIOError:
-            pass  # its backlog is full: alive
-    raise RebootmgrError(
-        f"another process serves metrics at {path}: is a second rebootmgrd running?"
-    )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rebootmgr.cli.lock_server_verbs import MOST_AFAR as ASKED_FOR
+from rebootmgr.config.base_url import is_in_clear
 from rebootmgr.lockd.http.pages import MOST_ROWS
 from tests.cli.client import ctl
 from tests.fakes.fleetlock_tls import Certificate
@@ -112,6 +113,41 @@ async def test_with_tls_and_tokens_who_has_one_may_look_and_nobody_is_shown_it(
         )
         assert (await ctl(root, "fleet", *at))[0] == 0, "with what the agent has for this server"
         assert "hunter" not in server.log
+
+
+async def test_a_token_goes_over_plain_http_beyond_this_host_only_if_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    """192.0.2.1 is nobody's (RFC 5737)."""
+    root = here(tmp_path)
+    ours = file_of(tmp_path, f"{TOKEN}\n")
+    file_of(tmp_path, f"{TOKEN}\n", "tokens")
+    url = "http://192.0.2.1:9"
+    at = ("status", "--url", url)
+    why = (
+        f"{url}: everybody on the way would read the credentials, which plain http does not hide;"
+        " write https, or give --plain-http"
+    )
+    assert await refused(root, *at, "--authorization-file", ours, status=2) == why
+    with_password = ("status", "--url", "http://me:hunter2@192.0.2.1:9")
+    assert await refused(root, *with_password, status=2) == why
+    configure(root, f'base_url = "{url}"\nauthorization_file = "{ours}"')
+    assert await refused(root, *at, status=2) == why, "with what the agent has for this server"
+    configure(root, "")
+    async with serving(tmp_path, '[server]\nauthorization_file = "/tokens"\n') as server:
+        here_too = ("--url", f"http://localhost:{server.port}", "--authorization-file", ours)
+        status, _, err = await ctl(root, "fleet", "status", *here_too)
+        assert (status, err) == (0, "")
+        for line in (("status", *here_too, "--plain-http"), ("status", "--plain-http")):
+            status, _, err = await ctl(root, "fleet", *line)
+            assert (status, "--plain-http goes with --url" in err) in {(0, False), (2, True)}
+
+
+def test_what_goes_in_clear_is_what_leaves_this_host_over_http() -> None:
+    for url in ("http://a", "http://192.0.2.1:1", "http://[2001:db8::1]/x", "http://localhost.x"):
+        assert is_in_clear(url), url
+    for url in ("https://a", "http://127.8.9.1:1", "http://[::1]/x", "http://me:x@localhost:1/y"):
+        assert not is_in_clear(url), url
 
 
 async def test_over_tcp_nothing_is_changed_and_people_hear_where_it_is(tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ import pytest
 
 from rebootmgr.fleetlock.admin_names import SOCKET
 from tests.cli.client import ctl
-from tests.lockd.program import PRE_REBOOT, Server, kept_alive, question, serving
+from tests.lockd.program import (
+    PRE_REBOOT,
+    Server,
+    configure,
+    kept_alive,
+    question,
+    serving,
+)
 from tests.lockd.test_roll_out import report
 
 TWO = "[groups.default]\nslots = 2\n[groups.db]\n"
@@ -335,3 +342,30 @@ async def test_everybody_who_waits_is_listed_however_many(tmp_path: Path) -> Non
         line.writer.close()
         told = json.loads(await said(tmp_path, "waiting", "--json"))["waiting"]
     assert len(told) == many
+
+
+async def test_a_reload_ends_when_the_configuration_is_taken_or_with_all_that_is_wrong(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as server:
+        assert await named(server, "h1", "") == 200
+        assert await named(server, "h2", "") == 423
+        file = configure(tmp_path, TWO)
+        assert await said(tmp_path, "reload") == "the configuration is taken\n"
+        assert await named(server, "h2", "") == 200
+        configure(tmp_path, "[groups.default]\nslots = -1\nslotz = 3\n[store]\nkind = 'etcd'\n")
+        done, out, err = await ctl(tmp_path, "fleet", "reload")
+        assert (done, out) == (1, "")
+        lines = err.splitlines()
+        assert [line.startswith(f"rebootmgrctl: {file}:") for line in lines[:-1]] == [True] * 3
+        assert lines[-1] == "rebootmgrctl: the configuration stays as it was"
+        assert lines[0].removeprefix("rebootmgrctl: ") in server.log
+        configure(tmp_path, "[store]\npath = '/elsewhere/lockd.sqlite'\n")
+        done, out, err = await ctl(tmp_path, "fleet", "reload")
+        assert (done, out) == (1, "")
+        assert "is another store than the one in use (restart the server)" in err
+        heard = server.manager.heard
+        assert heard.count("READY=1") == 1 + sum("RELOADING=1" in one for one in heard)
+    assert await refused(tmp_path, "reload", "default", status=2) == (
+        'reload takes no "default": it takes nothing'
+    )

@@ -20,7 +20,7 @@ from rebootmgr.cli.main import MOST_LINES
 from rebootmgr.control.described import LARGEST, MOST_SHOWN, decode_status
 from rebootmgr.control.members import NAME, PATH
 from rebootmgr.errors import BusError, RebootmgrError
-from rebootmgr.unix_names import unix_address
+from rebootmgr.unix_sockets import unix_address
 from tests.cli.client import ctl
 from tests.fakes.dbus_daemon import DbusDaemon
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rebootmgr.cli.bus_verbs import METRICS
-from rebootmgr.unix_names import unix_address
+from rebootmgr.unix_sockets import unix_address
 from tests.fakes.fleetlock import FakeFleetLock, reply
 from tests.fakes.host import Host, Json, fleet_lock
 from tests.fakes.logind import FakeInhibitor

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rebootmgr.cli.bus_verbs import METRICS
-from rebootmgr.unix_names import unix_address
+from rebootmgr.unix_sockets import unix_address
 from tests.fakes.host import Host, reasons
 from tests.fakes.logind import FakeInhibitor
 

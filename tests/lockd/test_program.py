@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 from rebootmgr import __version__
+from rebootmgr.lockd.check import SOCKET
 from tests.fakes.service_manager import ServiceManager
 from tests.lockd.program import (
     HAND_OVER,
@@ -46,6 +49,74 @@ def test_it_says_its_version_and_how_it_is_used() -> None:
     assert "check-config" in said
     assert "examples:" in said
     assert run("--nonsense").returncode == 2
+
+
+def test_a_library_that_is_not_installed_is_named_with_the_cure(root: Path) -> None:
+    """As after `pip install rebootmgr`, without what only the server needs."""
+    libraries = root / "libraries"
+    libraries.mkdir()
+    for one in Path(sysconfig.get_path("purelib")).iterdir():
+        if not one.name.lower().startswith("jinja2"):
+            (libraries / one.name).symlink_to(one)
+    ended = _run_without_libraries(libraries, "--root", str(root))
+    assert ended.returncode == 1
+    cure = "install python3-jinja2, or with pip rebootmgr[lockd]"
+    assert ended.stderr.endswith(f"the server needs jinja2, which is not here: {cure}\n")
+    assert len(ended.stderr.splitlines()) == 1
+    checked = _run_without_libraries(libraries, "--root", str(root), "check-config")
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def _run_without_libraries(but: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (sys.executable, "-S", "-m", "rebootmgr.lockd.main", *words),
+        cwd=ROOT,
+        env={"PYTHONPATH": str(but)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_verb_ends_with_its_reader_by_the_signal_that_ends_a_pipeline(root: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone:
+        program = (sys.executable, "-m", "rebootmgr.lockd.main", "--root", str(root))
+        done = subprocess.run(
+            [*program, "check-config"], cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
+
+
+def test_addresses_beside_those_of_systemds_socket_are_named_as_of_no_use(root: Path) -> None:
+    file = configure(root, "[server]\nlisten = ['127.0.0.1:4444']\n")
+    assert run("--root", str(root), "check-config", "--strict").returncode == 0
+    units = root / "usr/lib/systemd/system"
+    wants = root / "etc/systemd/system/sockets.target.wants"
+    for folder in (units, wants):
+        folder.mkdir(parents=True)
+    shutil.copy(ROOT / "systemd" / SOCKET, units)
+    (wants / SOCKET).symlink_to(units / SOCKET)
+    said = run("--root", str(root), "check-config")
+    why = f"is not used: {SOCKET} is enabled by {wants / SOCKET}"
+    cure = "remove it; systemd's are ListenStream= of the socket unit"
+    assert (said.returncode, said.stdout.splitlines()[0]) == (
+        *(0, f"{file}:2: warning: server.listen: {why} ({cure})"),
+    )
+    file.unlink()
+    assert run("--root", str(root), "check-config", "--strict").returncode == 0
+
+
+async def test_sockets_of_systemd_beside_addresses_are_told_in_the_journal(root: Path) -> None:
+    text = "server.listen: is not used: the sockets are those of systemd"
+    async with serving(root, "[server]\nlisten = ['127.0.0.1:4444']\n") as server:
+        assert server.log.count(text) == 1
+        await server.reload()
+        assert server.log.count(text) == 2
+    configure(root, "")
+    async with serving(root) as server:
+        assert text not in server.log
 
 
 def test_sockets_that_are_promised_and_not_there_are_an_error_with_its_cure(root: Path) -> None:

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from rebootmgr import __version__
 from rebootmgr.core.memory import Memory
-from rebootmgr.lockd.http.guest import OLDEST_AIOHTTP
+from rebootmgr.lockd.main import OLDEST
 from rebootmgr.state.words import encode_state
 
 ROOT: Final = Path(__file__).parents[2]
@@ -336,13 +336,13 @@ def test_the_lock_server_requires_the_program_of_its_own_version_and_its_librari
     lockd: Package,
 ) -> None:
     required = {line for line in lockd.query("--requires") if not line.startswith("rpmlib(")}
-    oldest = ".".join(map(str, OLDEST_AIOHTTP))
     assert required == {
         *("/bin/sh", "/usr/bin/python3", "systemd"),
-        *(f"rebootmgr = {__version__}-1", f"python3-aiohttp >= {oldest}"),
+        f"rebootmgr = {__version__}-1",
         libraries_of_project()[SERVERS_OWN],
         *(f"python3-{one.replace('>=', ' >= ')}" for one in OF_THE_SERVER),
     }
+    assert [f"{name}>={major}.{minor}" for name, (major, minor) in OLDEST.items()] == OF_THE_SERVER
 
 
 @pytest.mark.parametrize(("release", "makes_the_user"), [(41, True), (43, False)])

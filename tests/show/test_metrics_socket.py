@@ -22,7 +22,7 @@ from rebootmgr.show.metrics_socket import (
     MetricsSocket,
     OwnProcess,
 )
-from rebootmgr.unix_names import unix_address
+from rebootmgr.unix_sockets import unix_address
 
 TEXT = b"".join(b"rebootmgr_series_%d 1.0\n" % number for number in range(300))
 HUGE = TEXT * 200  # does not fit into any socket buffer

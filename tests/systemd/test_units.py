@@ -9,7 +9,8 @@ import pytest
 from rebootmgr.bus.connection import Bus
 from rebootmgr.bus.words import ABSENT
 from rebootmgr.errors import BusError
-from rebootmgr.systemd.units import ServiceManager, find_starting_link
+from rebootmgr.systemd.unit_files import find_starting_link
+from rebootmgr.systemd.units import ServiceManager
 from tests.fakes.systemd1 import FakeSystemd
 
 

@@ -15,7 +15,6 @@ from rebootmgr.lockd.http.wire_words import Said
 
 log = logging.getLogger(__name__)
 
-OLDEST_AIOHTTP: Final = (3, 9)  # before it, who hung up is answered all the same
 LONGEST_BODY: Final = 16 * 1024
 LONGEST_LINE: Final = 4096
 LONGEST_FIELD: Final = 4096

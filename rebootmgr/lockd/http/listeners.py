@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import socket
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
@@ -15,7 +14,7 @@ from systemd.daemon import listen_fds
 
 from rebootmgr.errors import RebootmgrError
 from rebootmgr.lockd_config.keys import Address, Tcp, Unix
-from rebootmgr.unix_names import unix_address
+from rebootmgr.unix_sockets import listen_at_path
 
 log = logging.getLogger(__name__)
 
@@ -110,44 +109,7 @@ def _listening(address: Address) -> socket.socket:
                 raise
             return made
         case Unix(path=path):
-            return listen_at_path(Path(path), mode=0o666)
-
-
-def listen_at_path(path: Path, *, mode: int) -> socket.socket:
-    """Listen at a path, in place of a socket that nobody serves; OSError."""
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        _remove_stale(path)
-        with unix_address(path) as name:
-            made.bind(name)
-        path.chmod(mode)
-        made.listen(BACKLOG)
-    except OSError:
-        made.close()
-        raise
-    return made
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove the socket of a server that is gone; OSError if somebody lives there."""
-    try:
-        kind = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(kind):
-        raise OSError(errno.EEXIST, "something that is no socket is in the way")
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe,
-        unix_address(path) as name,
-    ):
-        try:
-            probe.connect(name)
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-        except BlockingIOError:
-            pass  # its backlog is full: alive
-    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            return listen_at_path(Path(path), mode=0o666, backlog=BACKLOG)
 
 
 def _why(address: Address, error: OSError) -> str:
