@@ -1,35 +1,46 @@
-"""`make demo`: one update on one host of a fleet, from the first notice to the boot after it.
+"""`make demo`: two hosts, one slot, and an update from the first notice to the boot after it.
 
-The rebootmgrd and rebootmgrctl of this checkout run as on a host, with a private dbus-daemon, a
-pseudo terminal and a FleetLock server on loopback; stand-ins play rpm-ostreed, logind and systemd,
-so nothing is updated or rebooted here. Ends with 1, and says so, when a step does not happen.
+The rebootmgrd, rebootmgrctl and rebootmgr-lockd of this checkout run as on three machines, on
+loopback, each host with a private dbus-daemon; stand-ins play rpm-ostreed, logind and systemd, so
+nothing is updated or rebooted here. Ends with 1, and says so, when a step does not happen.
 """
 
 import asyncio
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
+from rebootmgr.config.identity import app_specific
+from tests.cli.client import ctl
 from tests.fakes.bus_log import BusLog
-from tests.fakes.fleetlock import FakeFleetLock, Script, Seen, reply
-from tests.fakes.host import NAME, Host, Json
+from tests.fakes.host import NAME, Host, Json, fleet_lock
 from tests.fakes.logind_sessions import FakeSession
 from tests.fakes.short import short_directory
 from tests.fakes.terminal import Terminal, terminal
+from tests.lockd.program import Server, configure, serving
+from tests.lockd.watcher import watching
 from tests.waiting import BOUND_S
 
 OLD: Final = "44.20261018.3.0"
 NEW: Final = "44.20261101.3.0"
-OTHER_HOST: Final = "5d3f0c0a1b2c4d5e8f90a1b2c3d4e5f6"
+BAD: Final = "44.20261115.3.0"
+HOST: Final = "worker-1"
+OTHER: Final = "worker-2"
+LOCK: Final = "lock"
+OTHER_ID: Final = "5d3f0c0a1b2c4d5e8f90a1b2c3d4e5f6"
+LENDING: Final = Path("etc/rebootmgr-lockd/config.d/50-fleet.toml")
 WIDTH: Final = 79
 PAUSE_S: Final = 1.2
 MANAGER: Final = (NAME, "/org/rebootmgr1", "org.rebootmgr1.Manager")
@@ -48,20 +59,6 @@ EVERY_SOURCE: Final = {
 
 class MissedError(Exception):
     """A step of the story went another way."""
-
-
-@dataclass
-class Fleet(FakeFleetLock):
-    """A lock server that asks those whom it refuses for patience; `told` is its log."""
-
-    told: list[tuple[float, str]] = field(default_factory=list)
-
-    def _answer(self, request: Seen) -> Script:
-        head, body = super()._answer(request).parts
-        status = int(head.split()[1])
-        said = f"{request.method} {request.target} -> {status} {body.decode()}".strip()
-        self.told.append((time.time(), said))
-        return reply(status, body) if status == 200 else reply(status, body, retry_after="3600")
 
 
 class Stage:
@@ -108,11 +105,12 @@ async def _key_or(seconds: float) -> None:
 
 @dataclass
 class Demo:
-    """The host, what is around it, and the story."""
+    """The hosts, their lock server, what is around them, and the story."""
 
     stage: Stage
     host: Host
-    fleet: Fleet
+    other: Host
+    fleet: Server
     bus_log: BusLog
     terminal: Terminal
 
@@ -120,19 +118,22 @@ class Demo:
         await self.nothing_pending()
         await self.outside_the_window()
         await self.somebody_is_logged_in()
-        await self.the_fleet_says_no()
-        await self.the_reboot()
+        await self.a_freeze()
+        await self.another_host_has_the_slot()
+        await self.the_dead_host_and_the_reboot()
         await self.after_the_boot()
+        await self.a_bad_update()
 
     async def nothing_pending(self) -> None:
         text = f"""
-            A host of a fleet runs {OLD}. It may reboot only in its maintenance window, and only
-            while it holds a slot of the fleet's lock server."""
+            Two hosts of a fleet run {OLD}, and rebootmgr-lockd lends them one slot: only who holds
+            it may reboot. worker-1 may do so in its maintenance window alone."""
         await self.stage.scene("Nothing is pending", text)
+        await self.show_file(LOCK, self.fleet.root, LENDING)
         config = f"""
             [updates]
             strategy = ["periodic", "fleet_lock"]
-            fleet_lock.base_url = "{self.fleet.url}"
+            fleet_lock.base_url = "{self.url}"
 
             [[updates.periodic.window]]
             days = ["{datetime.now(UTC) + timedelta(days=2):%a}"]
@@ -140,8 +141,10 @@ class Demo:
             length_minutes = 120
             """
         await self.drop_in("50-fleet.toml", config)
-        await self.host.start()
-        await self.host.until(_is_settled)
+        self.other.configure(fleet_lock(self.url), "50-fleet.toml")
+        for host in (self.host, self.other):
+            await host.start()
+            await host.until(_is_settled)
         await self.ctl("status", "nothing is pending")
 
     async def outside_the_window(self) -> None:
@@ -149,7 +152,7 @@ class Demo:
             rpm-ostree stages {NEW}. rebootmgr hears it on the bus. The window is closed, so the
             lock server is not even asked; `why` says when the window opens."""
         await self.stage.scene("An update is staged", text)
-        await self.host.os.stage(NEW, checksum=sha256(NEW.encode()).hexdigest())
+        await self.stage_update(self.host, NEW)
         await self.until_first("outside_window")
         await self.ctl("why", "outside_window", "at the earliest")
 
@@ -176,37 +179,55 @@ class Demo:
         await self.stage.show("alice's terminal shows:", quoted)
         await self.ctl("why", "users_logged_in", "alice", paragraphs=2)
 
-    async def the_fleet_says_no(self) -> None:
+    async def a_freeze(self) -> None:
         text = """
-            Every local gate is clear, so now the lock server is asked. Another host has the only
-            slot. `why` gives the server's kind and value, and the metrics tell the same."""
+            Every local gate is clear, so now the lock server is asked. But somebody has frozen the
+            fleet. `why` gives the kind and the words of the server, and the metrics tell the
+            same."""
         await self.stage.scene("She logs out, and the fleet says no", text)
-        self.fleet.seize("default", OTHER_HOST)
+        freeze = ("freeze", "--reason", "a release is being cut", "--for", "2h")
+        await self.fleet_ctl(*freeze, expected=("no slot is lent",))
         self.host.logind.remove_session("7")
         await self.until_first("lock_refused")
-        await self.ctl("why", "lock_refused", "failed_lock", "semaphore", paragraphs=2)
-        grep = "(reboot_|blocked|window_|errors).* 1.0$"
+        await self.ctl("why", "lock_refused", "HTTP 423 frozen", "being cut", paragraphs=2)
+        grep = "(blocked|errors).* 1.0$"
         await self.ctl("metrics", 'blocked{reason="lock_refused"} 1.0', grep=grep)
 
-    async def the_reboot(self) -> None:
-        text = """
-            The other host gives its slot back. This server had asked for an hour of patience; so
-            that nobody has to wait here, a reload starts the attempt over."""
-        await self.stage.scene("Granted: every gate is read again, then the reboot", text)
-        self.fleet.free("default", OTHER_HOST)
+    async def another_host_has_the_slot(self) -> None:
+        text = f"""
+            The fleet is thawed. worker-2 has {NEW}, too, and asks: no slot lies idle for those who
+            were told to come back in an hour. It goes down. So that nobody has to wait here, a
+            reload has worker-1 ask now; its answer is kept back, as it is the next."""
+        await self.stage.scene("Thawed, and another host has the slot", text)
+        await self.fleet_ctl("thaw", expected=("thawed",))
+        await self.stage_update(self.other, NEW)
+        await self.other.until_state("rebooting")
+        await self.other.reboot()
         await self.reload()
+        await self.host.until_state("asking")
+        expected = ("1 of 1 slot lent, 1 host waits", "number 1")
+        await self.fleet_ctl("status", expected=expected)
+        await self.ctl("why", "lock_pending", paragraphs=2)
+
+    async def the_dead_host_and_the_reboot(self) -> None:
+        text = """
+            worker-2 does not come back: its power supply is dead. No timer takes its slot, an
+            administrator who looked does. worker-1 gets its answer then and there, reads every gate
+            again, and reboots."""
+        await self.stage.scene("A dead host, and the reboot of the next", text)
+        freed = time.time()
+        await self.fleet_ctl("release", "worker-2", expected=("may still reboot",))
         await self.host.until_state("rebooting")
         calls = await self.bus_log.until("RebootWithFlags")
-        granted, said = self.fleet.told[-1]
-        told = [call for call in calls if call.at > granted and call.destination in SERVICES]
-        await self.stage.show("From the grant on, the lock server and the bus saw:")
-        self.line(0, "lock server", said)
+        told = [call for call in calls if call.at > freed and call.destination in SERVICES]
+        await self.stage.show("Since that release was typed, the bus of worker-1 saw:")
         for call in told:
             what = f"{call.member} {call.path.rpartition('/')[2]}"
-            self.line(call.at - granted, SERVICES[call.destination], what)
+            self.line(call.at - freed, SERVICES[call.destination], what)
         if missing := EVERY_SOURCE - {(call.destination, call.member) for call in told}:
             raise MissedError(f"not asked between the grant and the reboot: {missing}")
         await self.ctl("why", "reboot: ", paragraphs=1)
+        await self.fleet_ctl("holders", expected=("worker-1",))
 
     async def after_the_boot(self) -> None:
         text = f"""
@@ -217,14 +238,52 @@ class Demo:
         await self.host.start()
         await self.host.until(_is_settled)
         await self.ctl("status", "succeeded", "nothing is pending")
-        await self.stage.show("All that the lock server was asked, and its answers:")
-        for at, said in self.fleet.told:
-            self.line(at - self.fleet.told[0][0], "lock server", said)
-        asked = [seen.target.rpartition("/")[2] for seen in self.fleet.seen]
-        if asked != ["steady-state", "pre-reboot", "pre-reboot", "steady-state"]:
-            raise MissedError("the lock server was asked something else")
         if self.host.logind.calls.count(("RebootWithFlags", [1])) != 1:
             raise MissedError(f"logind was asked something else: {self.host.logind.calls}")
+
+    async def a_bad_update(self) -> None:
+        text = f"""
+            worker-2 is repaired, and runs {NEW}, too. {BAD} follows, which does not boot: worker-2
+            falls back, says so, and keeps the slot. The group is halted, and no other host is let
+            go into the same ditch, until somebody has looked."""
+        await self.stage.scene("A bad update, and a halt", text)
+        await self.other.start()
+        await self.other.until(_is_settled)
+        await self.stage_update(self.other, BAD)
+        await self.other.until_state("rebooting")
+        await self.other.logind.rebooted.wait()
+        await self.other.stop()
+        self.other.trees.reboot()
+        del self.other.trees.trees[2:]  # no host keeps more
+        self.other.trees.rollback()  # as a boot loader does after some tries
+        await self.other.reboot()
+        await self.other.start()
+        await self.until_fleet(lambda group: group["halt"] is not None)
+        await self.stage_update(self.host, BAD)
+        await self.until_first("lock_refused")
+        await self.ctl("why", "lock_refused", "HTTP 423 halted", paragraphs=2)
+        await self.fleet_ctl("status", expected=("halted:", "failed: rolled back"))
+        text = "The update is withdrawn, and the roll-out goes on with the next:"
+        await self.stage.show(text)
+        self.host.trees.cleanup()
+        await self.host.os.refresh()
+        await self.host.until(_is_settled)
+        await self.fleet_ctl("resume", "default", "--forgive", "worker-2", expected=("resumed",))
+        await self.fleet_ctl("history", expected=("the reboot of worker-2 failed",))
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.fleet.port}"
+
+    async def stage_update(self, host: Host, version: str) -> None:
+        await host.os.stage(version, checksum=sha256(version.encode()).hexdigest())
+
+    async def until_fleet(self, holds: Callable[[Json], bool]) -> None:
+        """Wait until the lock server shows this of its group."""
+        async with watching(self.fleet.port) as watcher:
+            await watcher.until(
+                lambda seen: "default" in seen.groups and holds(seen.groups["default"])
+            )
 
     async def until_first(self, reason: str) -> None:
         """Wait until this is the first thing in the way of the update."""
@@ -237,16 +296,26 @@ class Demo:
 
     async def drop_in(self, name: str, text: str) -> None:
         path = self.host.configure(textwrap.dedent(text).lstrip(), name)
-        await self.stage.show(f"$ cat /{path.relative_to(self.host.root)}", path.read_text())
+        await self.show_file(HOST, self.host.root, path.relative_to(self.host.root))
+
+    async def show_file(self, where: str, root: Path, file: Path) -> None:
+        await self.stage.show(f"{where}$ cat /{file}", (root / file).read_text())
 
     async def reload(self) -> None:
-        await self.stage.show(f"$ busctl call {' '.join(MANAGER)} Reload")
+        await self.stage.show(f"{HOST}$ rebootmgrctl reload")
         await self.host.bus.call(*MANAGER, "Reload", autostart=False)
+
+    async def fleet_ctl(self, *words: str, expected: tuple[str, ...]) -> None:
+        """Run a verb of `fleet` on the lock server's host, and show what it prints."""
+        command = shlex.join(("rebootmgrctl", "fleet", *words))
+        done = await ctl(self.fleet.root, "fleet", *words)
+        lines = [part for line in done[1].splitlines() for part in _broken(line)]
+        await self._show(f"{LOCK}$ {command}", done, "\n".join(lines), expected)
 
     async def ctl(self, verb: str, *expected: str, grep: str = "", paragraphs: int = 0) -> None:
         """Run rebootmgrctl and show what it prints; what is expected must be there."""
-        status, out, err = await self.host.ctl(verb)
-        lines, command = out.splitlines(), f"rebootmgrctl {verb}"
+        done = await self.host.ctl(verb)
+        lines, command = done[1].splitlines(), f"{HOST}$ rebootmgrctl {verb}"
         if grep:
             command += f" | grep -E '{grep}'"
             lines = [line for line in lines if re.search(grep, line)]
@@ -254,8 +323,14 @@ class Demo:
             ends = [number for number, line in enumerate([*lines, ""]) if not line]
             lines = lines[: ends[paragraphs - 1]]
             command += f" | head -{len(lines)}"
-        await self.stage.show(f"$ {command}", "\n".join(lines))
-        if status or any(text not in out for text in expected):
+        await self._show(command, done, "\n".join(lines), expected)
+
+    async def _show(
+        self, command: str, done: tuple[int | None, str, str], text: str, expected: tuple[str, ...]
+    ) -> None:
+        status, out, err = done
+        await self.stage.show(command, text)
+        if status or any(words not in " ".join(out.split()) for words in expected):
             raise MissedError(f"{command}: status {status}, {err}wanted {expected} in:\n{out}")
 
     def line(self, at: float, who: str, what: str) -> None:
@@ -263,6 +338,20 @@ class Demo:
         self.stage.tell(f"{at:+9.3f} s  {who:<12}{first}")
         for line in rest:
             self.stage.tell(f"{'':<24}{line}")
+
+
+def _lending(*hosts: Host) -> str:
+    """What the lock server lends, and whom it knows by which name."""
+    names = (
+        f'[hosts.{app_specific(bytes.fromhex(host.machine_id))}]\nname = "{host.root.name}"\n'
+        for host in hosts
+    )
+    return "\n".join(("[groups.default]\nslots = 1\n", *names))
+
+
+def _broken(line: str) -> list[str]:
+    """Break a line where a narrow terminal would."""
+    return textwrap.wrap(line, WIDTH) if len(line) > WIDTH else [line]
 
 
 def _is_settled(status: Json) -> bool:
@@ -278,11 +367,15 @@ async def perform(stage: Stage) -> None:
     async with asyncio.timeout(BOUND_S), AsyncExitStack() as stack:
         root = short_directory("rebootmgr-demo-", inside=40)
         stack.callback(shutil.rmtree, root)
-        host = await stack.enter_async_context(Host(root, version=OLD))
-        fleet = await stack.enter_async_context(Fleet())
+        host = await stack.enter_async_context(Host(root / HOST, version=OLD))
+        another = Host(root / OTHER, version=OLD, machine_id=OTHER_ID)
+        other = await stack.enter_async_context(another)
+        configure(root / LOCK, _lending(host, other), LENDING.name)
+        lendings = serving(root / LOCK, "", wrapper=("setpriv", "--pdeathsig", "KILL"))
+        fleet = await stack.enter_async_context(lendings)
         bus_log = await stack.enter_async_context(BusLog(host.dbus.address))
-        alices = stack.enter_context(terminal(root))
-        await Demo(stage, host, fleet, bus_log, alices).run()
+        alices = stack.enter_context(terminal(root / HOST))
+        await Demo(stage, host, other, fleet, bus_log, alices).run()
     stage.tell(f"\nThat was all, in {time.monotonic() - stage.began:.0f} s.")
 
 

@@ -45,9 +45,16 @@ HANG: Final = f"exec {' '.join(_ENDLESS)}"
 class Host(Spoken):
     """One machine. `boots` counts; `log` is what the daemon wrote on standard error."""
 
-    def __init__(self, root: Path, *, systemd_version: int = 257, version: str = "42.1") -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        systemd_version: int = 257,
+        version: str = "42.1",
+        machine_id: str = MACHINE_ID,
+    ) -> None:
         super().__init__()
-        self.root = root
+        self.root, self.machine_id = root, machine_id
         self.dbus = DbusDaemon()
         self.trees = OstreeHost(root, root / "ostree-state.json")
         self._first_version = version
@@ -62,7 +69,7 @@ class Host(Spoken):
         self._bus: Bus | None = None
 
     async def __aenter__(self) -> Self:
-        self._write("etc/machine-id", f"{MACHINE_ID}\n")
+        self._write("etc/machine-id", f"{self.machine_id}\n")
         self.trees.install(self._first_version)
         self._stack.enter_context(self.dbus)
         self.os = FakeRpmOstree(self.trees, self.dbus.address)
