@@ -55,6 +55,7 @@ async def test_status_shows_who_holds_who_waits_and_what_is_in_the_way(tmp_path:
         assert await named(server, "h1", "worker-1") == 200
         told = await said(tmp_path, "status", "default")
         assert told.startswith("group default: 1 of 2 slots lent, 0 hosts wait\n")
+        assert "group db" not in told
         assert await named(server, "h2", "worker-2") == 200
         assert await named(server, "h3", "worker-3") == 423
         await said(tmp_path, "freeze", "db", "--reason", "a migration", "--for", "2h")

@@ -144,6 +144,14 @@ async def test_hostile_names_stay_text_in_the_page_and_in_its_pieces(tmp_path: P
     assert page.count(b"</section>") == 1
 
 
+async def test_the_page_is_drawn_anew_when_something_changed(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, watching(server.port) as watcher:
+        assert b"0 of 1 slot lent" in (await server.get("/")).body
+        assert (await server.ask("h1")).status == 200
+        await watcher.until(lambda it: it.holders() == ["h1"])
+        assert b"1 of 1 slot lent" in (await server.get("/")).body
+
+
 async def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         answer = await server.get("/")
