@@ -18,6 +18,7 @@ import yaml
 
 from rebootmgr.updates.ostree_files import LIVE, WATCHED
 from tests.doc_text import GUIDES, ROOT, Example, blocks, texts
+from tests.quadlets import Quadlet
 
 COREOS: Final = ROOT / "packaging/coreos"
 PAGES: Final = {
@@ -30,11 +31,10 @@ BUTANE: Final = {
     **{where: block["body"] for where, block in YAML if "variant:" in block["body"]},
 }
 EXCERPTS: Final = [(where, block["body"]) for where, block in YAML if where not in BUTANE]
-QUADLET: Final = COREOS / "rebootmgr.container"
+QUADLET: Final = Quadlet(COREOS / "rebootmgr.container")
 HOST: Final = "packaging/coreos/rebootmgr-container.bu"
 LAYERED: Final = "packaging/coreos/rebootmgr.bu"
 SERVICE: Final = ROOT / "systemd/rebootmgr.service"
-GENERATORS: Final = ("/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet")
 
 # What we use of https://coreos.github.io/butane/config-fcos-v1_5/: a type, a list of such tables,
 # or a table. Nothing else may be there, and a unit or file without its first key is none.
@@ -59,15 +59,6 @@ FCOS_1_5: Final[Mapping[str, Any]] = {
             | {"dropins": [{"name": str, "contents": str}]}
         ],
     },
-}
-# What we use of podman-systemd.unit(5), and of systemd's own sections.
-QUADLET_KEYS: Final[Mapping[str, set[str]]] = {
-    "Unit": {"Description", "ConditionPathExists", "Wants", "After", "StartLimitIntervalSec"},
-    "Container": {"Image", "ContainerName", "User", "Group", "GroupAdd", "DropCapability"}
-    | {"NoNewPrivileges", "ReadOnly", "ReadOnlyTmpfs", "SecurityLabelDisable", "Network", "Volume"}
-    | {"LogDriver", "PodmanArgs", "Notify", "Environment"},
-    "Service": {"WatchdogSec", "TimeoutStartSec", "Restart", "RestartSec", "ExecReload"},
-    "Install": {"WantedBy"},
 }
 CONTAINERFILE: Final = {"ARG", "FROM", "COPY", "RUN", "ENTRYPOINT"}
 
@@ -291,37 +282,19 @@ def test_the_secret_is_a_credential_of_the_service_and_of_nobody_else() -> None:
 # The container
 
 
-def quadlet() -> Mapping[str, list[tuple[str, str]]]:
-    """The keys and values of each section, in order."""
-    sections: dict[str, list[tuple[str, str]]] = {}
-    keys: list[tuple[str, str]] = []
-    for line in QUADLET.read_text("utf-8").splitlines():
-        if found := re.fullmatch(r"\[(\w+)\]", line):
-            sections[found[1]] = keys = []
-        elif line and not line.startswith("#"):
-            name, _, value = line.partition("=")
-            keys.append((name, value))
-    return sections
-
-
 def of(section: str, key: str) -> list[str]:
-    return [value for name, value in quadlet()[section] if name == key]
+    return QUADLET.of(section, key)
 
 
 VOLUMES: Final = [PurePosixPath(value.partition(":")[0]) for value in of("Container", "Volume")]
 
 
 def test_the_quadlet_has_only_keys_that_podman_knows() -> None:
-    assert {name: {key for key, _ in keys} for name, keys in quadlet().items()} == QUADLET_KEYS
+    assert QUADLET.unknown_keys() == set()
 
 
 def test_podman_itself_makes_a_service_of_the_quadlet(tmp_path: Path) -> None:
-    found = [path for path in GENERATORS if Path(path).exists()]
-    if not found:
-        pytest.skip("there is no podman here: only our own reading of its manual judged")
-    shutil.copy(QUADLET, tmp_path)
-    command = ("env", f"QUADLET_UNIT_DIRS={tmp_path}", found[0], "-dryrun")
-    service = run(*command)
+    service = QUADLET.generated(tmp_path)
     assert "--cap-drop all --read-only --user 812:812" in service
     assert "Type=notify" in service
 
