@@ -16,6 +16,7 @@ from benchmarks import (
     answers,
     footprint,
     lending,
+    looking,
     planning,
     reaction,
     roll_out,
@@ -38,6 +39,7 @@ PARTS: Final = (
     ("lending", lending.run),
     ("serving", serving.run),
     ("serving_on_etcd", serving_on_etcd.run),
+    ("looking", looking.run),
     ("roll_out", roll_out.run),
     ("validity", simulation_validity.run),
 )
