@@ -59,8 +59,9 @@ install: $(pages) ## install units, policies, configuration, man pages and docum
 	$(put) -t $(share)/polkit-1/actions systemd/org.rebootmgr1.policy
 	$(put) systemd/rebootmgr.rules $(share)/polkit-1/rules.d/50-rebootmgr.rules
 	$(put) completion/rebootmgrctl.bash $(share)/bash-completion/completions/rebootmgrctl
-	$(put) -t $(share)/zsh/site-functions completion/_rebootmgrctl
-	$(put) -t $(share)/fish/vendor_completions.d completion/rebootmgrctl.fish
+	$(put) completion/rebootmgr-lockd.bash $(share)/bash-completion/completions/rebootmgr-lockd
+	$(put) -t $(share)/zsh/site-functions completion/_rebootmgrctl completion/_rebootmgr-lockd
+	$(put) -t $(share)/fish/vendor_completions.d completion/*.fish
 	$(put) -t $(share)/rebootmgr schema/rebootmgr.toml.schema.json
 	for page in $(pages); do $(put) -t $(share)/man/man$${page##*.} $$page || exit; done
 	for folder in config.d checks.d pre-reboot.d post-boot.d; do \

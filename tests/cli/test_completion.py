@@ -18,6 +18,8 @@ from rebootmgr.control.words import encode_status
 from rebootmgr.core.memory import Hold, Quarantine
 from rebootmgr.core.model import UpdateKey
 from rebootmgr.core.status import StateName, Status, Verdict
+from rebootmgr.lockd.command_line import AIRLOCK, CHECK, IMPORT, LEVELS
+from rebootmgr.lockd.command_line import parser as server_parser
 from rebootmgr.spans import decode_span
 from tests.doc_text import ROOT, parser_of
 from tests.fakes.host import Host
@@ -33,7 +35,7 @@ COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
 COMP_LINE=$2 COMP_POINT=${#2}
 COMP_WORDS=("${@:3}")
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-_rebootmgrctl
+_${3//-/_}
 [[ ${#COMPREPLY[@]} = 0 ]] || printf '%s\n' "${COMPREPLY[@]}"
 """
 # A shell in a terminal of its own, in which whatever would be offered is printed instead.
@@ -88,7 +90,7 @@ def bash(line: str, environ: Mapping[str, str]) -> set[str]:
     words = re.findall(r"[=:]+|[^\s=:]+", line)
     if line[-1:].isspace():
         words.append("")
-    file = str(FILES / "rebootmgrctl.bash")
+    file = str(FILES / f"{words[0]}.bash")
     told = run(environ, "bash", "--norc", "-c", BASH, "bash", file, line, *words)
     return set(told.splitlines())
 
@@ -96,12 +98,12 @@ def bash(line: str, environ: Mapping[str, str]) -> set[str]:
 def zsh(line: str, environ: Mapping[str, str]) -> set[str]:
     told = run(environ, "zsh", "-f", "-c", ZSH, "zsh", str(FILES), line)
     assert "END" in told
-    assert "rebootmgrctl: " not in told  # as an error begins
+    assert f"{line.split(maxsplit=1)[0]}: " not in told  # as an error begins
     return {found.removesuffix("=") for found in re.findall(r"offer:(\S+)", told)}
 
 
 def fish(line: str, environ: Mapping[str, str]) -> set[str]:
-    file = str(FILES / "rebootmgrctl.fish")
+    file = str(FILES / f"{line.split(maxsplit=1)[0]}.fish")
     told = run(environ, "fish", "--no-config", "-c", FISH, file, line)
     return {offer.partition("\t")[0] for offer in told.splitlines()}
 
@@ -276,6 +278,33 @@ async def test_the_holds_of_the_daemon_below_that_root_are_offered(
         [hold] = await host.bus.call(*owner, "Hold", "sx", ("rack moves", 0), autostart=False)
         found = {**environ, "DBUS_SYSTEM_BUS_ADDRESS": host.dbus.address}
         assert complete(f"rebootmgrctl --root {host.root} release ", found) == {hold}
+
+
+def options_of_server(verb: str) -> set[str]:
+    """Name the options of the lock server, or of one of its verbs."""
+    found = server_parser()
+    if verb:
+        [verbs] = (each.choices for each in found._actions if not each.option_strings)
+        found = dict(verbs or {})[verb]
+    names = (name for action in found._actions for name in action.option_strings)
+    return {name for name in names if name.startswith("--")}
+
+
+@pytest.mark.parametrize("verb", ["", CHECK, IMPORT])
+def test_every_option_of_the_lock_server_is_offered_and_no_other(
+    complete: Complete, environ: dict[str, str], verb: str
+) -> None:
+    line = " ".join(filter(None, ("rebootmgr-lockd", verb, "--")))
+    assert complete(line, environ) == options_of_server(verb)
+
+
+def test_every_verb_of_the_lock_server_is_offered_and_what_it_takes(
+    complete: Complete, environ: dict[str, str]
+) -> None:
+    assert complete("rebootmgr-lockd ", environ) == {CHECK, IMPORT}
+    assert complete("rebootmgr-lockd --root / ch", environ) == {CHECK}
+    assert complete("rebootmgr-lockd import ", environ) == {AIRLOCK}
+    assert complete("rebootmgr-lockd --log-level ", environ) == set(LEVELS)
 
 
 def text_of(name: str) -> str:

@@ -84,8 +84,11 @@ drwxr-xr-x root:root - /usr/lib/rebootmgr-lockd/config.d
 -rw-r--r-- root:root - /usr/lib/systemd/system/rebootmgr-lockd.service
 -rw-r--r-- root:root - /usr/lib/systemd/system/rebootmgr-lockd.socket
 -rw-r--r-- root:root - /usr/lib/sysusers.d/rebootmgr-lockd.conf
+-rw-r--r-- root:root - /usr/share/bash-completion/completions/rebootmgr-lockd
+-rw-r--r-- root:root - /usr/share/fish/vendor_completions.d/rebootmgr-lockd.fish
 -rw-r--r-- root:root d /usr/share/man/man5/rebootmgr-lockd.toml.5.gz
 -rw-r--r-- root:root d /usr/share/man/man8/rebootmgr-lockd.8.gz
+-rw-r--r-- root:root - /usr/share/zsh/site-functions/_rebootmgr-lockd
 drwx------ rebootmgr-lockd:rebootmgr-lockd g /var/lib/rebootmgr-lockd
 """
 LOCKD: Final = "rebootmgr-lockd"
