@@ -37,7 +37,8 @@ FAILURES: Final = (
     "server killed",
     "server paused",
 )
-BACK_S: Final = (2, 5, 10, 20)
+PROMISED_S: Final = 10
+BACK_S: Final = (2, 5, PROMISED_S, 20)
 PROBE: Final = "probe"
 
 
@@ -65,6 +66,7 @@ class Round:
         self.tally: Counter[str] = Counter()
         self.servers: list[Server] = []
         self.done = asyncio.Event()
+        self.failure = ""
 
     async def run(self, failures: tuple[str, ...]) -> Counter[str]:
         """Let everything in `failures` happen once while all hosts update, and the rest be calm."""
@@ -98,6 +100,7 @@ class Round:
         for failure in failures:
             await self.passes(BETWEEN_S)
             self.tally[failure] += 1
+            self.failure = failure
             span_s = self.chance.uniform(*PAUSE_S)
             match failure:
                 case "leader killed":
@@ -166,7 +169,8 @@ class Round:
             await self.passes(0.05)
         gone_s = loop.time() - since_s
         within = next((f"within {one} s" for one in BACK_S if gone_s <= one), "later")
-        self.tally[f"back {within}"] += 1
+        after = "" if gone_s <= PROMISED_S else f" after {self.failure}"
+        self.tally[f"back {within}{after}"] += 1
 
     @asynccontextmanager
     async def stopped(self, pid: int) -> AsyncIterator[None]:

@@ -155,4 +155,18 @@ MUTANTS: Final = (
         "watch_request(self._prefix, self._heard_at + 2)",
         (STORMS + "test_what_was_written_while_a_watch_was_lost_is_heard_by_the_next",),
     ),
+    Mutant(
+        "a watch stays with a member that broke it",
+        "../lockd/stores/gateway.py",
+        "        again = self._first == self._watched",
+        "        again = False",
+        ("tests/lockd/test_gateway.py::test_a_watch_that_broke_is_taken_up_at_the_next_member",),
+    ),
+    Mutant(
+        "who answers is not who is watched",
+        "../lockd/stores/gateway.py",
+        "        self._watched = (self._first + again) % many",
+        "        self._watched = (self._watched + 1) % many",
+        ("tests/lockd/test_gateway.py::test_what_is_watched_is_the_member_that_answered_last",),
+    ),
 )

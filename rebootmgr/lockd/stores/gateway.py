@@ -71,7 +71,7 @@ class EtcdGateway:
         login: WatchedFiles[Login] | None,
     ) -> None:
         self._endpoints, self._trust, self._login = endpoints, trust, login
-        self._first = self._watched = 0
+        self._first, self._watched = 0, -1
         self._token = ""
         self._http: aiohttp.ClientSession | None = None
 
@@ -102,9 +102,15 @@ class EtcdGateway:
         raise trouble
 
     async def watch(self, asked: Json) -> AsyncGenerator[object, None]:
-        """Hear messages from one member until it breaks; the next time from the next one."""
+        """Hear messages from the member that answered last, until that breaks.
+
+        If it was that one that broke before, from the next: one that is cut off from the others may
+        take a watch, and tell nothing.
+        """
+        many = len(self._endpoints)
+        again = self._first == self._watched
+        self._watched = (self._first + again) % many
         endpoint = self._endpoints[self._watched]
-        self._watched = (self._watched + 1) % len(self._endpoints)
         body = json.dumps(asked)
         try:
             if self._login is not None:
