@@ -20,7 +20,7 @@ DEAD: Final = "eee0097b460c4b2dbf94510d0330626c"
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     """A host on which no daemon runs."""
-    for folder in ("etc/rebootmgr/config.d", "etc/rebootmgr-lockd/config.d", "hosts/web"):
+    for folder in ("etc/rebootmgr/config.d", "etc/rebootmgr-lockd/config.d"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "etc/machine-id").write_text(MACHINE_ID)
     with DbusDaemon() as bus:
@@ -92,3 +92,12 @@ async def test_a_host_that_runs_is_handed_over_from_zincati(machine: Machine, pa
 
 
 STAGES: Final = "AutomaticUpdatePolicy=stage"
+
+
+async def test_the_drop_ins_of_zincati_are_copied_and_taken(machine: Machine) -> None:
+    theirs = machine.root / "etc/zincati/config.d"
+    theirs.mkdir(parents=True)
+    (theirs / "55-updates-strategy.toml").write_text('[updates]\nstrategy = "immediate"\n')
+    await machine.follow(commands("docs/migrating-from-zincati.md", "zincati"))
+    assert "configuration valid" in await machine.follow("rebootmgrctl check-config")
+    assert "55-updates-strategy.toml" in await machine.follow("rebootmgrctl cat-config")
