@@ -54,8 +54,8 @@ KEYS: Final[Mapping[str, Rule]] = {
     "updates.periodic.splay_minutes": values.whole(
         0,
         MINUTES_OF_A_WEEK,
-        "Up to this much (at most half of it) of each opening is cut off its start, an amount that "
-        "differs from host to host and stays the same.",
+        "Hosts start at different times: up to this much, at most half, is cut off the start of "
+        "each opening. How much differs from host to host and stays the same.",
         unit="minutes",
     ),
     "updates.periodic.fit": Rule(
@@ -98,12 +98,14 @@ KEYS: Final[Mapping[str, Rule]] = {
         "hosts.",
     ),
     "updates.sessions.wait": Rule(
-        values.boolean, values.FLAG, "Warn people who are logged in, and wait for them."
+        values.boolean,
+        values.FLAG,
+        "Warn people who are logged in, and wait for them until the grace is over.",
     ),
     "updates.sessions.grace_minutes": values.whole(
         0,
         MINUTES_OF_A_WEEK,
-        "For so long, once per update; everybody gone ends it.",
+        "How long they have, once per update; then the host reboots all the same.",
         unit="minutes",
     ),
     "updates.inhibitors.respect": Rule(
