@@ -16,6 +16,7 @@ from benchmarks import (
     answers,
     footprint,
     lending,
+    lending_validity,
     looking,
     planning,
     reaction,
@@ -48,6 +49,7 @@ LONG_PARTS: Final = (
     ("waking", waking.run),
     ("soak", soak.run),
     ("soak_of_processes", soak.run_processes),
+    ("lending_validity", lending_validity.run),
 )
 
 

@@ -11,7 +11,7 @@ import asyncio
 import sys
 import tempfile
 from asyncio import TaskGroup, timeout
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +37,8 @@ DOWN_S = 5.0
 EACH_S = 1.0  # from update to update, on average: all at once would measure this machine
 PATIENCE_S = 900.0
 TOLERANCE = 0.1
-LATENCY = 'rebootmgr_fleet_lock_request_duration_seconds_{}{{api="pre-reboot"}}'
+REQUESTS = "rebootmgr_fleet_lock_request_duration_seconds_{}"
+LATENCY = f'{REQUESTS}{{{{api="pre-reboot"}}}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,9 @@ async def roll_out(hosts: int, slots: int, dice: Random) -> Run:
 class Machine:
     """One host that gets one update."""
 
-    def __init__(self, root: Path, url: str) -> None:
+    def __init__(self, root: Path, url: str, *, down_s: float = DOWN_S) -> None:
+        self._down_s = down_s
+        self.series: Mapping[str, float] = {}
         self.ready, self.go, self.end = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._root = root
         self._url = url
@@ -142,9 +145,9 @@ class Machine:
             async with timeout(PATIENCE_S):
                 await host.logind.rebooted.wait()
             begin = monotonic()
-            series = await host.metrics()
+            self.series = series = await host.metrics()
             await host.reboot()
-            await asyncio.sleep(max(DOWN_S - (monotonic() - begin), 0.0))
+            await asyncio.sleep(max(self._down_s - (monotonic() - begin), 0.0))
             await host.start(wait=False)
             await self.end.wait()
         return series[LATENCY.format("sum")], series[LATENCY.format("count")]

@@ -58,13 +58,18 @@ def _in_the_way(group: Record, page: Page) -> Iterator[str]:
     if freeze := group.part("freeze"):
         yield f"frozen{_freeze(freeze, page)}"
     elif stands := group.part("stands"):
-        halted = stands.text("kind") == "halted" and group.part("halt") is not None
-        cure = f", until `rebootmgrctl fleet resume {group.text('name')}`" if halted else ""
+        cure = _cure(group) if stands.text("kind") == "halted" else ""
         kind = _KINDS.get(stands.text("kind"), stands.text("kind"))
         until = stands.instant("until")
         if stands.text("kind") != "frozen":  # all of them are, which is told above
             detail = _given(stands, "detail")
             yield f"{kind}{f' {detail}' if detail else ''}{_until(until, page)}{cure}"
+
+
+def _cure(group: Record) -> str:
+    if group.part("halt") is not None:
+        return f", until `rebootmgrctl fleet resume {group.text('name')}`"
+    return ", until one comes back, or `rebootmgrctl fleet release HOST`"
 
 
 def _freeze(freeze: Record, page: Page) -> str:

@@ -41,7 +41,8 @@ def halted_by(group: Group, slots: int, terms: Terms, at: Moment) -> str | None:
     overdue = bisect_left(group.begins, at.s - terms.max_hold_s)
     if not slots or overdue < slots:
         return None
-    return f"all slots are held for longer than {terms.max_hold_s / 60.0:.0f} minutes"
+    minutes = f"{terms.max_hold_s / 60.0:.0f} minute{'s' * (terms.max_hold_s != 60.0)}"
+    return f"all slots are held for longer than {minutes}"
 
 
 def _barrier(fleet: Fleet, group: Group, terms: Terms) -> Barrier | None:

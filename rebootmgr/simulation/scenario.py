@@ -75,10 +75,10 @@ class Scenario:
     is staged on each within the first `staging_s`. A reboot, from the grant to the slot's return,
     takes one of `reboots_s`, `spread` (a share of it) more or less; the update of a share
     `failures` of the hosts fails, and a share `deaths` never comes back. A share `polling` asks as
-    Zincati does. The first `canaries` are a group of their own; the others go when one of them has
-    come back and none has held or waited for `soak_s`. Where the server is `configured`, that says
-    the groups and their slots, and `terms` says neither. All chance is a hash of `seed` and of the
-    host's number.
+    Zincati does, every `polling_s` or so. The first `canaries` are a group of their own; the others
+    go when one of them has come back and none has held or waited for `soak_s`. Where the server is
+    `configured`, that says the groups and their slots, and `terms` says neither. All chance is a
+    hash of `seed` and of the host's number.
     """
 
     hosts: int
@@ -91,6 +91,7 @@ class Scenario:
     failures: float = 0.0
     deaths: float = 0.0
     polling: float = 0.0
+    polling_s: float = 300.0
     canaries: int = 0
     soak_s: float = 3600.0
     staging_s: float = 0.0
@@ -179,8 +180,8 @@ class Scenario:
         return self._chance("polling", number) < self.polling
 
     def poll_s(self, number: int, asked: int) -> float:
-        """How long such a host waits after being asked so often: five minutes, and jitter."""
-        return 270.0 + 60.0 * self._chance(f"poll {asked}", number)
+        """How long such a host waits after it has asked so often: with a tenth of jitter."""
+        return self.polling_s * (0.9 + 0.2 * self._chance(f"poll {asked}", number))
 
     def moment(self, now: float) -> Moment:
         """What both clocks of every host say."""

@@ -8,8 +8,30 @@ ADMIN: Final = "tests/lockd/test_admin.py::"
 ROLL_OUT: Final = "tests/lending/test_roll_out.py::"
 SCRAPED: Final = "tests/lockd/test_roll_out.py::"
 HANG_UPS: Final = "tests/lockd/test_hang_ups.py::"
+SIMULATED: Final = "tests/cli/test_simulate_lockd.py::"
 
 MUTANTS: Final = (
+    Mutant(
+        "who makes the queue too long has a slot in a simulation",
+        "../simulation/lending_server.py",
+        "return Told(429, ",
+        "return Told(200, ",
+        (SIMULATED + "test_who_would_make_the_queue_too_long_is_told_so_and_holds_nothing",),
+    ),
+    Mutant(
+        "the slots that are needed are given to the canaries, too",
+        "../simulation/scenario.py",
+        "for group in self.sizes if group not in first)",
+        "for group in self.sizes)",
+        (SIMULATED + "test_the_slots_it_takes_are_those_of_the_groups_that_go_last",),
+    ),
+    Mutant(
+        "simulated hosts have none of the labels that are configured",
+        "../simulation/scenario.py",
+        "return self.configured.labels[number % len(self.configured.labels)]",
+        "return ()",
+        (SIMULATED + "test_hosts_of_one_rack_of_the_inventory_go_one_after_the_other",),
+    ),
     Mutant(
         "a slot too many is lent",
         "../lending/granting.py",
