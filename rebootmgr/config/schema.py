@@ -221,9 +221,7 @@ WAYS: Final[Mapping[str, Sequence[Way]]] = {WINDOW: windows.WINDOW_WAYS}
 TABLES: Final = tables_of((*KEYS, *ITEMS))
 
 # Keys of Zincati that are about other things than rebooting.
-ZINCATI: Final = frozenset(
-    {"agent", "cincinnati", "identity.rollout_wariness", "updates.allow_downgrade"}
-)
+ZINCATI: Final = ("agent", "cincinnati", "identity.rollout_wariness", "updates.allow_downgrade")
 
 AGENT: Final = Grammar(
     keys=KEYS,

@@ -64,7 +64,7 @@ def test_it_is_a_schema_of_the_draft_that_it_names() -> None:
 
 def test_the_shipped_file_is_what_the_program_prints() -> None:
     cure = "rebootmgrctl config schema > schema/rebootmgr.toml.schema.json"
-    assert json.loads(SHIPPED.read_text()) == SCHEMA, cure
+    assert SHIPPED.read_text() == json.dumps(SCHEMA, indent=2) + "\n", cure
 
 
 def test_it_is_installed_where_the_header_of_a_template_says(tmp_path: Path) -> None:
