@@ -1,5 +1,6 @@
 """What the whole suite shares."""
 
+import gc
 import inspect
 import os
 import shutil
@@ -50,6 +51,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.basetemp:  # a worker has a part of the first one's
         _made.append(short_directory("rm-", inside=76))
         config.option.basetemp = str(_made[0])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage meanwhile, and later never among all that is collected here."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:
