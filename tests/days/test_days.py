@@ -1,4 +1,4 @@
-"""Two hundred months, of which no two are the same; `make soak` lives through thousands more."""
+"""A hundred months, of which no two are the same; `make soak` lives through thousands more."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from tests.days.calendars import CALENDARS
 from tests.days.simulation import draw, live_through
 from tests.uncollected import uncollected
 
-SEEDS = 200
+SEEDS = 100
 BLOCKS = len(CALENDARS) // 2  # a block has two calendars, so that it has to lay out only these
 FEWEST = 3  # of each outcome, in a block
 

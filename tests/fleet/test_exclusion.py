@@ -14,9 +14,9 @@ from tests.fleet.simulation import AGENTS, Fleet, Tally, ViolationError
 from tests.uncollected import uncollected
 
 FIRST_SEED = 1
-BLOCKS, BLOCK, FULL_EVERY = 20, 10, 4
+BLOCKS, BLOCK, FULL_EVERY = 10, 10, 4
 FEW_AGENTS = 50
-OWN_BLOCKS = 4
+OWN_BLOCKS = 2
 HARD_SEEDS = range(95, 195)  # the rarest flaw shows in every tenth; the first that shows it ends it
 
 

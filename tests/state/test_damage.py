@@ -1,5 +1,6 @@
 """Whatever became of state.json, the daemon starts with it, shows it, and writes it again."""
 
+import os
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,8 +19,8 @@ from tests.core.world import SUNDAYS
 from tests.state.damage import damaged
 from tests.state.starts import Hasty, Started, logged_to, start
 
-FILES = 10_000
-PARTS = 10
+FILES = 1_000
+PARTS = 10 if os.environ.get("REBOOTMGR_WALK") == "deep" else 2  # ten in `make soak`
 YEAR = timedelta(days=365)
 POLICY = replace(
     FLEET,
@@ -55,7 +56,7 @@ def judge(started: Started) -> None:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-async def test_the_daemon_starts_on_each_of_ten_thousand_damaged_files(
+async def test_the_daemon_starts_on_each_of_thousands_of_damaged_files(
     part: int, tmp_path: Path
 ) -> None:
     directory = tmp_path / DIRECTORY
@@ -63,7 +64,7 @@ async def test_the_daemon_starts_on_each_of_ten_thousand_damaged_files(
     file, store = directory / "state.json", StateStore(tmp_path, files=Hasty())
     seen: set[str] = set()
     with logged_to(tmp_path / "log"):
-        for number, data in enumerate(damaged(FILES // PARTS, seed=7 + part)):
+        for number, data in enumerate(damaged(FILES, seed=7 + part)):
             file.write_bytes(data)
             file.with_name("state.json~").unlink(missing_ok=True)
             started = await start(store, POLICY)
@@ -73,13 +74,13 @@ async def test_the_daemon_starts_on_each_of_ten_thousand_damaged_files(
                 error.add_note(f"number {number} of part {part}: {data[:2000]!r}")
                 raise
             seen.add(started.screens)
-    assert len(seen) > FILES / PARTS / 50, "they say many different things"
+    assert len(seen) > FILES / 50, "they say many different things"
     assert "Traceback" not in (tmp_path / "log").read_text("utf-8", "replace")
 
 
 @pytest.mark.parametrize("wall", [EPOCH - timedelta(days=21_000), EPOCH, EPOCH + 1000 * YEAR])
 def test_whatever_is_read_has_a_next_alarm_at_any_time(tmp_path: Path, wall: datetime) -> None:
-    for data in damaged(FILES // 10, seed=5):
+    for data in damaged(FILES, seed=5):
         found = decode_state(data)
         if isinstance(found, Memory):
             script = Script(policy=POLICY, memory=found, boot=BootId("another:0"), staged=NEW)
