@@ -191,6 +191,7 @@ async def bus_restarts(share: float) -> Weighing:
     with tempfile.TemporaryDirectory(prefix="rebootmgr-bench-") as scratch:
         for each in range(number):
             async with Host(Path(scratch), version=f"42.{each}") as host:
+                host.afresh = True
                 host.configure(subjects.periodic())
                 await host.start()
                 await host.os.stage(f"43.{each}")

@@ -138,7 +138,7 @@ async def daemon(
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="rebootmgr-bench-"))
         host = await stack.enter_async_context(kind(Path(scratch)))
         manager = await stack.enter_async_context(ServiceManager(host.dbus.dir))
-        host.python = where.python
+        host.afresh, host.python = True, where.python
         host.more_environ.update(where.environ)
         host.configure(config)
         host.more_environ["NOTIFY_SOCKET"] = manager.path

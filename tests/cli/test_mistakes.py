@@ -5,14 +5,14 @@ A missing golden text is written, to be looked at and committed.
 
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import pytest
+
+from tests.fakes.client import run
 
 GOLDEN: Final = Path(__file__).parent / "golden" / "mistakes.txt"
 FOLDER: Final = "etc/rebootmgr/config.d"
@@ -154,7 +154,7 @@ MISTAKES: Final = (
 )
 
 
-def tell(root: Path, mistake: Mistake) -> Iterator[str]:
+async def tell(root: Path, mistake: Mistake) -> AsyncIterator[str]:
     """Say what is there, what is typed and what is printed."""
     for name, text in mistake.files.items():
         path = root / name
@@ -162,7 +162,8 @@ def tell(root: Path, mistake: Mistake) -> Iterator[str]:
         path.write_text(text)
         if name != ONE or "check-config" in mistake.words:
             yield f"# /{name}"
-            yield from (f"    {line}" for line in text.splitlines())
+            for line in text.splitlines():
+                yield f"    {line}"
     (root / "etc").mkdir(exist_ok=True)
     (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
     environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "UTC", "COLUMNS": "80"}
@@ -170,18 +171,11 @@ def tell(root: Path, mistake: Mistake) -> Iterator[str]:
     while "=" in words[0]:
         name, _, value = words.pop(0).partition("=")
         environ[name] = value
-    command = [sys.executable, "-m", "rebootmgr.cli.main", "--root", str(root), *words]
-    done = subprocess.run(
-        command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    status, out, err = await run("--root", str(root), *words, env=environ)
     yield f"$ rebootmgrctl {' '.join(word or repr(word) for word in mistake.words)}"
-    yield from (
-        (done.stdout + done.stderr)
-        .replace(f"{root}/", "/")
-        .replace(str(root), "/image")
-        .splitlines()
-    )
-    yield f"[{done.returncode}]"
+    for line in (out + err).replace(f"{root}/", "/").replace(str(root), "/image").splitlines():
+        yield line
+    yield f"[{status}]"
     yield ""
 
 
@@ -200,12 +194,12 @@ def test_every_mistake_has_a_cure_in_plain_words() -> None:
             assert not re.search(r"\bmend|is no time(?! zone)|nobody serves|Traceback", line), line
 
 
-def test_every_mistake_is_told_as_agreed(tmp_path: Path) -> None:
+async def test_every_mistake_is_told_as_agreed(tmp_path: Path) -> None:
     told: list[str] = []
     for number, mistake in enumerate(MISTAKES):
         root = tmp_path / str(number)
         root.mkdir()
-        told += tell(root, mistake)
+        told += [line async for line in tell(root, mistake)]
     text = "\n".join(told)
     if not GOLDEN.exists():
         GOLDEN.write_text(text)

@@ -3,11 +3,20 @@
 import os
 import signal
 
+import pytest
+
 from rebootmgr.daemon.app import LAST_ORDERS_S, STOP_S
 from rebootmgr.hooks.process import TERM_S
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import HANG, NODE_ID, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor
+
+
+@pytest.fixture
+def host(host: Host) -> Host:
+    """Started afresh: with its interpreter, up to its exit status."""
+    host.afresh = True
+    return host
 
 
 async def test_a_bus_that_vanishes_ends_the_daemon_and_loses_nothing(

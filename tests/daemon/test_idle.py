@@ -6,12 +6,21 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+import pytest
+
 from tests.daemon.asleep import assert_woken_at, timers_at_rest
 from tests.fakes.host import Host
 from tests.fakes.service_manager import ServiceManager
 
 WATCHDOG_S: Final = 2  # of systemd; fed twice as often
 BEATS: Final = 3  # it takes time to see that nothing happens
+
+
+@pytest.fixture
+def host(host: Host) -> Host:
+    """Started afresh: with nothing that it does not load itself."""
+    host.afresh = True
+    return host
 
 
 def window_in_days(days: int) -> tuple[str, datetime]:

@@ -38,6 +38,13 @@ VERBS: Final = (
 )
 
 
+@pytest.fixture
+def host(host: Host) -> Host:
+    """Started afresh: ps(1) shows its real command line and environment."""
+    host.afresh = True
+    return host
+
+
 class Everything:
     """All that anybody could read, gathered while the story goes on."""
 

@@ -3,9 +3,18 @@
 import re
 import time
 
+import pytest
+
 from tests.fakes.host import HANG, Host, fleet_lock
 from tests.fakes.logind import FakeInhibitor
 from tests.fakes.service_manager import ServiceManager
+
+
+@pytest.fixture
+def host(host: Host) -> Host:
+    """Started afresh: with its interpreter, as systemd does."""
+    host.afresh = True
+    return host
 
 
 async def test_a_life_from_ready_to_stopping(host: Host) -> None:

@@ -61,6 +61,13 @@ def most_memory_kb(host: Host) -> int:
     return int(found[1])
 
 
+@pytest.fixture
+def host(host: Host) -> Host:
+    """Started afresh: with memory that is only its own."""
+    host.afresh = True
+    return host
+
+
 async def called(host: Host) -> float:
     """Stage an update; how long it took until logind was called."""
     began = monotonic()

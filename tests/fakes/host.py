@@ -9,12 +9,13 @@ import json
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable
+from asyncio.subprocess import Process
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final, Self
 
 from rebootmgr.bus.connection import Bus
@@ -23,8 +24,10 @@ from rebootmgr.cli.main import main
 from rebootmgr.errors import BusError
 from rebootmgr.instants import encode_instant
 from rebootmgr.updates.file_watch import FileWatch
+from tests.fakes.client import run
 from tests.fakes.dbus_daemon import DbusDaemon
 from tests.fakes.logind import FakeLogind, Mode
+from tests.fakes.nursery import Forked, nursery
 from tests.fakes.ostree_host import OstreeHost
 from tests.fakes.rpmostreed import FakeRpmOstree
 from tests.fakes.spoken import MANAGER, NAME, Json, Spoken, reasons
@@ -34,6 +37,7 @@ from tests.waiting import BOUND_S, telling
 
 __all__ = ["NAME", "Host", "Json", "fleet_lock", "reasons"]
 
+DAEMON: Final = "rebootmgr.daemon.main"
 MACHINE_ID: Final = "00112233445566778899aabbccddeeff"
 NODE_ID: Final = "eee0097b460c4b2dbf94510d0330626c"
 STATE: Final = "var/lib/rebootmgr/state.json"
@@ -43,7 +47,10 @@ HANG: Final = f"exec {' '.join(_ENDLESS)}"
 
 
 class Host(Spoken):
-    """One machine. `boots` counts; `log` is what the daemon wrote on standard error."""
+    """One machine. `boots` counts; `log` is what the daemon wrote on standard error.
+
+    The daemon is forked from a nursery, unless it is to start `afresh`, with its interpreter.
+    """
 
     def __init__(
         self,
@@ -61,10 +68,11 @@ class Host(Spoken):
         self._systemd_version = systemd_version
         self.log = root / "rebootmgrd.log"
         self.boots = 0
-        self.program = "rebootmgr.daemon.main"
+        self.program = DAEMON
         self.more_environ: dict[str, str] = {}
         self.python: tuple[str, ...] = (sys.executable,)
-        self.daemon: Process | None = None
+        self.afresh = False
+        self.daemon: Process | Forked | None = None
         self._stack = AsyncExitStack()
         self._bus: Bus | None = None
 
@@ -149,20 +157,29 @@ class Host(Spoken):
 
     async def start(self, *options: str, wait: bool = True) -> None:
         """Start the daemon; with `wait` until it is on the bus."""
-        with self.log.open("ab") as log:
-            self.daemon = await asyncio.create_subprocess_exec(
-                *("setpriv", "--pdeathsig", "KILL", *self.python),
-                *("-m", self.program, "--root", str(self.root), *options),
-                stdin=DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.environ,
+        arguments = ("--root", str(self.root), *options)
+        with self.log.open("ab") as log, TemporaryFile() as nothing:
+            fds = [stream.fileno() for stream in (nothing, log, log)]
+            self.daemon = (
+                await self._exec(arguments, fds)
+                if self.afresh or self.program != DAEMON
+                else await nursery(DAEMON).fork(*arguments, env=self.environ, fds=fds)
             )
         self._tasks.create_task(self._notice_end(self.daemon))
         if wait:
             await self.until(lambda status: status["state"] != "starting")
 
-    async def _notice_end(self, daemon: Process) -> None:
+    async def _exec(self, arguments: Sequence[str], fds: Sequence[int]) -> Process:
+        stdin, stdout, stderr = fds
+        return await asyncio.create_subprocess_exec(
+            *("setpriv", "--pdeathsig", "KILL", *self.python, "-m", self.program, *arguments),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=self.environ,
+        )
+
+    async def _notice_end(self, daemon: Process | Forked) -> None:
         await daemon.wait()
         self._changed.set()
 
@@ -232,19 +249,10 @@ class Host(Spoken):
 
     async def ctl(self, *arguments: str) -> tuple[int, str, str]:
         """Run rebootmgrctl; exit status, standard output, standard error."""
-        client = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "rebootmgr.cli.main", "--root", str(self.root), *arguments),
-            stdin=DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self.environ,
-        )
-        out, err = await client.communicate()
-        assert client.returncode is not None
-        return client.returncode, out.decode(), err.decode()
+        return await run("--root", str(self.root), *arguments, env=self.environ)
 
     async def main(self, *arguments: str) -> tuple[int, str, str]:
-        """As `ctl`, without a process, which would take most of the time.
+        """As `ctl`, without a process, which would take some of the time.
 
         The environment has to have DBUS_SYSTEM_BUS_ADDRESS already.
         """

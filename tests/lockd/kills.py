@@ -9,21 +9,23 @@ import asyncio
 import os
 import random
 import shutil
-import signal
 import sqlite3
-import sys
 from collections import Counter
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+from tests.fakes.nursery import nursery
 from tests.lockd.program import (
+    HANDED_OVER,
     PRE_REBOOT,
     PROTOCOL,
     STEADY_STATE,
     Line,
     configure,
+    free_socket,
     kept_alive,
     question,
 )
@@ -47,8 +49,9 @@ class Kills:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.chance = folder, random.Random(seed)  # noqa: S311 - repeatable
         self.told: set[str] = set()
-        self.left, self.pid, self.port, self.later_s = 0, 0, 0, 0.0
+        self.left, self.port, self.later_s = 0, 0, 0.0
         self.shut = 0
+        self.kill: Callable[[], None] = lambda: None
         self.killing: asyncio.TimerHandle | None = None
         self.tally: Counter[str] = Counter()
 
@@ -58,24 +61,28 @@ class Kills:
         Gives what happened, and how often it was killed.
         """
         configure(self.folder, f"[groups.default]\nslots = {SLOTS}\n")
-        nursery = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.lockd.nursery"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert nursery.stdin is not None
-        assert nursery.stdout is not None
-        try:
-            while self.tally["kills"] < lives or any(self.tally[one] < each for one in EVENTS):
-                nursery.stdin.write(f"{self.folder}\n".encode())
-                self.pid, self.port = map(int, (await nursery.stdout.readline()).split())
+        while self.tally["kills"] < lives or any(self.tally[one] < each for one in EVENTS):
+            async with self.server():
                 await self.live()
                 self.tally["kills"] += 1
                 self.look_at_the_disk()
-        finally:
-            nursery.stdin.close()
-            await nursery.wait()
         return self.tally
+
+    @asynccontextmanager
+    async def server(self) -> AsyncIterator[None]:
+        """Start it; in the end it is dead."""
+        env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        options = ("--root", str(self.folder))
+        with free_socket() as listener, (self.folder / "log").open("ab") as log:
+            self.port = listener.getsockname()[1]
+            fds = (0, 1, log.fileno(), listener.fileno())
+            process = await nursery(HANDED_OVER).fork(*options, env=env, fds=fds)
+        self.kill = process.kill
+        try:
+            yield
+        finally:
+            process.kill()
+            await process.wait()
 
     async def live(self) -> None:
         """Ask until the server is dead: while it starts, or soon after so many answers."""
@@ -89,12 +96,12 @@ class Kills:
                 tasks.create_task(self.be(f"h{number}"))
         if self.killing is not None:
             self.killing.cancel()
-        os.kill(self.pid, signal.SIGKILL)  # all may have hung up before; it is not waited for yet
+        self.kill()  # all may have hung up before; it is not waited for yet
 
     def end(self) -> None:
         """Kill it in a moment."""
         loop = asyncio.get_running_loop()
-        self.killing = loop.call_later(self.later_s, os.kill, self.pid, signal.SIGKILL)
+        self.killing = loop.call_later(self.later_s, self.kill)
 
     async def be(self, host: str) -> None:
         """One host, until the server is gone."""

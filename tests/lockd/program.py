@@ -8,12 +8,14 @@ import socket
 import ssl
 import subprocess
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.fakes.nursery import Forked, nursery
 from tests.fakes.service_manager import ServiceManager
 
 # Puts the listening socket where systemd would, and becomes the server.
@@ -23,6 +25,7 @@ os.dup2(int(sys.argv[1]), 3)
 os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
 os.execv(sys.executable, [sys.executable, "-m", "rebootmgr.lockd.main", *sys.argv[2:]])
 """
+HANDED_OVER: Final = "tests.lockd.handed_over"
 ROOT: Final = Path(__file__).parents[2]
 PROTOCOL: Final = {"fleet-lock-protocol": "true"}
 PRE_REBOOT: Final = "/v1/pre-reboot"
@@ -105,7 +108,7 @@ class Server:
     def __init__(
         self,
         root: Path,
-        process: asyncio.subprocess.Process,
+        process: Process | Forked,
         port: int,
         manager: ServiceManager,
         log: Path,
@@ -204,15 +207,21 @@ async def serving(
     log = root / "log"
     manager = heard_in(root)
     async with manager:
+        env = {**os.environ, "NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "2000000"}
+        options = ("--root", str(root), "--log-level", "debug")
         with given, log.open("wb") as said:
-            process = await asyncio.create_subprocess_exec(
-                *(*wrapper, sys.executable, "-c", HAND_OVER, str(given.fileno())),
-                *("--root", str(root), "--log-level", "debug"),
-                cwd=ROOT,
-                env={**os.environ, "NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "2000000"},
-                pass_fds=(given.fileno(),),
-                stderr=said,
-            )
+            process: Process | Forked
+            if wrapper:
+                process = await asyncio.create_subprocess_exec(
+                    *(*wrapper, sys.executable, "-c", HAND_OVER, str(given.fileno()), *options),
+                    cwd=ROOT,
+                    env=env,
+                    pass_fds=(given.fileno(),),
+                    stderr=said,
+                )
+            else:
+                fds = (0, 1, said.fileno(), given.fileno())
+                process = await nursery(HANDED_OVER).fork(*options, env=env, fds=fds, cwd=str(ROOT))
             port = given.getsockname()[1]
         try:
             server = Server(root, process, port, manager, log)
