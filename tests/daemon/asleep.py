@@ -23,6 +23,13 @@ NO_TIMEOUT: Final = "0x0"  # a null pointer
 
 def timers(pid: int) -> dict[str, float] | None:
     """What will wake it, and in how many seconds; None while it is awake."""
+    try:
+        return _timers(pid)
+    except (FileNotFoundError, ProcessLookupError):  # a thread, or a descriptor, is no more
+        return None
+
+
+def _timers(pid: int) -> dict[str, float] | None:
     tasks = Path(f"/proc/{pid}/task")
     found = {}
     epoll, futex = CALLS[platform.machine()]

@@ -258,6 +258,7 @@ def test_the_lock_server_is_in_a_package_of_its_own_that_no_host_needs(
             "docs/man/rebootmgr-lockd.8.md",
             "docs/man/rebootmgr-lockd.toml.5.md",
             "dashboards/rebootmgr-lockd.json",
+            "packaging/coreos/rebootmgr-lockd.container",
             "packaging/kubernetes/rebootmgr-lockd.yaml",
         )
     }
