@@ -13,7 +13,7 @@ from typing import Any, Final
 from rebootmgr.core.model import Reason
 from rebootmgr.instants import encode_instant
 from tests.fakes.fleetlock import FakeFleetLock, Script, error, hang, silence
-from tests.fakes.host import HANG, Host, Json, fleet_lock
+from tests.fakes.host import HANG, NODE_ID, Host, Json, fleet_lock
 from tests.fakes.logind import FakeInhibitor, Mode
 from tests.fakes.logind_sessions import FakeSession
 from tests.fakes.ostree_host import Tree
@@ -216,20 +216,21 @@ async def hook_failed(stage: Stage) -> None:
     await stage.update()
 
 
+def free(server: str) -> list[Json]:
+    """Slots of which the server has said that they are not ours.
+
+    It would be asked within a minute of a configuration that names it first, and not at once.
+    """
+    groups = ("pending", "draining", "refused", "failing", "unreachable")
+    return [{"server": server, "group": group, "id": NODE_ID} for group in groups]
+
+
 def answered(group: str, answer: Callable[[], Script]) -> Callable[[Stage], Awaitable[None]]:
     """Ask for a slot of its own group: what may yet be granted late stays owed for minutes."""
-
-    def is_confirmed_free(memory: Json) -> bool:
-        confirmed, owed = (
-            {slot["group"] for slot in memory.get(key, ())}
-            for key in ("confirmed", "releases_owed")
-        )
-        return group in confirmed - owed
 
     async def ask(stage: Stage) -> None:
         lock = fleet_lock(stage.server.url)
         await stage.configure(f'identity.group = "{group}"\n{lock}')
-        await stage.host.until_remembered(is_confirmed_free)
         asked = len(stage.server.seen)
         stage.server.script.append(answer())
         if group != "refused":  # what may be ours is given back

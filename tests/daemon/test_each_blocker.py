@@ -10,11 +10,21 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from rebootmgr.core.model import Reason
-from tests.daemon.lone_blockers import RUNNING, STARTING, Lone, Stage, memory, until_clean, withdraw
+from tests.daemon.lone_blockers import (
+    RUNNING,
+    STARTING,
+    Lone,
+    Stage,
+    free,
+    memory,
+    until_clean,
+    withdraw,
+)
 from tests.fakes.fleetlock import FakeFleetLock
 from tests.fakes.host import Host, reasons
 from tests.fakes.service_manager import ServiceManager
@@ -102,20 +112,31 @@ class Theatre:
         return [one for one in self.manager.heard if one.startswith("STATUS=")][-1]
 
 
-@pytest.fixture(scope="module")
-def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runner, Theatre]]:
-    """One daemon for all that can be brought about while it runs."""
+OF_THE_SERVER: Final = {one for one in Reason if one.startswith("lock_")}
+
+
+@pytest.fixture(scope="module", params=["alone", "in a fleet"])
+def stages(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Runner, Theatre]]:
+    """One daemon for all that can be brought about while it runs, and one for a lock server's."""
     theatre = Theatre(tmp_path_factory.mktemp("host"))
     with Runner() as runner:
         runner.run(theatre.open())
         theatre.host.configure("")
-        theatre.host.remember(**memory())
+        known = free(theatre.server.url) if request.param == "in a fleet" else []
+        theatre.host.remember(**memory(), confirmed=known)
         runner.run(theatre.host.start())
         yield runner, theatre
         runner.run(theatre.close())
 
 
-@pytest.mark.parametrize("lone", RUNNING, ids=lambda lone: lone.reason)
+@pytest.mark.parametrize(
+    ("stages", "lone"),
+    [("in a fleet" if one.reason in OF_THE_SERVER else "alone", one) for one in RUNNING],
+    ids=[one.reason for one in RUNNING],
+    indirect=["stages"],
+)
 def test_a_reason_alone_is_told_everywhere(
     stages: tuple[Runner, Theatre], lone: Lone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
