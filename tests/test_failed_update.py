@@ -59,7 +59,7 @@ async def test_a_failed_update_is_looked_at_forgiven_and_the_fleet_goes_on(place
     assert "slot_kept" in said
     await place.host.os.stage("42.2")
     await place.host.until_blocked("quarantined")
-    assert "given back" in await place.node.follow(commands(PAGE, "rebootmgrctl forgive"))
+    assert "no longer kept" in await place.node.follow(commands(PAGE, "rebootmgrctl forgive"))
     await place.host.until(lambda status: not status["quarantine"])
     after = await place.locks.follow(commands(PAGE, "fleet thaw"))
     assert "halted" not in after

@@ -25,6 +25,7 @@ def machine(root: Path, port: int, bus: str = "", name: str = "localhost") -> Ma
     ours = f"-o {os.getuid()} -g {os.getgid()}"
     spoken = {
         "-o root -g rebootmgr-lockd": ours,
+        "-o root -g rebootmgr ": f"{ours} ",
         "-o rebootmgr-lockd -g rebootmgr-lockd": ours,
         f"{NAME}:3333": f"{name}:{port}",
         "127.0.0.1:3333": f"127.0.0.1:{port}",
@@ -86,7 +87,8 @@ async def test_only_who_has_a_token_is_let_in_as_the_page_says(tmp_path: Path, b
         (node.root / "fleet-token").write_text(tokens[0])
         from_afar = commands(PAGE, "--authorization-file").replace("~", str(node.root))
         assert "0 of 1 slot lent" in await node.follow(from_afar)
-        drop_in.write_text(f'{asked}authorization_file = "{node.root}/fleet-token"\n')
+        (node.root / "token").write_text(tokens[0])
+        await node.follow(commands(PAGE, "60-token.toml").replace("sudo rebootmgrctl reload", ""))
         assert "granted" in await node.follow(commands(PAGE, "fleet-lock lock"))
         assert (
             await server.get("/", {"Authorization": tokens[1], "Connection": "close"})

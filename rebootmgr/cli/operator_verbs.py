@@ -238,7 +238,7 @@ async def _forgive(arguments: Namespace, context: Context) -> int:
         keys = [harmless(str(each)) for each in await ask(daemon, FORGIVE, key)][:MOST_SHOWN]
     freed = [slot for slot in before.parts("slots") if slot.is_true("kept")]
     text = [f"forgiven: {each}" for each in keys]
-    text += [f"given back: the slot at {slot.text('server')}" for slot in freed]
+    text += [f"no longer kept: the slot at {slot.text('server')}" for slot in freed]
     found = {"forgiven": keys, "slots": _members(freed)}
     context.emit(found, text or ["failed attempts are forgotten"])
     return 0

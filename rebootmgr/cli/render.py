@@ -279,7 +279,8 @@ def _predicted(status: Record, page: Page) -> str:
     if at is not None and status.text("verdict") == Verdict.WAIT:
         asked_last = _asked_last(status)
         rest = f"; not asked yet: {', '.join(asked_last)}" if asked_last else ""
-        return f"{page.instant(at)} at the earliest{rest}"
+        when = page.instant(at) if at > page.now else "now"  # it is as old as what was asked last
+        return f"{when} at the earliest{rest}"
     match status.text("verdict"):
         case Verdict.IDLE:
             return "none"

@@ -278,7 +278,7 @@ async def test_forgive_gives_a_kept_slot_back(host: Host, server: FakeFleetLock)
     host.remember(releases_owed=[kept])
     await host.start()
     await host.until(lambda status: [each["kept"] for each in status["slots"]] == [True])
-    assert await done(host, "forgive") == f"given back: the slot at {server.url}\n"
+    assert await done(host, "forgive") == f"no longer kept: the slot at {server.url}\n"
     await host.until(lambda status: not status["slots"])
     assert server.holders["default"] == []
     assert "there is nothing to forgive" in await refused(host, "forgive")
